@@ -1,0 +1,47 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "comm/transport.h"
+
+namespace coe {
+
+/// A group of ranks and the patience that its collectives have with it. Views a Transport that somebody else owns.
+struct Group {
+  Transport* transport = nullptr;
+  std::chrono::milliseconds deadline = kDefaultDeadline;
+  int rank() const { return transport->rank(); }
+  int size() const { return transport->size(); }
+};
+
+/// All collectives are called by every rank of the group with sizes that fit together, and throw what wait() throws.
+/// Sums are taken in ascending rank order, so that they repeat bit for bit and every rank gets the same bits.
+
+/// Returns when every rank has called it.
+void barrier(Group group, const Phase& phase);
+
+/// Copies `bytes` of `root` to every rank.
+void broadcast(Group group, std::span<std::byte> bytes, int root, const Phase& phase);
+
+/// Every rank's `mine` (same size everywhere) in rank order; `all` holds size() times as many elements.
+template <class T>
+void all_gather(Group group, std::span<const T> mine, std::span<T> all, const Phase& phase);
+
+/// Every rank's bytes, of any size, in rank order.
+std::vector<std::vector<std::byte>> all_gather_bytes(Group group, std::span<const std::byte> mine, const Phase& phase);
+
+/// Sums element by element, in place. For float, double, int32 and int64. Large spans are reduced piecewise
+/// (reduce-scatter, then all-gather), each element by one rank.
+template <class T>
+void all_reduce_sum(Group group, std::span<T> values, const Phase& phase);
+
+/// Rank r's `send_counts[p]` elements, laid out in rank order, go to rank p; `receive_counts[p]` come from it.
+template <class T>
+void all_to_all(Group group, std::span<const T> send, std::span<const std::size_t> send_counts, std::span<T> receive,
+                std::span<const std::size_t> receive_counts, const Phase& phase);
+
+}  // namespace coe

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "kernels/error.h"
+
+namespace coe {
+
+/// How this rank gets at a peer's memory.
+enum class Reach {
+  kSelf,     ///< It is this rank.
+  kMapped,   ///< Same process or mapped memory: rows can be written to their final place.
+  kMessage,  ///< Only messages reach it.
+};
+
+/// Bytes of one message that lie together.
+struct Piece {
+  std::byte* data = nullptr;
+  std::size_t bytes = 0;
+};
+
+/// What goes to, or comes from, one peer; both sides list pieces of equal sizes. Sizes are host numbers.
+struct Message {
+  int peer = 0;
+  std::span<const Piece> pieces;
+};
+
+/// An operation under way on a Transport.
+struct Ticket {
+  std::uint64_t id = 0;
+};
+
+/// What a rank is doing, for messages about waits and failures; -1 where it has no meaning.
+struct Phase {
+  std::string_view name;
+  int layer = -1;
+  int iteration = -1;
+  int chunk = -1;
+  /// "dispatch of layer 3, iteration 1"
+  std::string text() const;
+};
+
+/// Who can reach whom in one group of ranks: posts sends and receives and says when they are done.
+///
+/// A Transport belongs to one rank and one thread. Operations are matched between two ranks in the order in which each
+/// of them posted; a message to oneself is legal. Posted memory, the pieces' and the messages' own, must outlive the
+/// operation.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  virtual Reach reach(int peer) const = 0;
+
+  /// Begins sends and receives; returns at once.
+  virtual Ticket post(std::span<const Message> sends, std::span<const Message> receives) = 0;
+  /// Moves operations forward; true once `ticket` is complete, after which it is forgotten. Throws kPeer when a rank of
+  /// the group has aborted, with that rank's own message.
+  virtual bool test(Ticket ticket) = 0;
+  /// For the message of a wait that ran out: whom `ticket` waits for, and what was expected and seen.
+  virtual std::string pending(Ticket ticket) const = 0;
+  /// Tells every rank of the job that this one failed, so that their waits end. A launcher's job may be taken down by
+  /// it.
+  virtual void abort(const Error& error) noexcept = 0;
+  /// Divides the group: ranks of one color form a group, ordered by (key, rank). Collective.
+  virtual std::unique_ptr<Transport> split(int color, int key) = 0;
+};
+
+/// How long any wait may last; the default of the configuration.
+inline constexpr std::chrono::milliseconds kDefaultDeadline{60'000};
+
+/// Waits until `ticket` is complete: the one place that blocks. Throws kPeer after `deadline`, naming this rank, the
+/// peers, the phase, and what was expected and seen.
+void wait(Transport& transport, Ticket ticket, std::chrono::milliseconds deadline, const Phase& phase);
+
+}  // namespace coe

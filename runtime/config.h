@@ -1,0 +1,144 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace coe {
+
+enum class Router { kSoftmaxTopk, kRelu };                 ///< "softmax_topk", "relu"
+enum class GateSharing { kIndependent, kShared };          ///< "independent", "shared"
+enum class Residual { kInner, kOuter, kNone };             ///< "inner", "outer", "none"
+enum class ResidualStream { kAuthors, kPrenorm };          ///< "authors", "prenorm"
+enum class BalanceLoss { kNone, kSequence, kBatch };       ///< "none", "sequence", "batch"
+enum class DropPolicy { kNone, kPosition, kProbability };  ///< "none", "position", "probability"
+enum class Schedule { kConstant, kCosine };                ///< "constant", "cosine"; after the warm-up
+enum class DataFormat {
+  kAuto,
+  kMaths,
+  kText,
+  kJsonl,
+  kTokens
+};  ///< "auto" (by suffix), "maths", "text", "jsonl", "tokens"
+
+/// One chain layer: CoE-C(K/N), top-k MoE (C = 1), dense (N = 1), ReMoE (router relu). Section [layer].
+struct LayerConfig {
+  std::int64_t hidden = 0;         ///< D; a model copies its own here
+  std::int64_t expert_hidden = 0;  ///< F
+  std::int64_t experts = 0;        ///< N, routed
+  std::int64_t top_k = 0;          ///< K per iteration; for relu the number of experts per token aimed at
+  std::int64_t iterations = 1;     ///< C
+  Router router = Router::kSoftmaxTopk;
+  GateSharing gate = GateSharing::kIndependent;
+  Residual residual = Residual::kInner;
+  bool iteration_norm = false;  ///< RMSNorm of x_{t-1} before gate and experts; a prenorm model sets it
+  float norm_eps = 1e-6F;
+  std::int64_t shared_experts = 0;  ///< one SwiGLU of this many times F
+  bool norm_topk_prob = false;
+  float routed_scaling_factor = 1.0F;
+  BalanceLoss balance_loss = BalanceLoss::kNone;
+  float balance_loss_coeff = 0.0F;
+  float z_loss_coeff = 0.0F;
+  float l1_coeff = 1e-8F;  ///< ReMoE's lambda before the first step
+  DropPolicy drop_policy = DropPolicy::kNone;
+  float capacity_factor = 0.0F;  ///< needed by a drop policy
+
+  bool operator==(const LayerConfig&) const = default;
+};
+
+/// A decoder. Section [model].
+struct ModelConfig {
+  std::int64_t vocab = 256;
+  std::int64_t hidden = 0;
+  std::int64_t layers = 0;
+  std::int64_t heads = 0;
+  std::int64_t sequence = 0;  ///< S, tokens of one sequence
+  float rope_theta = 10000.0F;
+  float norm_eps = 1e-6F;
+  ResidualStream residual_stream = ResidualStream::kPrenorm;
+  LayerConfig layer;
+
+  bool operator==(const ModelConfig&) const = default;
+};
+
+/// Section [training].
+struct TrainingConfig {
+  std::int64_t steps = 0;
+  std::int64_t batch = 0;        ///< sequences of one optimiser step, over all ranks
+  std::int64_t micro_batch = 0;  ///< sequences at once, over all ranks; 0: the whole batch
+  std::uint64_t seed = 1;
+  float learning_rate = 1e-3F;
+  std::int64_t warmup_steps = 0;
+  Schedule schedule = Schedule::kConstant;
+  float final_learning_rate = 0.0F;  ///< where cosine ends
+  float beta1 = 0.9F, beta2 = 0.95F, adam_eps = 1e-8F, weight_decay = 0.01F;
+  float clip = 1.0F;  ///< of the global gradient norm; 0: none
+
+  bool operator==(const TrainingConfig&) const = default;
+};
+
+/// Section [data].
+struct DataConfig {
+  std::filesystem::path train, valid;  ///< empty: the built-in maths problems; --data and --valid set them
+  DataFormat format = DataFormat::kAuto;
+  std::vector<std::string> fields = {"question", "answer"};  ///< JSONL: joined by a newline, in this order
+
+  bool operator==(const DataConfig&) const = default;
+};
+
+/// Section [validation].
+struct ValidationConfig {
+  std::int64_t every = 100;     ///< steps; 0: only before the first and after the last
+  std::int64_t sequences = 64;  ///< how many, over all ranks
+
+  bool operator==(const ValidationConfig&) const = default;
+};
+
+/// Section [distributed].
+struct DistributedConfig {
+  std::int64_t expert_parallel = 0;  ///< ranks that share one set of experts; 0: all; divides the number of ranks
+  double deadline_seconds = 60.0;
+
+  std::chrono::milliseconds deadline() const;
+  bool operator==(const DistributedConfig&) const = default;
+};
+
+/// Section [output].
+struct OutputConfig {
+  std::filesystem::path directory = "runs/train";  ///< --out sets it
+  std::int64_t checkpoint_every = 0;               ///< steps; 0: only after the last
+  std::int64_t checkpoints_kept = 2;
+
+  bool operator==(const OutputConfig&) const = default;
+};
+
+struct Config {
+  ModelConfig model;
+  TrainingConfig training;
+  DataConfig data;
+  ValidationConfig validation;
+  DistributedConfig distributed;
+  OutputConfig output;
+
+  bool operator==(const Config&) const = default;
+};
+
+/// Reads a TOML file, then applies `settings` ("training.steps=10", the value in TOML; a bare word is taken as a
+/// string) and validates. Throws kBadInput in one line: file:line, what was found, what is allowed; for an unknown key
+/// the nearest known.
+Config read_config(const std::filesystem::path& file, std::span<const std::string> settings = {});
+/// The same from TOML text; `origin` stands for the file name in messages.
+Config parse_config(const std::string& text, const std::string& origin, std::span<const std::string> settings = {});
+/// TOML that parse_config reads back to an equal Config: what a run directory keeps.
+std::string to_toml(const Config& config);
+/// Throws kBadInput where numbers do not fit together (K > N, N = 0, ...).
+void validate(const LayerConfig& layer);
+void validate(const Config& config);
+
+/// "CoE-2(4/64)", "MoE(8/64)", "dense", "ReMoE(8/64)", "ReMoE-CoE-2(4/64)".
+std::string model_name(const LayerConfig& layer);
+
+}  // namespace coe
