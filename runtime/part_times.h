@@ -1,0 +1,38 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <string_view>
+
+namespace coe {
+
+/// What a step's time goes to; communication phases include the waiting for others.
+enum class Part { kData, kAttention, kGate, kPlan, kDispatch, kExperts, kCombine, kHead, kReduce, kOptimiser };
+
+inline constexpr std::array<std::string_view, 10> kPartNames = {"data",    "attention", "gate", "plan",   "dispatch",
+                                                                "experts", "combine",   "head", "reduce", "optimiser"};
+
+/// Seconds per Part, added up; one rank's.
+struct PartTimes {
+  std::array<double, kPartNames.size()> seconds{};
+  double& operator[](Part part) { return seconds[static_cast<std::size_t>(part)]; }
+  double operator[](Part part) const { return seconds[static_cast<std::size_t>(part)]; }
+};
+
+/// Adds the time from its making to its end to one Part.
+class PartTimer {
+ public:
+  PartTimer(PartTimes& times, Part part) : times_(times), part_(part), start_(Clock::now()) {}
+  ~PartTimer() { times_[part_] += std::chrono::duration<double>(Clock::now() - start_).count(); }
+  PartTimer(const PartTimer&) = delete;
+  PartTimer& operator=(const PartTimer&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  PartTimes& times_;
+  Part part_;
+  Clock::time_point start_;
+};
+
+}  // namespace coe

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "runtime/part_times.h"
+
+namespace coe {
+
+/// How one iteration of one layer was loaded in one step, over all ranks and micro-batches.
+struct RoutingReport {
+  int layer = 0, iteration = 0;
+  std::vector<std::int64_t> load;  ///< [N] choices per expert, before any is dropped
+  std::int64_t tokens = 0;
+  std::int64_t dropped = 0;          ///< choices that lost their place to capacity
+  std::int64_t bytes_exchanged = 0;  ///< sent to other ranks, forward and backward, over all ranks
+
+  double load_max_over_mean() const;  ///< 0 where nothing was chosen
+  int idle_experts() const;
+  double sparsity() const;  ///< share of (token, expert) pairs that were not chosen
+};
+
+/// What one optimiser step did; the same on every rank.
+struct StepReport {
+  std::int64_t step = 0;     ///< counts from 1
+  double loss = 0;           ///< mean cross-entropy over the batch's tokens, nats, before the update
+  double balance_loss = 0;   ///< balance, z and L1 losses of all layers and iterations
+  double gradient_norm = 0;  ///< global, before clipping
+  double learning_rate = 0;
+  double l1_coeff = 0;  ///< ReMoE's lambda in this step
+  double seconds = 0;
+  std::int64_t tokens = 0;
+  std::int64_t bytes_exchanged = 0;  ///< by dispatch and combine, over all ranks
+  PartTimes times;                   ///< mean over ranks
+  std::vector<RoutingReport> routing;
+
+  double tokens_per_second() const { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
+};
+
+}  // namespace coe

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+
+#include "comm/transport.h"
+#include "runtime/config.h"
+#include "runtime/step_report.h"
+#include "runtime/token_source.h"
+
+namespace coe {
+
+/// Trains one model over all ranks of `world`: data, forward, backward, reduction, clipping, AdamW. Every method but
+/// the plain getters is collective.
+class Trainer {
+ public:
+  /// Builds the model and draws its weights (the same at any number of ranks). The transport and the sources are
+  /// viewed, not owned. Throws kBadInput where the configuration does not fit the number of ranks.
+  Trainer(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid);
+  ~Trainer();
+
+  /// One optimiser step. Throws kNonFinite, on every rank alike and before any weight changes, where the loss or the
+  /// gradient norm is not finite.
+  StepReport step();
+  /// Mean cross-entropy over the first validation.sequences sequences of the validation source, nats per token.
+  double validate();
+
+  /// Steps done so far.
+  std::int64_t steps_done() const;
+  /// Weights of the whole model, every expert counted once.
+  std::int64_t parameters() const;
+
+  /// Writes output.directory/checkpoints/step_N; returns its path.
+  std::filesystem::path save();
+  /// Goes on from the newest complete checkpoint of output.directory; false where there is none.
+  bool resume();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace coe
