@@ -9,7 +9,7 @@
 
 namespace coe {
 
-enum class Router { kSoftmaxTopk, kRelu };                 ///< "softmax_topk", "relu"
+enum class RouterKind { kSoftmaxTopk, kRelu };             ///< "softmax_topk", "relu"
 enum class GateSharing { kIndependent, kShared };          ///< "independent", "shared"
 enum class Residual { kInner, kOuter, kNone };             ///< "inner", "outer", "none"
 enum class ResidualStream { kAuthors, kPrenorm };          ///< "authors", "prenorm"
@@ -31,7 +31,7 @@ struct LayerConfig {
   std::int64_t experts = 0;        ///< N, routed
   std::int64_t top_k = 0;          ///< K per iteration; for relu the number of experts per token aimed at
   std::int64_t iterations = 1;     ///< C
-  Router router = Router::kSoftmaxTopk;
+  RouterKind router = RouterKind::kSoftmaxTopk;
   GateSharing gate = GateSharing::kIndependent;
   Residual residual = Residual::kInner;
   bool iteration_norm = false;  ///< RMSNorm of x_{t-1} before gate and experts; a prenorm model sets it
@@ -44,7 +44,7 @@ struct LayerConfig {
   float z_loss_coeff = 0.0F;
   float l1_coeff = 1e-8F;  ///< ReMoE's lambda before the first step
   DropPolicy drop_policy = DropPolicy::kNone;
-  float capacity_factor = 0.0F;  ///< needed by a drop policy
+  double capacity_factor = 0.0;  ///< needed by a drop policy
 
   bool operator==(const LayerConfig&) const = default;
 };

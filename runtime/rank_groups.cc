@@ -1,0 +1,23 @@
+#include "runtime/rank_groups.h"
+
+#include "comm/make_transport.h"
+#include "kernels/error.h"
+
+namespace coe {
+
+RankGroups::RankGroups(Transport& world, std::int64_t expert_parallel, std::chrono::milliseconds deadline)
+    : world_(&world), deadline_(deadline) {
+  const std::int64_t ranks = world.size();
+  const std::int64_t group = expert_parallel == 0 ? ranks : expert_parallel;
+  check(group >= 1 && ranks % group == 0, "distributed.expert_parallel is ", expert_parallel,
+        "; it must divide the number of ranks, ", ranks);
+  if (group == ranks) {
+    alone_ = make_transport("local");
+    return;
+  }
+  const int replica = static_cast<int>(world.rank() / group), member = static_cast<int>(world.rank() % group);
+  experts_ = world.split(replica, member);
+  replicas_ = world.split(member, replica);
+}
+
+}  // namespace coe

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "comm/collectives.h"
+#include "comm/transport.h"
+
+namespace coe {
+
+/// The world as expert-parallel groups times replicas of them: world rank = replica * expert_parallel + rank in its
+/// group, so that ascending world rank is global token order. Views the world's Transport, owns those split off it.
+class RankGroups {
+ public:
+  /// `expert_parallel` 0 means all ranks. Collective; throws kBadInput where it does not divide the number of ranks.
+  RankGroups(Transport& world, std::int64_t expert_parallel, std::chrono::milliseconds deadline);
+
+  Group world() const { return {world_, deadline_}; }
+  /// The ranks among which one set of experts is sharded.
+  Group experts() const { return {experts_ ? experts_.get() : world_, deadline_}; }
+  /// The ranks that hold the same experts, one of every expert-parallel group; a group of one without data parallelism.
+  Group replicas() const { return {replicas_ ? replicas_.get() : alone_.get(), deadline_}; }
+
+ private:
+  Transport* world_;
+  std::unique_ptr<Transport> experts_, replicas_, alone_;
+  std::chrono::milliseconds deadline_;
+};
+
+}  // namespace coe

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "runtime/router.h"
+
+namespace coe {
+
+/// ReMoE's router: R = relu(logits), every expert with R > 0 chosen, w = R (arXiv 2412.14711, section 3.2).
+class ReluRouter : public Router {
+ public:
+  Routed route(const Tensor& logits, Arena& arena) const override;
+  void backward(const Routed& routed, const Tensor& dweight, const BalanceGradient& balance,
+                const Tensor& dlogits) const override;
+};
+
+}  // namespace coe

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <memory>
+
+#include "kernels/arena.h"
+#include "kernels/tensor.h"
+#include "runtime/config.h"
+#include "runtime/routing.h"
+
+namespace coe {
+
+/// A router's decision with what its backward and the balance losses need. Views the step's Arena.
+struct Routed {
+  Routing routing;
+  Tensor scores;     ///< fp32 [T, N]: probabilities, or ReLU's outputs
+  Tensor logsumexp;  ///< fp32 [T] of the logits; empty for a router without softmax
+};
+
+/// Gradients of the balance losses with respect to scores and logits, as balance_loss() makes them.
+struct BalanceGradient {
+  Tensor score;       ///< fp32 [B, N] (row b for sequence b) or [1, N] (every token); empty: none
+  float z_scale = 0;  ///< d(logits) gets 2 * z_scale * logsumexp * p
+};
+
+/// Turns logits into choices and weights, and gradients of weights into gradients of logits (MATH.md, CoE layer and
+/// ReMoE).
+class Router {
+ public:
+  virtual ~Router() = default;
+  /// logits [T, N] fp32; may be overwritten.
+  virtual Routed route(const Tensor& logits, Arena& arena) const = 0;
+  /// dlogits [T, N] (overwritten) from dweight [choices], which is 0 for choices that were dropped.
+  virtual void backward(const Routed& routed, const Tensor& dweight, const BalanceGradient& balance,
+                        const Tensor& dlogits) const = 0;
+};
+
+std::unique_ptr<Router> make_router(const LayerConfig& config);
+
+}  // namespace coe

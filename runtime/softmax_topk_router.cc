@@ -1,0 +1,102 @@
+#include "runtime/softmax_topk_router.h"
+
+#include <algorithm>
+
+#include "kernels/softmax.h"
+#include "kernels/topk.h"
+
+namespace coe {
+namespace {
+
+constexpr float kNormFloor = 1e-20F;
+
+float sum_of_scores(const Routing& routing, std::int64_t token) {
+  const auto* offsets = routing.offsets.data<std::int32_t>();
+  const auto* score = routing.score.data<float>();
+  float sum = 0;
+  for (std::int32_t j = offsets[token]; j < offsets[token + 1]; ++j) sum += score[j];
+  return sum + kNormFloor;
+}
+
+}  // namespace
+
+SoftmaxTopkRouter::SoftmaxTopkRouter(const LayerConfig& config)
+    : top_k_(config.top_k), normalise_(config.norm_topk_prob), scale_(config.routed_scaling_factor) {}
+
+Routed SoftmaxTopkRouter::route(const Tensor& logits, Arena& arena) const {
+  const std::int64_t tokens = logits.extent(0), experts = logits.extent(1), choices = tokens * top_k_;
+  Routed routed;
+  routed.scores = arena.make<float>(logits.shape());
+  routed.logsumexp = arena.make<float>({tokens});
+  softmax(logits, routed.scores, routed.logsumexp);
+
+  Routing& routing = routed.routing;
+  routing.experts = experts;
+  routing.offsets = arena.make<std::int32_t>({tokens + 1});
+  routing.expert = arena.make<std::int32_t>({choices});
+  routing.weight = arena.make<float>({choices});
+  routing.score = arena.make<float>({choices});
+  routing.kept = arena.make<std::uint8_t>({choices});
+  topk(routed.scores, routing.expert.reshaped({tokens, top_k_}));
+  std::ranges::fill(routing.kept.span<std::uint8_t>(), std::uint8_t{1});
+  for (std::int64_t t = 0; t <= tokens; ++t)
+    routing.offsets.data<std::int32_t>()[t] = static_cast<std::int32_t>(t * top_k_);
+  for (std::int64_t j = 0; j < choices; ++j) {
+    const std::int64_t expert = routing.expert.data<std::int32_t>()[j];
+    routing.score.data<float>()[j] = routed.scores.data<float>()[j / top_k_ * experts + expert];
+  }
+  weigh(routing);
+  return routed;
+}
+
+void SoftmaxTopkRouter::weigh(const Routing& routing) const {
+  const auto* score = routing.score.data<float>();
+  auto* weight = routing.weight.data<float>();
+  for (std::int64_t j = 0; j < routing.choices(); ++j) weight[j] = scale_ * score[j];
+  if (!normalise_) return;
+  for (std::int64_t t = 0; t < routing.tokens(); ++t) {
+    const float sum = sum_of_scores(routing, t);
+    for (std::int64_t j = t * top_k_; j < (t + 1) * top_k_; ++j) weight[j] = score[j] / sum;
+  }
+}
+
+void SoftmaxTopkRouter::backward(const Routed& routed, const Tensor& dweight, const BalanceGradient& balance,
+                                 const Tensor& dlogits) const {
+  const std::int64_t tokens = dlogits.extent(0), experts = dlogits.extent(1);
+  const bool balanced = balance.score.elements() > 0;
+  const std::int64_t tokens_per_row = balanced ? std::max<std::int64_t>(1, tokens / balance.score.extent(0)) : 1;
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    float* ds = dlogits.data<float>() + t * experts;
+    if (balanced) {
+      std::copy_n(balance.score.data<float>() + t / tokens_per_row * experts, experts, ds);
+    } else {
+      std::fill_n(ds, experts, 0.0F);
+    }
+    weigh_backward(routed.routing, t, dweight.data<float>(), ds);
+  }
+  softmax_backward(routed.scores, dlogits, dlogits);
+  if (balance.z_scale == 0) return;
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    const float factor = 2 * balance.z_scale * routed.logsumexp.data<float>()[t];
+    for (std::int64_t i = t * experts; i < (t + 1) * experts; ++i) {
+      dlogits.data<float>()[i] += factor * routed.scores.data<float>()[i];
+    }
+  }
+}
+
+void SoftmaxTopkRouter::weigh_backward(const Routing& routing, std::int64_t token, const float* dweight,
+                                       float* ds) const {
+  const auto* expert = routing.expert.data<std::int32_t>();
+  const auto* weight = routing.weight.data<float>();
+  const std::int64_t first = token * top_k_, last = first + top_k_;
+  if (!normalise_) {
+    for (std::int64_t j = first; j < last; ++j) ds[expert[j]] += scale_ * dweight[j];
+    return;
+  }
+  float mean = 0;
+  for (std::int64_t j = first; j < last; ++j) mean += weight[j] * dweight[j];
+  const float sum = sum_of_scores(routing, token);
+  for (std::int64_t j = first; j < last; ++j) ds[expert[j]] += (dweight[j] - mean) / sum;
+}
+
+}  // namespace coe
