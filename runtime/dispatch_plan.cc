@@ -1,0 +1,93 @@
+#include "runtime/dispatch_plan.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/error.h"
+
+namespace coe {
+namespace {
+
+std::span<std::size_t> make_sizes(std::int64_t count, Arena& arena) {
+  static_assert(sizeof(std::size_t) == sizeof(std::int64_t));
+  const Tensor memory = arena.zeros<std::int64_t>({count});
+  return {reinterpret_cast<std::size_t*>(memory.raw()), static_cast<std::size_t>(count)};
+}
+
+/// A contiguous placement makes (destination, expert, token) the order by (expert, token): a stable bucket sort.
+void plan_sends(const Routing& routing, const std::int32_t* rows, const Placement& placement, DispatchPlan& plan,
+                Arena& arena) {
+  const auto send_rows = make_sizes(placement.ranks(), arena);
+  for (std::int64_t e = 0; e < routing.experts; ++e) {
+    send_rows[static_cast<std::size_t>(placement.rank_of(e))] += static_cast<std::size_t>(rows[e]);
+  }
+  const auto sent = static_cast<std::int64_t>(std::accumulate(send_rows.begin(), send_rows.end(), std::size_t{0}));
+  plan.send_rows = send_rows;
+  plan.send_token = arena.make<std::int32_t>({sent});
+  plan.send_choice = arena.make<std::int32_t>({sent});
+  plan.offsets = routing.offsets;
+  plan.place = arena.make<std::int32_t>({routing.choices()});
+
+  ArenaScope scratch(arena);
+  auto* next = arena.make<std::int32_t>({routing.experts}).data<std::int32_t>();
+  std::exclusive_scan(rows, rows + routing.experts, next, 0);
+  const auto* offsets = routing.offsets.data<std::int32_t>();
+  std::int64_t placed = 0;
+  for (std::int32_t t = 0; t < routing.tokens(); ++t) {
+    for (std::int32_t j = offsets[t]; j < offsets[t + 1]; ++j) {
+      plan.place.data<std::int32_t>()[j] = -1;
+      if (routing.kept.data<std::uint8_t>()[j] == 0) continue;
+      const std::int32_t at = next[routing.expert.data<std::int32_t>()[j]]++;
+      if (at >= sent) fail(ErrorCode::kInternal, "dispatch plan: more kept choices than the table's ", sent);
+      plan.send_token.data<std::int32_t>()[at] = t;
+      plan.send_choice.data<std::int32_t>()[at] = j;
+      plan.place.data<std::int32_t>()[j] = at;
+      ++placed;
+    }
+  }
+  if (placed != sent) fail(ErrorCode::kInternal, "dispatch plan: ", placed, " kept choices, the table says ", sent);
+}
+
+void plan_receives(const Tensor& rows, const Placement& placement, int rank, DispatchPlan& plan, Arena& arena) {
+  const std::int64_t ranks = rows.extent(0), experts = rows.extent(1);
+  const Share mine = placement.experts_of(rank);
+  const auto receive_rows = make_sizes(ranks, arena);
+  plan.segments = arena.make<std::int32_t>({mine.count, ranks, 2});
+  plan.expert_offsets = arena.zeros<std::int32_t>({mine.count + 1});
+  auto* expert_offsets = plan.expert_offsets.data<std::int32_t>();
+  std::int32_t begin = 0;
+  for (std::int64_t source = 0; source < ranks; ++source) {
+    for (std::int64_t local = 0; local < mine.count; ++local) {
+      const std::int32_t count = rows.data<std::int32_t>()[source * experts + mine.first + local];
+      std::int32_t* segment = plan.segments.data<std::int32_t>() + (local * ranks + source) * 2;
+      segment[0] = begin;
+      segment[1] = count;
+      begin += count;
+      expert_offsets[local + 1] += count;
+      receive_rows[static_cast<std::size_t>(source)] += static_cast<std::size_t>(count);
+    }
+  }
+  std::partial_sum(expert_offsets, expert_offsets + mine.count + 1, expert_offsets);
+  plan.receive_rows = receive_rows;
+}
+
+}  // namespace
+
+std::int64_t DispatchPlan::rows_received() const {
+  return expert_offsets.data<std::int32_t>()[expert_offsets.elements() - 1];
+}
+
+DispatchPlan make_dispatch_plan(const Routing& routing, const Tensor& rows, const Placement& placement, int rank,
+                                Arena& arena) {
+  if (rows.extent(0) != placement.ranks() || rows.extent(1) != routing.experts ||
+      placement.experts() != routing.experts) {
+    fail(ErrorCode::kInternal, "dispatch plan: a table of ", rows.shape().text(), " for ", placement.ranks(),
+         " ranks and ", routing.experts, " experts");
+  }
+  DispatchPlan plan;
+  plan_sends(routing, rows.data<std::int32_t>() + rank * routing.experts, placement, plan, arena);
+  plan_receives(rows, placement, rank, plan, arena);
+  return plan;
+}
+
+}  // namespace coe
