@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+
+#include "comm/collectives.h"
+#include "kernels/arena.h"
+#include "runtime/dispatch_plan.h"
+
+namespace coe {
+
+/// Rows of this rank's experts, put together by (expert, source, token): expert l has [offsets[l], offsets[l + 1]).
+struct ExpertRows {
+  Tensor rows;     ///< fp32 [n, D]
+  Tensor scalar;   ///< fp32 [n], one beside each row; empty where none travels
+  Tensor offsets;  ///< int32 [local experts + 1]
+};
+
+/// Moves rows, and one float beside each where asked, by plan over a Transport. What begin_ issues, finish_ completes;
+/// every rank of the group calls all of them in one order. A slot is one exchange in flight with buffers of its own.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+
+  /// Sends row x[t] of x [T, D], and scalar[j] of scalar [choices] unless that is nullptr (on all ranks alike), for
+  /// every kept choice j of token t. x and scalar may change only after finish_dispatch.
+  virtual void begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor* scalar, int slot,
+                              const Phase& phase) = 0;
+  /// The rows that arrived; they live in the arena.
+  virtual ExpertRows finish_dispatch(const DispatchPlan& plan, int slot, Arena& arena) = 0;
+
+  /// Sends results, in the order of finish_dispatch's rows, back to where the rows came from; with their scalars where
+  /// the slot's dispatch had some.
+  virtual void begin_combine(const DispatchPlan& plan, const ExpertRows& results, int slot, const Phase& phase) = 0;
+  /// sum [T, D] += w_j times the row of choice j, per token in ascending expert id; an empty `weights` means w = 1.
+  /// Where scalars travelled, scalar[j] of scalar [choices] becomes what came back, 0 for a dropped choice; else it is
+  /// nullptr.
+  virtual void finish_combine(const DispatchPlan& plan, const Tensor& weights, int slot, const Tensor& sum,
+                              const Tensor* scalar) = 0;
+
+  /// Bytes of rows and scalars that this rank has sent to other ranks so far.
+  virtual std::int64_t bytes_sent() const = 0;
+};
+
+}  // namespace coe

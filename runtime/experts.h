@@ -1,0 +1,49 @@
+#pragma once
+
+#include <vector>
+
+#include "kernels/arena.h"
+#include "kernels/tensor.h"
+#include "runtime/exchange.h"
+
+namespace coe {
+
+/// Weights of one SwiGLU feed-forward and where their gradients add up; views Parameters.
+struct ExpertWeights {
+  Tensor gate_up;                          ///< [2 F, D]: gate_proj, then up_proj
+  Tensor down;                             ///< [D, F]
+  Tensor gate_up_gradient, down_gradient;  ///< empty where nothing is trained
+};
+
+/// Forward of one feed-forward over x [n, D]: out [n, D] is overwritten, ab [n, 2 F] is what the backward needs.
+void expert_forward(const ExpertWeights& weights, const Tensor& x, const Tensor& ab, const Tensor& out, Arena& arena);
+
+/// Backward over the same rows: d [n, D] comes unscaled with mixing weights w [n] beside it (MATH.md, Expert); dx [n,
+/// D] is overwritten, dw [n] = <Wd^T d, m>; weight gradients add up. ab is consumed.
+void expert_backward(const ExpertWeights& weights, const Tensor& x, const Tensor& ab, const Tensor& d, const Tensor& w,
+                     const Tensor& dx, const Tensor& dw, Arena& arena);
+
+/// What the experts' backward needs of their forward; views the step's Arena.
+struct ExpertsSaved {
+  ExpertRows in;
+  Tensor ab;  ///< [n, 2 F]
+};
+
+/// This rank's experts: one product per expert over all its rows of an iteration, so that bits do not depend on the
+/// ranks.
+class Experts {
+ public:
+  /// `local` in ascending global id; may be empty.
+  explicit Experts(std::vector<ExpertWeights> local) : local_(std::move(local)) {}
+
+  /// Results in the order of in.rows. `saved` may be nullptr where no backward follows.
+  ExpertRows forward(const ExpertRows& in, ExpertsSaved* saved, Arena& arena) const;
+  /// `d` holds upstream gradients with the mixing weights as scalars; returns dx with dw as scalars, and adds up the
+  /// gradients of the weights. Consumes `saved`.
+  ExpertRows backward(const ExpertRows& d, const ExpertsSaved& saved, Arena& arena) const;
+
+ private:
+  std::vector<ExpertWeights> local_;
+};
+
+}  // namespace coe
