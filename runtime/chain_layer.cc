@@ -1,0 +1,214 @@
+#include "runtime/chain_layer.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/rms_norm.h"
+#include "kernels/rows.h"
+#include "runtime/admission.h"
+
+namespace coe {
+namespace {
+
+constexpr int kSlot = 0;  // one exchange is in flight at a time: an iteration runs as one chunk
+
+void copy(const Tensor& from, const Tensor& to) {
+  if (from.bytes() > 0) std::memcpy(to.raw(), from.raw(), from.bytes());
+}
+
+}  // namespace
+
+ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext& context, ChainWeights weights)
+    : config_(config),
+      layer_(layer),
+      context_(context),
+      weights_(std::move(weights)),
+      router_(make_router(config)),
+      experts_(weights_.experts),
+      counters_(static_cast<std::size_t>(config.iterations)) {
+  for (std::size_t t = 0; t < counters_.size(); ++t) {
+    const TrainedTensor& weight = weights_.gates[std::min(t, weights_.gates.size() - 1)];
+    gates_.emplace_back(weight.value, weight.gradient, *router_);
+    counters_[t].load.resize(static_cast<std::size_t>(config.experts));
+  }
+  unsaved_.iterations.resize(1);
+}
+
+void ChainLayer::clear_counters() {
+  for (IterationCounters& counters : counters_) {
+    std::ranges::fill(counters.load, 0);
+    counters.tokens = counters.dropped = counters.bytes_sent = 0;
+  }
+}
+
+ChainOutput ChainLayer::forward(const Tensor& x, const Batch& batch, double l1_coeff, ChainSaved* saved, Arena& arena) {
+  ChainOutput output;
+  if (saved != nullptr) saved->iterations.resize(static_cast<std::size_t>(config_.iterations));
+  Tensor current = x;
+  for (int t = 0; t < config_.iterations; ++t) {
+    const Tensor next = arena.make<float>(x.shape());
+    const Arena::Mark mark = arena.mark();
+    IterationSaved& state = saved != nullptr ? saved->iterations[static_cast<std::size_t>(t)] : unsaved_.iterations[0];
+    iterate(t, current, batch, l1_coeff, state, next, output.balance_loss, arena);
+    if (saved == nullptr) arena.reset(mark);
+    current = next;
+  }
+  output.y = current;
+  if (config_.residual == Residual::kOuter) add(x, 1, output.y);
+  return output;
+}
+
+void ChainLayer::iterate(int t, const Tensor& x, const Batch& batch, double l1_coeff, IterationSaved& saved,
+                         const Tensor& next, double& balance, Arena& arena) {
+  saved.x = saved.normed = x;
+  if (config_.iteration_norm) {
+    const PartTimer timer(*context_.times, Part::kGate);
+    saved.normed = arena.make<float>(x.shape());
+    saved.inverse_rms = arena.make<float>({x.extent(0)});
+    rms_norm(x, weights_.norms[static_cast<std::size_t>(t)].value, config_.norm_eps, saved.normed, saved.inverse_rms);
+  }
+  route(t, batch, l1_coeff, saved, balance, arena);
+
+  Exchange& exchange = *context_.exchange;
+  const std::int64_t sent_before = exchange.bytes_sent();
+  ExpertRows rows;
+  {
+    const PartTimer timer(*context_.times, Part::kDispatch);
+    exchange.begin_dispatch(saved.plan, saved.normed, nullptr, kSlot, phase("dispatch", t));
+    rows = exchange.finish_dispatch(saved.plan, kSlot, arena);
+  }
+  {
+    const PartTimer timer(*context_.times, Part::kExperts);
+    rows = experts_.forward(rows, &saved.experts, arena);
+  }
+  {
+    const PartTimer timer(*context_.times, Part::kCombine);
+    std::ranges::fill(next.span<float>(), 0.0F);
+    exchange.begin_combine(saved.plan, rows, kSlot, phase("combine", t));
+    exchange.finish_combine(saved.plan, saved.routed.routing.weight, kSlot, next, nullptr);
+  }
+  shared_forward(batch, saved, next, arena);
+  if (config_.residual == Residual::kInner) add(x, 1, next);
+  counters_[static_cast<std::size_t>(t)].bytes_sent += exchange.bytes_sent() - sent_before;
+}
+
+void ChainLayer::route(int t, const Batch& batch, double l1_coeff, IterationSaved& saved, double& balance,
+                       Arena& arena) {
+  IterationCounters& counters = counters_[static_cast<std::size_t>(t)];
+  {
+    const PartTimer timer(*context_.times, Part::kGate);
+    saved.routed = gates_[static_cast<std::size_t>(t)].forward(saved.normed, batch.length, arena);
+  }
+  const PartTimer timer(*context_.times, Part::kPlan);
+  const Routing& routing = saved.routed.routing;
+  const Group group = context_.groups->experts();
+  const Tensor counts = arena.make<std::int32_t>({config_.experts});
+  const Tensor table = arena.make<std::int32_t>({group.size(), config_.experts});
+  count_choices(routing, 0, routing.tokens(), counts.span<std::int32_t>());
+  all_gather<std::int32_t>(group, counts.span<std::int32_t>(), table.span<std::int32_t>(), phase("plan", t));
+
+  const auto world =
+      needs_world_counts(config_) ? world_counts(table, phase("balance", t), arena) : std::span<const std::int64_t>{};
+  const Balance losses = balance_loss(config_, l1_coeff, saved.routed, world, batch, arena);
+  saved.balance = losses.gradient;
+  balance += losses.loss;
+  admit(config_, batch.group_tokens(), routing, table, group, phase("admission", t), arena);
+  saved.plan = make_dispatch_plan(routing, table, *context_.placement, group.rank(), arena);
+
+  std::ranges::transform(counters.load, counts.span<std::int32_t>(), counters.load.begin(), std::plus<>());
+  counters.tokens += routing.tokens();
+  counters.dropped += routing.choices() - saved.plan.rows_sent();
+}
+
+std::span<const std::int64_t> ChainLayer::world_counts(const Tensor& table, const Phase& phase, Arena& arena) const {
+  const std::int64_t experts = config_.experts;
+  const auto counts = arena.zeros<std::int64_t>({experts}).span<std::int64_t>();
+  for (std::int64_t i = 0; i < table.elements(); ++i) {
+    counts[static_cast<std::size_t>(i % experts)] += table.data<std::int32_t>()[i];
+  }
+  all_reduce_sum<std::int64_t>(context_.groups->replicas(), counts, phase);
+  return counts;
+}
+
+void ChainLayer::shared_forward(const Batch& batch, IterationSaved& saved, const Tensor& sum, Arena& arena) const {
+  if (!weights_.shared) return;
+  const PartTimer timer(*context_.times, Part::kExperts);
+  saved.shared_ab = arena.make<float>({batch.tokens(), weights_.shared->gate_up.extent(0)});
+  ArenaScope scratch(arena);
+  const Tensor out = arena.make<float>({batch.length, config_.hidden});
+  for (std::int64_t t = 0; t < batch.tokens(); t += batch.length) {
+    expert_forward(*weights_.shared, saved.normed.rows(t, batch.length), saved.shared_ab.rows(t, batch.length), out,
+                   arena);
+    add(out, 1, sum.rows(t, batch.length));
+  }
+}
+
+void ChainLayer::backward(const Tensor& dy, const Batch& batch, const ChainSaved& saved, const Tensor& dx,
+                          Arena& arena) {
+  ArenaScope scratch(arena);
+  Tensor d = arena.make<float>(dy.shape()), earlier = arena.make<float>(dy.shape());
+  copy(dy, d);
+  for (int t = static_cast<int>(config_.iterations) - 1; t >= 0; --t) {
+    ArenaScope iteration(arena);
+    iterate_backward(t, d, batch, saved.iterations[static_cast<std::size_t>(t)], earlier, arena);
+    std::swap(d, earlier);
+  }
+  if (config_.residual == Residual::kOuter) add(dy, 1, d);
+  copy(d, dx);
+}
+
+void ChainLayer::iterate_backward(int t, const Tensor& d, const Batch& batch, const IterationSaved& saved,
+                                  const Tensor& dx, Arena& arena) {
+  const Tensor dnormed = config_.iteration_norm ? arena.make<float>(d.shape()) : dx;
+  const Tensor dweight = arena.make<float>({saved.routed.routing.choices()});
+  std::ranges::fill(dnormed.span<float>(), 0.0F);
+  routed_backward(t, d, saved, dnormed, dweight, arena);
+  shared_backward(d, batch, saved, dnormed, arena);
+  const PartTimer timer(*context_.times, Part::kGate);
+  gates_[static_cast<std::size_t>(t)].backward(saved.normed, batch.length, saved.routed, dweight, saved.balance,
+                                               dnormed, arena);
+  if (config_.iteration_norm) {
+    const TrainedTensor& norm = weights_.norms[static_cast<std::size_t>(t)];
+    std::ranges::fill(dx.span<float>(), 0.0F);
+    rms_norm_backward(saved.x, norm.value, saved.inverse_rms, dnormed, dx, norm.gradient);
+  }
+  if (config_.residual == Residual::kInner) add(d, 1, dx);
+}
+
+void ChainLayer::routed_backward(int t, const Tensor& d, const IterationSaved& saved, const Tensor& dx,
+                                 const Tensor& dweight, Arena& arena) {
+  Exchange& exchange = *context_.exchange;
+  const std::int64_t sent_before = exchange.bytes_sent();
+  ExpertRows rows;
+  {
+    const PartTimer timer(*context_.times, Part::kDispatch);
+    exchange.begin_dispatch(saved.plan, d, &saved.routed.routing.weight, kSlot, phase("backward dispatch", t));
+    rows = exchange.finish_dispatch(saved.plan, kSlot, arena);
+  }
+  {
+    const PartTimer timer(*context_.times, Part::kExperts);
+    rows = experts_.backward(rows, saved.experts, arena);
+  }
+  const PartTimer timer(*context_.times, Part::kCombine);
+  exchange.begin_combine(saved.plan, rows, kSlot, phase("backward combine", t));
+  exchange.finish_combine(saved.plan, {}, kSlot, dx, &dweight);
+  counters_[static_cast<std::size_t>(t)].bytes_sent += exchange.bytes_sent() - sent_before;
+}
+
+void ChainLayer::shared_backward(const Tensor& d, const Batch& batch, const IterationSaved& saved, const Tensor& dx,
+                                 Arena& arena) const {
+  if (!weights_.shared) return;
+  const PartTimer timer(*context_.times, Part::kExperts);
+  const std::int64_t length = batch.length;
+  ArenaScope scratch(arena);
+  const Tensor one = arena.make<float>({length}), unused = arena.make<float>({length});
+  const Tensor dx_shared = arena.make<float>({length, config_.hidden});
+  std::ranges::fill(one.span<float>(), 1.0F);
+  for (std::int64_t t = 0; t < batch.tokens(); t += length) {
+    expert_backward(*weights_.shared, saved.normed.rows(t, length), saved.shared_ab.rows(t, length), d.rows(t, length),
+                    one, dx_shared, unused, arena);
+    add(dx_shared, 1, dx.rows(t, length));
+  }
+}
+
+}  // namespace coe

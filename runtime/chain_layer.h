@@ -1,0 +1,110 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "kernels/arena.h"
+#include "runtime/balance.h"
+#include "runtime/batch.h"
+#include "runtime/config.h"
+#include "runtime/dispatch_plan.h"
+#include "runtime/exchange.h"
+#include "runtime/experts.h"
+#include "runtime/gate.h"
+#include "runtime/part_times.h"
+#include "runtime/rank_groups.h"
+
+namespace coe {
+
+/// A weight and where its gradient adds up (empty where nothing is trained); views Parameters.
+struct TrainedTensor {
+  Tensor value, gradient;
+};
+
+/// The weights of one chain layer on this rank.
+struct ChainWeights {
+  std::vector<TrainedTensor> gates;    ///< [N, D] each: C of them, or one that all iterations share
+  std::vector<TrainedTensor> norms;    ///< [D] each: C of them with iteration_norm, else none
+  std::vector<ExpertWeights> experts;  ///< this rank's, in ascending global id
+  std::optional<ExpertWeights> shared;
+};
+
+/// What a layer works with and does not own.
+struct ChainContext {
+  const RankGroups* groups;
+  const Placement* placement;
+  Exchange* exchange;
+  PartTimes* times;
+};
+
+/// What one iteration's backward needs of its forward; views the step's Arena.
+struct IterationSaved {
+  Tensor x;            ///< x_{t-1} [T, D]
+  Tensor normed;       ///< what gate and experts saw; x itself without iteration_norm
+  Tensor inverse_rms;  ///< [T]
+  Routed routed;
+  BalanceGradient balance;
+  DispatchPlan plan;
+  ExpertsSaved experts;
+  Tensor shared_ab;  ///< [T, 2 F_shared]
+};
+
+struct ChainSaved {
+  std::vector<IterationSaved> iterations;
+};
+
+struct ChainOutput {
+  Tensor y;                 ///< [T, D]
+  double balance_loss = 0;  ///< this rank's part of the layer's balance, z and L1 losses
+};
+
+/// What passed through one iteration on this rank since the counters were last cleared.
+struct IterationCounters {
+  std::vector<std::int64_t> load;  ///< [N] choices of this rank's tokens, before any is dropped
+  std::int64_t tokens = 0, dropped = 0, bytes_sent = 0;
+};
+
+/// A Chain-of-Experts layer (arXiv 2506.18945; MATH.md, CoE layer): C times norm, gate, admission, plan, dispatch,
+/// experts, combine and residual. Collective over the expert-parallel group; a rank may have no tokens and no experts.
+class ChainLayer {
+ public:
+  ChainLayer(const LayerConfig& config, int layer, const ChainContext& context, ChainWeights weights);
+
+  /// x [T, D], whole sequences. `l1_coeff` is ReMoE's lambda. The output and what is saved live in the arena; `saved`
+  /// may be nullptr where no backward follows.
+  ChainOutput forward(const Tensor& x, const Batch& batch, double l1_coeff, ChainSaved* saved, Arena& arena);
+  /// dx [T, D] (overwritten; may be dy itself) from dy; adds up all weight gradients, those of the balance losses included.
+  void backward(const Tensor& dy, const Batch& batch, const ChainSaved& saved, const Tensor& dx, Arena& arena);
+
+  std::span<IterationCounters> counters() { return counters_; }
+  void clear_counters();
+
+ private:
+  void iterate(int t, const Tensor& x, const Batch& batch, double l1_coeff, IterationSaved& saved, const Tensor& next,
+               double& balance, Arena& arena);
+  void route(int t, const Batch& batch, double l1_coeff, IterationSaved& saved, double& balance, Arena& arena);
+  std::span<const std::int64_t> world_counts(const Tensor& table, const Phase& phase, Arena& arena) const;
+  void iterate_backward(int t, const Tensor& d, const Batch& batch, const IterationSaved& saved, const Tensor& dx,
+                        Arena& arena);
+  void routed_backward(int t, const Tensor& d, const IterationSaved& saved, const Tensor& dx, const Tensor& dweight,
+                       Arena& arena);
+  void shared_forward(const Batch& batch, IterationSaved& saved, const Tensor& sum, Arena& arena) const;
+  void shared_backward(const Tensor& d, const Batch& batch, const IterationSaved& saved, const Tensor& dx,
+                       Arena& arena) const;
+  Phase phase(std::string_view name, int t) const { return {name, layer_, t}; }
+
+  LayerConfig config_;
+  int layer_;
+  ChainContext context_;
+  ChainWeights weights_;
+  std::unique_ptr<Router> router_;
+  std::vector<Gate> gates_;
+  Experts experts_;
+  std::vector<IterationCounters> counters_;
+  ChainSaved unsaved_;  ///< one iteration's state where no backward follows
+};
+
+}  // namespace coe

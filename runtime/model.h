@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/arena.h"
+#include "runtime/attention_block.h"
+#include "runtime/batch.h"
+#include "runtime/chain_layer.h"
+#include "runtime/config.h"
+#include "runtime/parameters.h"
+#include "runtime/part_times.h"
+#include "runtime/placement.h"
+#include "runtime/rank_groups.h"
+#include "runtime/reference_exchange.h"
+
+namespace coe {
+
+/// One rank's part of a loss over all ranks; the parts add up.
+struct LossPart {
+  double cross_entropy = 0;  ///< sum over tokens, nats
+  double balance = 0;        ///< balance, z and L1 losses, all layers and iterations
+};
+
+/// A decoder: embedding, then per layer attention and a chain layer, final norm, untied head (MATH.md; Hugging Face's
+/// Llama names). Expert weights are sharded over the expert-parallel group, everything else is on every rank. All
+/// methods with a Batch are collective over that group; a rank without sequences takes part.
+class Model {
+ public:
+  /// The groups are viewed. Weights are zero until initialise() or a checkpoint fills parameters().
+  Model(const ModelConfig& config, const RankGroups& groups, bool trained);
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  const ModelConfig& config() const { return config_; }
+  Parameters& parameters() { return parameters_; }
+  const Placement& placement() const { return placement_; }
+
+  /// ids [T] int32 -> logits [T, V] (overwritten).
+  void logits(const Tensor& ids, const Batch& batch, const Tensor& logits, Arena& arena);
+  /// Cross-entropy alone; labels [T] int32.
+  double loss(const Tensor& ids, const Tensor& labels, const Batch& batch, Arena& arena);
+  /// Forward and backward: adds up this rank's gradients of scale * cross-entropy sum + balance losses.
+  LossPart loss_and_gradients(const Tensor& ids, const Tensor& labels, const Batch& batch, double scale,
+                              double l1_coeff, Arena& arena);
+
+  std::span<ChainLayer> chains() { return chains_; }
+  /// The routing of the last loss_and_gradients() in one layer and iteration; views that call's arena.
+  const Routing& last_routing(std::int64_t layer, std::int64_t iteration) const;
+  PartTimes& times() { return times_; }
+
+ private:
+  struct LayerSaved {
+    AttentionSaved attention;
+    Tensor h, inverse_rms;  ///< before the authors' post-attention norm
+    ChainSaved chain;
+  };
+  Tensor forward(const Tensor& ids, const Batch& batch, double l1_coeff, bool save, double& balance, Arena& arena);
+  Tensor chain_forward(std::size_t layer, const Tensor& h, const Batch& batch, double l1_coeff, bool save,
+                       double& balance, Arena& arena);
+  void chain_backward(std::size_t layer, const Tensor& d, const Batch& batch, Arena& arena);
+  TrainedTensor trained(const std::string& name);
+
+  ModelConfig config_;
+  const RankGroups* groups_;
+  Placement placement_;
+  Parameters parameters_;
+  ReferenceExchange exchange_;
+  PartTimes times_;
+  Buffer rope_memory_;
+  Tensor cosine_, sine_;
+  TrainedTensor embedding_, final_norm_, head_;
+  std::vector<TrainedTensor> post_attention_norms_;
+  std::vector<AttentionBlock> attentions_;
+  std::vector<ChainLayer> chains_;
+  std::vector<LayerSaved> saved_;
+};
+
+}  // namespace coe
