@@ -131,8 +131,9 @@ void Model::logits(const Tensor& ids, const Batch& batch, const Tensor& logits, 
   const Tensor h = forward(ids, batch, 0, false, balance, arena);
   const Tensor normed = arena.make<float>(h.shape()), inverse_rms = arena.make<float>({h.extent(0)});
   rms_norm(h, final_norm_.value, config_.norm_eps, normed, inverse_rms);
-  for_each_head_sequence(
-      normed, batch, [&](std::int64_t t, const Tensor& x) { linear(x, head_.value, logits.rows(t, batch.length)); });
+  for (std::int64_t t = 0; t < batch.tokens(); t += batch.length) {
+    linear(normed.rows(t, batch.length), head_.value, logits.rows(t, batch.length));
+  }
 }
 
 double Model::loss(const Tensor& ids, const Tensor& labels, const Batch& batch, Arena& arena) {
