@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,7 +21,8 @@ struct ParameterSpec {
   bool expert = false;  ///< Sharded over the expert-parallel group, named by its global expert id; else on every rank.
 };
 
-/// One weight with its gradient and AdamW moments, fp32, all of one shape. Views memory of its Parameters.
+/// One weight with its gradient and AdamW moments, fp32, all of one shape; gradient and moments are empty where the
+/// weights are not to be trained. Views memory of its Parameters.
 struct Parameter {
   std::string name;
   bool expert = false;
@@ -26,10 +30,12 @@ struct Parameter {
 };
 
 /// This rank's weights. Replicated ones lie together, and expert ones lie together, each kind in the order of the
-/// specs, so that gradients are reduced in one go and neighbours (gate_proj, up_proj of one expert) are one matrix.
+/// specs and without gaps, so that gradients are reduced in one go and neighbours (gate_proj, up_proj of one expert)
+/// are one matrix. Only the first of each kind is aligned to 64 bytes.
 class Parameters {
  public:
-  /// Allocates and zeroes everything; moments only where the weights are to be trained.
+  /// Allocates and zeroes everything; gradients and moments only where the weights are to be trained. Throws kInternal
+  /// for a name that stands twice.
   Parameters(std::span<const ParameterSpec> specs, bool trained);
 
   std::span<Parameter> all() { return parameters_; }
@@ -39,14 +45,18 @@ class Parameters {
   const Parameter& at(std::string_view name) const;
   bool contains(std::string_view name) const;
 
-  /// Flat views [n] of all gradients of one kind, padding between parameters (zeros) included.
+  /// Flat views [n] of all gradients of one kind; empty where the weights are not trained.
   Tensor replicated_gradients() const { return replicated_gradients_; }
   Tensor expert_gradients() const { return expert_gradients_; }
   void zero_gradients();
 
  private:
+  Tensor allocate(std::int64_t elements);
+  void lay_out(std::span<const ParameterSpec> specs, bool expert, bool trained);
+
   std::vector<Buffer> memory_;
   std::vector<Parameter> parameters_;
+  std::map<std::string, std::size_t, std::less<>> index_;
   Tensor replicated_gradients_, expert_gradients_;
 };
 

@@ -1,0 +1,78 @@
+#include "runtime/parameters.h"
+
+#include <cstring>
+
+#include "kernels/error.h"
+
+namespace coe {
+namespace {
+
+/// `shape` at element `offset` of `flat`; empty where `flat` is.
+Tensor carve(const Tensor& flat, std::int64_t offset, const Shape& shape) {
+  if (flat.raw() == nullptr) return {};
+  return flat.rows(offset, shape.elements()).reshaped(shape);
+}
+
+}  // namespace
+
+Parameters::Parameters(std::span<const ParameterSpec> specs, bool trained) : parameters_(specs.size()) {
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const bool fresh = index_.emplace(specs[i].name, i).second;
+    if (!fresh) fail(ErrorCode::kInternal, "parameters: ", specs[i].name, " stands twice");
+  }
+  lay_out(specs, false, trained);
+  lay_out(specs, true, trained);
+}
+
+Tensor Parameters::allocate(std::int64_t elements) {
+  const Buffer& buffer = memory_.emplace_back(static_cast<std::size_t>(elements) * sizeof(float));
+  if (elements > 0) std::memset(buffer.data(), 0, buffer.bytes());
+  return {buffer.data(), DType::kF32, Shape{elements}};
+}
+
+void Parameters::lay_out(std::span<const ParameterSpec> specs, bool expert, bool trained) {
+  std::int64_t elements = 0;
+  for (const ParameterSpec& spec : specs) elements += spec.expert == expert ? spec.shape.elements() : 0;
+  const Tensor values = allocate(elements);
+  Tensor gradients, first_moments, second_moments;
+  if (trained) {
+    gradients = allocate(elements);
+    first_moments = allocate(elements);
+    second_moments = allocate(elements);
+  }
+  (expert ? expert_gradients_ : replicated_gradients_) = gradients;
+  std::int64_t offset = 0;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const ParameterSpec& spec = specs[i];
+    if (spec.expert != expert) continue;
+    parameters_[i] = {spec.name,
+                      expert,
+                      carve(values, offset, spec.shape),
+                      carve(gradients, offset, spec.shape),
+                      carve(first_moments, offset, spec.shape),
+                      carve(second_moments, offset, spec.shape)};
+    offset += spec.shape.elements();
+  }
+}
+
+Parameter& Parameters::at(std::string_view name) {
+  const auto found = index_.find(name);
+  check(found != index_.end(), "parameters: no weight is called ", name);
+  return parameters_[found->second];
+}
+
+const Parameter& Parameters::at(std::string_view name) const {
+  const auto found = index_.find(name);
+  check(found != index_.end(), "parameters: no weight is called ", name);
+  return parameters_[found->second];
+}
+
+bool Parameters::contains(std::string_view name) const { return index_.contains(name); }
+
+void Parameters::zero_gradients() {
+  for (const Tensor& gradients : {replicated_gradients_, expert_gradients_}) {
+    if (gradients.raw() != nullptr) std::memset(gradients.raw(), 0, gradients.bytes());
+  }
+}
+
+}  // namespace coe
