@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "comm/transport.h"
@@ -27,9 +28,15 @@ void barrier(Group group, const Phase& phase);
 /// Copies `bytes` of `root` to every rank.
 void broadcast(Group group, std::span<std::byte> bytes, int root, const Phase& phase);
 
-/// Every rank's `mine` (same size everywhere) in rank order; `all` holds size() times as many elements.
+/// Every rank's `mine` (same size everywhere) in rank order; `all` holds size() times as many bytes.
+void all_gather_blocks(Group group, std::span<const std::byte> mine, std::span<std::byte> all, const Phase& phase);
+
+/// The same in elements of any type that can be copied as bytes.
 template <class T>
-void all_gather(Group group, std::span<const T> mine, std::span<T> all, const Phase& phase);
+void all_gather(Group group, std::span<const T> mine, std::span<T> all, const Phase& phase) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  all_gather_blocks(group, std::as_bytes(mine), std::as_writable_bytes(all), phase);
+}
 
 /// Every rank's bytes, of any size, in rank order.
 std::vector<std::vector<std::byte>> all_gather_bytes(Group group, std::span<const std::byte> mine, const Phase& phase);
@@ -39,9 +46,19 @@ std::vector<std::vector<std::byte>> all_gather_bytes(Group group, std::span<cons
 template <class T>
 void all_reduce_sum(Group group, std::span<T> values, const Phase& phase);
 
-/// Rank r's `send_counts[p]` elements, laid out in rank order, go to rank p; `receive_counts[p]` come from it.
+/// Rank r's `send_counts[p]` blocks of `block` bytes, laid out in rank order, go to rank p; `receive_counts[p]` come
+/// from it.
+void all_to_all_blocks(Group group, std::size_t block, std::span<const std::byte> send,
+                       std::span<const std::size_t> send_counts, std::span<std::byte> receive,
+                       std::span<const std::size_t> receive_counts, const Phase& phase);
+
+/// The same in elements of any type that can be copied as bytes.
 template <class T>
 void all_to_all(Group group, std::span<const T> send, std::span<const std::size_t> send_counts, std::span<T> receive,
-                std::span<const std::size_t> receive_counts, const Phase& phase);
+                std::span<const std::size_t> receive_counts, const Phase& phase) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  all_to_all_blocks(group, sizeof(T), std::as_bytes(send), send_counts, std::as_writable_bytes(receive), receive_counts,
+                    phase);
+}
 
 }  // namespace coe

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kernels/error.h"
 
@@ -46,11 +47,19 @@ struct Phase {
   std::string text() const;
 };
 
+/// What an operation that was given up still lacked. Ranks are those of the whole job.
+struct Shortfall {
+  int rank = 0;            ///< Who waited,
+  std::vector<int> peers;  ///< and for whom, ascending.
+  std::size_t expected = 0, arrived = 0;
+  std::size_t sent = 0, taken = 0;
+};
+
 /// Who can reach whom in one group of ranks: posts sends and receives and says when they are done.
 ///
 /// A Transport belongs to one rank and one thread. Operations are matched between two ranks in the order in which each
 /// of them posted; a message to oneself is legal. Posted memory, the pieces' and the messages' own, must outlive the
-/// operation.
+/// operation. Where no bytes go from one rank to another, nothing travels and nobody waits.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -63,12 +72,14 @@ class Transport {
   /// Moves operations forward; true once `ticket` is complete, after which it is forgotten. Throws kPeer when a rank of
   /// the group has aborted, with that rank's own message.
   virtual bool test(Ticket ticket) = 0;
-  /// For the message of a wait that ran out: whom `ticket` waits for, and what was expected and seen.
-  virtual std::string pending(Ticket ticket) const = 0;
+  /// Takes `ticket` back for a wait that ran out and says what it lacked; ranks of this process no longer touch its
+  /// memory. The group is then of no further use but to abort.
+  virtual Shortfall give_up(Ticket ticket) = 0;
   /// Tells every rank of the job that this one failed, so that their waits end. A launcher's job may be taken down by
   /// it.
   virtual void abort(const Error& error) noexcept = 0;
-  /// Divides the group: ranks of one color form a group, ordered by (key, rank). Collective.
+  /// Divides the group: ranks of one color (>= 0) form a group, ordered by (key, rank). Collective. The groups must not
+  /// outlive this one.
   virtual std::unique_ptr<Transport> split(int color, int key) = 0;
 };
 

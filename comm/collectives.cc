@@ -1,0 +1,199 @@
+#include "comm/collectives.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <numeric>
+
+#include "kernels/buffer.h"
+#include "kernels/error.h"
+
+namespace coe {
+namespace {
+
+/// Peers that a rank exchanges blocks with at once; a fixed number needs no memory of its own.
+constexpr int kPeersAtOnce = 16;
+/// Up to so many bytes over all ranks, a sum gathers everything on every rank.
+constexpr std::size_t kSmallSum = 16 << 10;
+/// Scratch of a large sum.
+constexpr std::size_t kSumScratch = 1 << 20;
+
+/// A Piece to send from; post() only reads it.
+Piece piece_of(std::span<const std::byte> bytes) { return {const_cast<std::byte*>(bytes.data()), bytes.size()}; }
+
+void copy(std::span<const std::byte> from, std::span<std::byte> to) {
+  if (!from.empty()) std::memcpy(to.data(), from.data(), from.size());
+}
+
+void complete(Group group, std::span<const Message> sends, std::span<const Message> receives, const Phase& phase) {
+  wait(*group.transport, group.transport->post(sends, receives), group.deadline, phase);
+}
+
+/// Sends send_to(peer) to every peer and receives receive_from(peer) (both spans of bytes) from it; the rank's own
+/// block is copied.
+template <class SendTo, class ReceiveFrom>
+void exchange_blocks(Group group, const SendTo& send_to, const ReceiveFrom& receive_from, const Phase& phase) {
+  const int ranks = group.size(), me = group.rank();
+  copy(send_to(me), receive_from(me));
+  std::array<Piece, kPeersAtOnce> out, in;
+  std::array<Message, kPeersAtOnce> sends, receives;
+  for (int first = 1; first < ranks; first += kPeersAtOnce) {
+    const auto count = static_cast<std::size_t>(std::min(kPeersAtOnce, ranks - first));
+    for (std::size_t i = 0; i < count; ++i) {
+      const int step = first + static_cast<int>(i);
+      const int to = (me + step) % ranks, from = (me - step + ranks) % ranks;
+      out[i] = piece_of(send_to(to));
+      in[i] = piece_of(receive_from(from));
+      sends[i] = {to, {&out[i], 1}};
+      receives[i] = {from, {&in[i], 1}};
+    }
+    complete(group, std::span(sends).first(count), std::span(receives).first(count), phase);
+  }
+}
+
+/// Where block `rank` of blocks of `counts` elements begins.
+std::size_t offset_of(std::span<const std::size_t> counts, int rank) {
+  return std::accumulate(counts.begin(), counts.begin() + rank, std::size_t{0});
+}
+
+/// Where the part of `rank` begins when `elements` are divided over the ranks.
+std::size_t part_begin(std::size_t elements, int rank, int ranks) {
+  return elements * static_cast<std::size_t>(rank) / static_cast<std::size_t>(ranks);
+}
+
+/// `sum` becomes the sum of the rows of `terms`, the first row first.
+template <class T>
+void add_rows(std::span<const T> terms, std::span<T> sum) {
+  std::copy_n(terms.begin(), sum.size(), sum.begin());
+  for (std::size_t row = sum.size(); row < terms.size(); row += sum.size()) {
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += terms[row + i];
+  }
+}
+
+template <class T>
+void sum_small(Group group, std::span<T> values, const Phase& phase) {
+  alignas(T) std::array<std::byte, kSmallSum> scratch;
+  const std::span<T> all(reinterpret_cast<T*>(scratch.data()), values.size() * static_cast<std::size_t>(group.size()));
+  all_gather<T>(group, values, all, phase);
+  add_rows<T>(all, values);
+}
+
+/// Every rank sums its part of `values` and gives it to all.
+template <class T>
+void sum_by_parts(Group group, std::span<T> values, std::span<T> scratch, const Phase& phase) {
+  const int ranks = group.size();
+  const auto part = [&](int rank) {
+    const std::size_t begin = part_begin(values.size(), rank, ranks);
+    return values.subspan(begin, part_begin(values.size(), rank + 1, ranks) - begin);
+  };
+  const std::span<T> mine = part(group.rank());
+  const std::span<T> terms = scratch.first(mine.size() * static_cast<std::size_t>(ranks));
+  exchange_blocks(
+      group, [&](int peer) { return std::as_bytes(part(peer)); },
+      [&](int peer) {
+        return std::as_writable_bytes(terms.subspan(static_cast<std::size_t>(peer) * mine.size(), mine.size()));
+      },
+      phase);
+  if (!mine.empty()) add_rows<T>(terms, mine);
+  exchange_blocks(
+      group, [&](int) { return std::as_bytes(mine); }, [&](int peer) { return std::as_writable_bytes(part(peer)); },
+      phase);
+}
+
+}  // namespace
+
+void barrier(Group group, const Phase& phase) {
+  const int ranks = group.size(), me = group.rank();
+  std::byte sent{}, received{};
+  const Piece out{&sent, 1}, in{&received, 1};
+  for (int distance = 1; distance < ranks; distance *= 2) {
+    const Message to{(me + distance) % ranks, {&out, 1}};
+    const Message from{(me - distance + ranks) % ranks, {&in, 1}};
+    complete(group, {&to, 1}, {&from, 1}, phase);
+  }
+}
+
+void broadcast(Group group, std::span<std::byte> bytes, int root, const Phase& phase) {
+  const int ranks = group.size();
+  check(root >= 0 && root < ranks, "broadcast: root is ", root, ", ranks are ", ranks);
+  const int place = (group.rank() - root + ranks) % ranks;
+  const Piece piece = piece_of(bytes);
+  const auto message = [&](int other) { return Message{(other + root) % ranks, {&piece, 1}}; };
+  int reach = 1;  // A place's parent is the place without its lowest bit; its children lie below that bit.
+  while (reach < ranks && (place & reach) == 0) reach *= 2;
+  if (place != 0) {
+    const Message from = message(place - reach);
+    complete(group, {}, {&from, 1}, phase);
+  }
+  std::array<Message, 32> children;
+  std::size_t count = 0;
+  for (int below = reach / 2; below > 0; below /= 2) {
+    if (place + below < ranks) children[count++] = message(place + below);
+  }
+  complete(group, std::span(children).first(count), {}, phase);
+}
+
+void all_gather_blocks(Group group, std::span<const std::byte> mine, std::span<std::byte> all, const Phase& phase) {
+  check(all.size() == mine.size() * static_cast<std::size_t>(group.size()), "all_gather: output is ", all.size(),
+        " bytes, must be ", group.size(), " times ", mine.size());
+  exchange_blocks(
+      group, [&](int) { return mine; },
+      [&](int peer) { return all.subspan(static_cast<std::size_t>(peer) * mine.size(), mine.size()); }, phase);
+}
+
+std::vector<std::vector<std::byte>> all_gather_bytes(Group group, std::span<const std::byte> mine, const Phase& phase) {
+  const std::size_t size = mine.size();
+  std::vector<std::size_t> sizes(static_cast<std::size_t>(group.size()));
+  all_gather<std::size_t>(group, {&size, 1}, sizes, phase);
+  std::vector<std::vector<std::byte>> all;
+  for (const std::size_t bytes : sizes) all.emplace_back(bytes);
+  exchange_blocks(
+      group, [&](int) { return mine; },
+      [&](int peer) { return std::span<std::byte>(all[static_cast<std::size_t>(peer)]); }, phase);
+  return all;
+}
+
+template <class T>
+void all_reduce_sum(Group group, std::span<T> values, const Phase& phase) {
+  if (group.size() == 1 || values.empty()) return;
+  const auto ranks = static_cast<std::size_t>(group.size());
+  if (values.size_bytes() * ranks <= kSmallSum) return sum_small(group, values, phase);
+  // Parts of a stretch of whole multiples of the ranks are equal, so that their terms fit the scratch exactly.
+  const std::size_t stretch = std::max<std::size_t>(kSumScratch / sizeof(T) / ranks, 1) * ranks;
+  const Buffer scratch(stretch * sizeof(T));
+  const std::span<T> terms(reinterpret_cast<T*>(scratch.data()), stretch);
+  for (std::size_t begin = 0; begin < values.size(); begin += stretch) {
+    sum_by_parts(group, values.subspan(begin, std::min(stretch, values.size() - begin)), terms, phase);
+  }
+}
+
+template void all_reduce_sum(Group group, std::span<float> values, const Phase& phase);
+template void all_reduce_sum(Group group, std::span<double> values, const Phase& phase);
+template void all_reduce_sum(Group group, std::span<std::int32_t> values, const Phase& phase);
+template void all_reduce_sum(Group group, std::span<std::int64_t> values, const Phase& phase);
+
+void all_to_all_blocks(Group group, std::size_t block, std::span<const std::byte> send,
+                       std::span<const std::size_t> send_counts, std::span<std::byte> receive,
+                       std::span<const std::size_t> receive_counts, const Phase& phase) {
+  const int ranks = group.size();
+  const auto check_side = [&](std::string_view side, std::span<const std::byte> bytes,
+                              std::span<const std::size_t> counts) {
+    check(counts.size() == static_cast<std::size_t>(ranks), "all_to_all: ", side, " has counts for ", counts.size(),
+          " ranks, ranks are ", ranks);
+    check(offset_of(counts, ranks) * block == bytes.size(), "all_to_all: ", side, " holds ", bytes.size(),
+          " bytes, its counts say ", offset_of(counts, ranks) * block);
+  };
+  check_side("send", send, send_counts);
+  check_side("receive", receive, receive_counts);
+  const auto me = static_cast<std::size_t>(group.rank());
+  check(send_counts[me] == receive_counts[me], "all_to_all: rank ", me, " sends itself ", send_counts[me],
+        " elements and receives ", receive_counts[me]);
+  const auto block_of = [block](auto bytes, std::span<const std::size_t> counts, int peer) {
+    return bytes.subspan(offset_of(counts, peer) * block, counts[static_cast<std::size_t>(peer)] * block);
+  };
+  exchange_blocks(
+      group, [&](int peer) { return block_of(send, send_counts, peer); },
+      [&](int peer) { return block_of(receive, receive_counts, peer); }, phase);
+}
+
+}  // namespace coe
