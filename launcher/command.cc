@@ -1,0 +1,54 @@
+#include "launcher/command.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "kernels/error.h"
+
+namespace coe {
+namespace {
+
+struct Verb {
+  std::string_view name;
+  std::string_view summary;
+  int (*run)(std::span<const std::string> arguments);
+};
+
+constexpr std::array kVerbs{
+    Verb{"train", "trains a model, alone or under mpirun", run_train},
+    Verb{"compare", "prints one table of several runs", run_compare},
+    Verb{"plot", "draws the loss curves of runs as SVG", run_plot},
+};
+
+int print_help() {
+  fmt::print("coe: trains Chain-of-Experts models over many ranks\n\nusage: coe VERB [ARGUMENTS]\n\n");
+  for (const Verb& verb : kVerbs) fmt::print("  {:<10}{}\n", verb.name, verb.summary);
+  fmt::print("\ncoe VERB --help says more; coe --version says which version this is.\n");
+  return 0;
+}
+
+std::string verb_names() {
+  std::string names;
+  for (const Verb& verb : kVerbs) names += (names.empty() ? "" : ", ") + std::string(verb.name);
+  return names;
+}
+
+}  // namespace
+
+int run_command(std::span<const std::string> arguments) {
+  check(!arguments.empty(), "a verb is missing; there are ", verb_names(), " (coe --help)");
+  const std::string& name = arguments[0];
+  if (name == "--help" || name == "-h" || name == "help") return print_help();
+  if (name == "--version") {
+    fmt::print("coe {}\n", COE_VERSION);
+    return 0;
+  }
+  const auto* verb = std::find_if(kVerbs.begin(), kVerbs.end(), [&](const Verb& one) { return one.name == name; });
+  check(verb != kVerbs.end(), "'", name, "' is no verb; there are ", verb_names(), " (coe --help)");
+  return verb->run(arguments.subspan(1));
+}
+
+}  // namespace coe

@@ -1,0 +1,44 @@
+#include "launcher/run_directory.h"
+
+#include <unistd.h>
+
+#include <string>
+#include <system_error>
+
+#include "kernels/error.h"
+
+namespace coe {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// `path`, or the nearest folder above it that exists.
+fs::path nearest_existing(const fs::path& path) {
+  fs::path nearest = fs::absolute(path).lexically_normal();
+  std::error_code ignored;
+  while (!fs::exists(nearest, ignored) && nearest != nearest.root_path()) nearest = nearest.parent_path();
+  return nearest;
+}
+
+}  // namespace
+
+bool RunDirectory::holds_run() const {
+  return fs::exists(config()) || fs::exists(metrics()) || fs::exists(root / "checkpoints");
+}
+
+void check_run_directory(const RunDirectory& directory, bool resume) {
+  const fs::path nearest = nearest_existing(directory.root);
+  const std::string name = directory.root.string();
+  check(!name.empty(), "output.directory is empty; it must name a folder (--out DIR)");
+  check(fs::is_directory(nearest), "output.directory: ", name, " cannot be made: ", nearest.string(), " is no folder");
+  // What permissions promise, a read-only or virtual file system need not keep: make something.
+  const fs::path probe = nearest / (".coe_probe_" + std::to_string(getpid()));
+  std::error_code error, ignored;
+  fs::create_directory(probe, error);
+  fs::remove(probe, ignored);
+  check(!error, "output.directory: ", name, " cannot be written: ", nearest.string(), ": ", error.message());
+  check(resume || !directory.holds_run(), "output.directory: ", name,
+        " holds a run already; go on with --resume, or name another folder with --out");
+}
+
+}  // namespace coe

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+namespace coe {
+
+/// Where a run keeps what it writes.
+struct RunDirectory {
+  std::filesystem::path root;
+
+  std::filesystem::path config() const { return root / "config.toml"; }
+  std::filesystem::path metrics() const { return root / "metrics.jsonl"; }
+  std::filesystem::path picture() const { return root / "loss.svg"; }
+  std::filesystem::path checkpoint(std::int64_t step) const {
+    return root / "checkpoints" / ("step_" + std::to_string(step));
+  }
+  /// Whether a run has begun here.
+  bool holds_run() const;
+};
+
+/// Throws kBadInput where a run cannot write to `directory`, and where one has begun there unless `resume`. Leaves
+/// nothing behind.
+void check_run_directory(const RunDirectory& directory, bool resume);
+
+}  // namespace coe

@@ -1,0 +1,105 @@
+#include "launcher/training_run.h"
+
+#include <fmt/core.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <fstream>
+
+#include "comm/collectives.h"
+#include "kernels/error.h"
+#include "launcher/run_summary.h"
+
+namespace coe {
+
+TrainingRun::TrainingRun(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid,
+                         bool resume)
+    : config_(config),
+      world_(world),
+      directory_{config.output.directory},
+      trainer_(config, world, train, valid),
+      resumed_(resume && trainer_.resume()) {
+  if (resumed_) saved_step_ = trainer_.steps_done();
+}
+
+void TrainingRun::run() {
+  if (speaks()) open_directory();
+  begin();
+  bool stopped = false;
+  while (trainer_.steps_done() < config_.training.steps && !stopped) {
+    stopped = agreed_to_stop();
+    if (!stopped) step();
+  }
+  finish(stopped);
+}
+
+void TrainingRun::say(const std::string& sentence) {
+  if (progress_) progress_->say(sentence);
+}
+
+void TrainingRun::open_directory() {
+  std::error_code error;
+  std::filesystem::create_directories(directory_.root, error);
+  std::ofstream file(directory_.config());
+  file << to_toml(config_) << std::flush;
+  if (error || !file) fail(ErrorCode::kSystem, "train: ", directory_.config().string(), " cannot be written");
+  metrics_.emplace(directory_.metrics(), resumed_ ? trainer_.steps_done() : -1);
+  progress_.emplace(trainer_.steps_done(), config_.training.steps, stderr_is_terminal());
+}
+
+void TrainingRun::begin() {
+  say(fmt::format("{}: {} parameters, {} rank{}, into {}", model_name(config_.model.layer), trainer_.parameters(),
+                  world_.size(), world_.size() == 1 ? "" : "s", directory_.root.string()));
+  if (resumed_) return say(fmt::format("going on after step {}", trainer_.steps_done()));
+  const double loss = trainer_.validate();
+  if (metrics_) metrics_->write({.step = 0, .validation_loss = loss});
+  say(fmt::format("step 0: validation loss {:.4f}", loss));
+}
+
+bool TrainingRun::agreed_to_stop() {
+  std::array<std::int32_t, 1> asked{signals_.raised() != 0 ? 1 : 0};
+  if (world_.size() > 1)
+    all_reduce_sum<std::int32_t>({&world_, config_.distributed.deadline()}, asked, {.name = "agreeing to stop"});
+  return asked[0] > 0;
+}
+
+void TrainingRun::step() {
+  const StepReport report = finite_step();
+  const bool last = report.step == config_.training.steps;
+  const auto due = [&](std::int64_t every) { return last || (every > 0 && report.step % every == 0); };
+  std::optional<double> validation;
+  if (due(config_.validation.every)) validation = trainer_.validate();
+  if (metrics_) metrics_->write(make_step_metrics(report, validation));
+  if (progress_) progress_->show(report);
+  if (validation) say(fmt::format("step {}: validation loss {:.4f}", report.step, *validation));
+  if (due(config_.output.checkpoint_every)) save();
+}
+
+StepReport TrainingRun::finite_step() {
+  try {
+    return trainer_.step();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNonFinite) throw;
+    const std::string kept = saved_step_ ? "the last good checkpoint is " + directory_.checkpoint(*saved_step_).string()
+                                         : "no checkpoint was written before";
+    fail(ErrorCode::kNonFinite, error.what(), "; ", kept);
+  }
+}
+
+void TrainingRun::save() {
+  if (saved_step_ == trainer_.steps_done()) return;
+  trainer_.save();
+  saved_step_ = trainer_.steps_done();
+}
+
+void TrainingRun::finish(bool stopped) {
+  save();
+  if (!speaks()) return;
+  if (stopped)
+    say(fmt::format("a signal asked to stop: ended after step {} of {} with checkpoint {}; --resume goes on",
+                    trainer_.steps_done(), config_.training.steps, directory_.checkpoint(*saved_step_).string()));
+  const std::array summary{summarise_run(directory_.root)};
+  fmt::print("{}", comparison_table(summary));
+}
+
+}  // namespace coe

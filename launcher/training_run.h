@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "comm/transport.h"
+#include "launcher/progress.h"
+#include "launcher/run_directory.h"
+#include "launcher/stop_signals.h"
+#include "runtime/config.h"
+#include "runtime/metrics.h"
+#include "runtime/token_source.h"
+#include "runtime/trainer.h"
+
+namespace coe {
+
+/// One training run from its first step, or its newest checkpoint, to its last step or a signal. Rank 0 writes the
+/// run's folder and tells how it goes. All methods are collective.
+class TrainingRun {
+ public:
+  /// Views everything but the Config's values.
+  TrainingRun(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid, bool resume);
+  /// Throws what Trainer throws; for kNonFinite with the last good checkpoint.
+  void run();
+
+ private:
+  bool speaks() const { return world_.rank() == 0; }
+  void say(const std::string& sentence);
+  void open_directory();
+  void begin();
+  /// Whether any rank was asked to stop.
+  bool agreed_to_stop();
+  void step();
+  StepReport finite_step();
+  void save();
+  void finish(bool stopped);
+
+  const Config& config_;
+  Transport& world_;
+  RunDirectory directory_;
+  StopSignals signals_;
+  Trainer trainer_;
+  bool resumed_;
+  std::optional<std::int64_t> saved_step_;
+  std::optional<MetricsWriter> metrics_;  ///< rank 0's
+  std::optional<Progress> progress_;      ///< rank 0's
+};
+
+}  // namespace coe
