@@ -11,7 +11,7 @@ Buffer::Buffer(std::size_t bytes, Device device) : bytes_(bytes), device_(device
   constexpr std::size_t kAlignment = 64;
   if (bytes == 0) return;
   const std::size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  data_ = static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded));
+  if (rounded >= bytes) data_ = static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded));
   if (data_ == nullptr) fail(ErrorCode::kSystem, "buffer: no memory for ", bytes, " bytes");
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "kernels/tensor.h"
@@ -22,5 +23,11 @@ void linear(const Tensor& x, const Tensor& w, const Tensor& y);
 void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx);
 /// dw += dy^T x.
 void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw);
+
+/// The linked libraries that time_gemm() knows; gemm() uses the first.
+std::span<const std::string_view> gemm_libraries();
+/// Seconds of one linear(x, w, y) by a library. OpenBLAS, which is not thread-safe, runs one product at a time in a
+/// process. Throws kBadInput for a library that is not linked.
+double time_gemm(std::string_view library, const Tensor& x, const Tensor& w, const Tensor& y);
 
 }  // namespace coe

@@ -36,6 +36,9 @@ Shape::Shape(std::initializer_list<std::int64_t> extents) : Shape(std::span(exte
 Shape::Shape(std::span<const std::int64_t> extents) : rank_(static_cast<int>(extents.size())) {
   if (rank_ > kMaxRank) fail(ErrorCode::kInternal, "shape: ", rank_, " axes, at most ", kMaxRank);
   std::ranges::copy(extents, extents_.begin());
+  if (std::ranges::any_of(extents, [](std::int64_t extent) { return extent < 0; })) {
+    fail(ErrorCode::kInternal, "shape: ", text(), " has a negative extent");
+  }
 }
 
 std::int64_t Shape::elements() const {
@@ -81,6 +84,16 @@ Tensor Tensor::reshaped(Shape shape) const {
 void Tensor::require(DType wanted) const {
   if (dtype_ != wanted)
     fail(ErrorCode::kInternal, "tensor: dtype is ", name_of(dtype_), ", asked for ", name_of(wanted));
+}
+
+void expect_shape(std::string_view what, const Tensor& tensor, const Shape& shape) {
+  if (tensor.shape() != shape) [[unlikely]]
+    fail(ErrorCode::kInternal, what, " is ", tensor.shape().text(), ", must be ", shape.text());
+}
+
+void expect_rank(std::string_view what, const Tensor& tensor, int rank) {
+  if (tensor.shape().rank() != rank) [[unlikely]]
+    fail(ErrorCode::kInternal, what, " is ", tensor.shape().text(), ", must have ", rank, " axes");
 }
 
 }  // namespace coe

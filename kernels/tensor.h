@@ -107,4 +107,9 @@ class Tensor {
   Device device_;
 };
 
+/// Throws kInternal unless the tensor has this shape: expect_shape("softmax: p", p, {T, N}).
+void expect_shape(std::string_view what, const Tensor& tensor, const Shape& shape);
+/// Throws kInternal unless the tensor has this many axes.
+void expect_rank(std::string_view what, const Tensor& tensor, int rank);
+
 }  // namespace coe

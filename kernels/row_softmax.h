@@ -1,0 +1,48 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "kernels/exp.h"
+#include "kernels/ordered_sum.h"
+
+namespace coe {
+
+/// The largest of n numbers, -infinity of none; NaN may be passed over.
+inline float row_max(const float* x, std::int64_t n) {
+  constexpr std::size_t kLanes = 16;
+  std::array<float, kLanes> largest;
+  largest.fill(-std::numeric_limits<float>::infinity());
+  std::int64_t i = 0;
+  for (; i + static_cast<std::int64_t>(kLanes) <= n; i += static_cast<std::int64_t>(kLanes)) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const float value = x[i + static_cast<std::int64_t>(lane)];
+      largest[lane] = value > largest[lane] ? value : largest[lane];
+    }
+  }
+  for (std::size_t lane = 0; i < n; ++i, ++lane) largest[lane] = x[i] > largest[lane] ? x[i] : largest[lane];
+  return *std::ranges::max_element(largest);
+}
+
+/// p[i] = softmax(scale x)[i] for scale > 0; p may be x. Returns the log of the sum of e^(scale x[i]).
+inline float row_softmax(const float* x, std::int64_t n, float scale, float* p) {
+  const float largest = row_max(x, n);
+#pragma GCC ivdep
+  for (std::int64_t i = 0; i < n; ++i) p[i] = fast_exp((x[i] - largest) * scale);
+  const float sum = ordered_sum(n, [=](std::int64_t i) { return p[i]; });
+  const float inverse = 1.0F / sum;
+  for (std::int64_t i = 0; i < n; ++i) p[i] *= inverse;
+  return largest * scale + std::log(sum);
+}
+
+/// dx[i] = scale p[i] (dp[i] - <p, dp>): the gradient of x from that of p; dx may be dp.
+inline void row_softmax_backward(const float* p, const float* dp, std::int64_t n, float scale, float* dx) {
+  const float mean = ordered_dot(p, dp, n);
+#pragma GCC ivdep
+  for (std::int64_t i = 0; i < n; ++i) dx[i] = p[i] * (dp[i] - mean) * scale;
+}
+
+}  // namespace coe

@@ -1,0 +1,79 @@
+#include "kernels/rows.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/kernels/owned_tensor.h"
+#include "tests/kernels/thrown_code.h"
+
+namespace coe {
+namespace {
+
+using testing::ElementsAre;
+
+TEST(GatherRows, TakesTheNamedRows) {
+  const Floats x({3, 2}, {0, 1, 10, 11, 20, 21}), out({4, 2});
+  gather_rows(x, Ints({4}, {2, 0, 2, 1}), out);
+  EXPECT_THAT(out.values(), ElementsAre(20, 21, 0, 1, 20, 21, 10, 11));
+  gather_rows(x, Ints({0}), Floats({0, 2}));
+}
+
+TEST(GatherRows, RefusesIndicesOutside) {
+  const Floats x({3, 2}), out({1, 2});
+  EXPECT_EQ(thrown_code([&] { gather_rows(x, Ints({1}, {3}), out); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] { gather_rows(x, Ints({1}, {-1}), out); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] { gather_rows(x, Ints({2}), out); }), ErrorCode::kInternal);
+}
+
+TEST(CombineRows, AddsWeightedRowsToWhatIsThere) {
+  const Floats rows({3, 2}, {1, 2, 10, 20, 100, 200}), sum({3, 2}, {0.5F, 0.5F, 7, 7, 0, 0});
+  const Ints offsets({4}, {0, 2, 2, 4}), place({4}, {2, 0, -1, 1});
+  combine_rows(rows, offsets, place, Floats({4}, {2, 3, NAN, -1}), sum);
+  EXPECT_THAT(sum.values(), ElementsAre(203.5F, 406.5F, 7, 7, -10, -20));
+}
+
+TEST(CombineRows, WithoutWeightsAddsRows) {
+  const Floats rows({2, 1}, {1, 10}), sum({1, 1});
+  combine_rows(rows, Ints({2}, {0, 2}), Ints({2}, {1, 0}), Tensor(), sum);
+  EXPECT_EQ(sum[0], 11.0F);
+}
+
+TEST(CombineRows, AddsInAscendingOrderOntoTheSum) {
+  constexpr float kHuge = 0x1p24F;  // adding 1 to it changes nothing
+  const Floats rows({3, 1}, {1, kHuge, -kHuge}), sum({1, 1}, {0});
+  combine_rows(rows, Ints({2}, {0, 3}), Ints({3}, {1, 0, 2}), Tensor(), sum);
+  EXPECT_EQ(sum[0], 0.0F);
+  combine_rows(rows, Ints({2}, {0, 3}), Ints({3}, {1, 2, 0}), Tensor(), sum);
+  EXPECT_EQ(sum[0], 1.0F);
+}
+
+TEST(CombineRows, RefusesPlansThatDoNotFit) {
+  const Floats rows({2, 1}), sum({1, 1});
+  const Ints place({2}, {0, 1});
+  EXPECT_EQ(thrown_code([&] { combine_rows(rows, Ints({2}, {0, 3}), place, Tensor(), sum); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] { combine_rows(rows, Ints({2}, {2, 1}), place, Tensor(), sum); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] { combine_rows(rows, Ints({3}), place, Tensor(), sum); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] { combine_rows(rows, Ints({2}, {0, 2}), place, Floats({1}), sum); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] {
+              combine_rows(rows, Ints({2}, {0, 2}), Ints({2}, {0, 2}), Tensor(), sum);
+            }),
+            ErrorCode::kInternal);
+}
+
+TEST(Add, ScalesWhatIsThere) {
+  const Floats x({2, 2}, {1, 2, 3, 4}), y({2, 2}, {10, 20, 30, 40});
+  add(x, 1.0F, y);
+  EXPECT_THAT(y.values(), ElementsAre(11, 22, 33, 44));
+  add(x, -2.0F, y);
+  EXPECT_THAT(y.values(), ElementsAre(-21, -42, -63, -84));
+  EXPECT_EQ(thrown_code([&] { add(x, 1.0F, Floats({4})); }), ErrorCode::kInternal);
+}
+
+TEST(Add, BetaZeroForgetsNaN) {
+  const Floats x({2}, {1, 2}), y({2}, {NAN, INFINITY});
+  add(x, 0.0F, y);
+  EXPECT_THAT(y.values(), ElementsAre(1, 2));
+}
+
+}  // namespace
+}  // namespace coe
