@@ -21,6 +21,7 @@ constexpr std::array kVerbs{
     Verb{"train", "trains a model, alone or under mpirun", run_train},
     Verb{"compare", "prints one table of several runs", run_compare},
     Verb{"plot", "draws the loss curves of runs as SVG", run_plot},
+    Verb{"verify", "runs cases with right answers over the ranks", run_verify},
     Verb{"bench", "times a layer beside the machine's own limits", run_bench},
 };
 

@@ -1,0 +1,121 @@
+#include <fmt/core.h>
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "comm/make_transport.h"
+#include "launcher/case_file.h"
+#include "launcher/command.h"
+#include "launcher/failure.h"
+#include "launcher/options.h"
+#include "launcher/verify_case.h"
+
+namespace coe {
+namespace po = boost::program_options;
+namespace {
+
+constexpr double kDefaultTolerance = 1e-5;
+
+struct VerifyArguments {
+  std::vector<std::filesystem::path> cases;
+  bool processes = false;
+  int ranks = 1;
+  double tolerance = kDefaultTolerance;
+};
+
+po::options_description option_list() {
+  po::options_description options("options");
+  auto add = options.add_options();
+  add("transport", po::value<std::string>()->value_name("NAME"),
+      "local: ranks are threads; mpi: ranks are processes (default: mpi under "
+      "mpirun, else local)");
+  add("ranks", po::value<int>()->default_value(1)->value_name("R"),
+      "how many ranks of the local transport");
+  add("tolerance",
+      po::value<double>()
+          ->default_value(kDefaultTolerance, "1e-5")
+          ->value_name("X"),
+      "the largest ||got - expected|| / ||expected|| of a tensor that passes");
+  return options;
+}
+
+std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
+  const VerbSyntax syntax{.verb = "verify",
+                          .usage = "CASE... [options]",
+                          .text =
+                              "Runs layer and model cases forward and backward "
+                              "over the ranks, model cases also through\n"
+                              "their optimiser steps, and compares everything "
+                              "that they expect. One line a case.",
+                          .positional = "case",
+                          .most = -1};
+  const auto values = parse_options(syntax, option_list(), arguments);
+  if (!values)
+    return std::nullopt;
+  VerifyArguments result;
+  for (const std::string &path :
+       (*values)["case"].as<std::vector<std::string>>())
+    result.cases.emplace_back(path);
+  const std::string transport = values->count("transport") == 1
+                                    ? (*values)["transport"].as<std::string>()
+                                    : (launched_by_mpi() ? "mpi" : "local");
+  check(transport == "mpi" || transport == "local", "verify: --transport is ",
+        transport, ", allowed are local, mpi");
+  result.processes = transport == "mpi";
+  check(result.processes || !launched_by_mpi(),
+        "verify: --transport is local, which mpirun cannot start");
+  result.ranks = (*values)["ranks"].as<int>();
+  check(result.ranks >= 1, "verify: --ranks is ", result.ranks,
+        ", at least 1 is needed");
+  check(!result.processes || (*values)["ranks"].defaulted(),
+        "verify: --ranks is for the local transport, mpirun -np R for mpi");
+  result.tolerance = (*values)["tolerance"].as<double>();
+  check(result.tolerance > 0, "verify: --tolerance is ", result.tolerance,
+        ", more than 0 is needed");
+  return result;
+}
+
+/// Runs all cases on one rank; true where all pass. Rank 0 prints.
+bool verify_all(const VerifyArguments &arguments, Transport &world) {
+  bool all_pass = true;
+  for (const std::filesystem::path &path : arguments.cases) {
+    const CaseOutcome outcome = verify_case(path, world, kDefaultDeadline);
+    const bool pass = outcome.max_error <= arguments.tolerance;
+    all_pass = all_pass && pass;
+    if (world.rank() != 0)
+      continue;
+    fmt::print("{} {} max_error={:.2e} worst={} digest={:016x}\n",
+               pass ? "PASS" : "FAIL", path.stem().string(), outcome.max_error,
+               outcome.worst, outcome.digest);
+    std::fflush(stdout);
+  }
+  return all_pass;
+}
+
+} // namespace
+
+int run_verify(std::span<const std::string> arguments) {
+  const auto parsed = parse(arguments);
+  if (!parsed)
+    return 0;
+  for (const std::filesystem::path &path : parsed->cases)
+    CaseFile{path};
+  bool all_pass = false;
+  const auto body = [&](Transport &world) {
+    const bool pass = verify_all(*parsed, world);
+    if (parsed->processes || world.rank() == 0)
+      all_pass = pass;
+  };
+  int code = 0;
+  if (parsed->processes) {
+    code = run_ranks(body);
+  } else {
+    run_local_ranks(parsed->ranks, body);
+  }
+  return code == 0 && !all_pass ? 1 : code;
+}
+
+} // namespace coe
