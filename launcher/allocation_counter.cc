@@ -39,19 +39,17 @@ void *aligned_alloc(std::size_t alignment, std::size_t bytes) {
   return __libc_memalign(alignment, bytes);
 }
 
-void *memalign(std::size_t alignment, std::size_t bytes) {
-  return aligned_alloc(alignment, bytes);
-}
+void *memalign(std::size_t alignment, std::size_t bytes) { return aligned_alloc(alignment, bytes); }
 
 int posix_memalign(void **memory, std::size_t alignment, std::size_t bytes) {
   *memory = aligned_alloc(alignment, bytes);
   return *memory == nullptr ? ENOMEM : 0;
 }
 
-} // extern "C"
+}  // extern "C"
 
 namespace coe {
 
 std::int64_t allocations() { return counted.load(std::memory_order_relaxed); }
 
-} // namespace coe
+}  // namespace coe

@@ -37,8 +37,7 @@ po::options_description option_list() {
   add("iterations", number(2), "C, iterations");
   add("forward-only", po::bool_switch(), "leave the backward out");
   add("steps", number(9), "measured steps, after two that are not");
-  add("json", po::value<std::string>()->value_name("FILE"),
-      "write the numbers there too");
+  add("json", po::value<std::string>()->value_name("FILE"), "write the numbers there too");
   return options;
 }
 
@@ -51,15 +50,12 @@ std::optional<BenchArguments> parse(std::span<const std::string> arguments) {
                               "plain matrix products measured in the same run.",
                           .positional = "what"};
   const auto values = parse_options(syntax, option_list(), arguments);
-  if (!values)
-    return std::nullopt;
-  const std::string &what =
-      (*values)["what"].as<std::vector<std::string>>().front();
+  if (!values) return std::nullopt;
+  const std::string &what = (*values)["what"].as<std::vector<std::string>>().front();
   check(what == "layer", "bench: ", what, " is no benchmark; there is layer");
   const auto positive = [&](const char *name) {
     const auto value = (*values)[name].as<std::int64_t>();
-    check(value >= 1 && value <= (std::int64_t{1} << 30), "bench: --", name,
-          " is ", value, ", allowed are 1 to 2^30");
+    check(value >= 1 && value <= (std::int64_t{1} << 30), "bench: --", name, " is ", value, ", allowed are 1 to 2^30");
     return value;
   };
   BenchArguments result;
@@ -74,89 +70,78 @@ std::optional<BenchArguments> parse(std::span<const std::string> arguments) {
   benchmark.forward_only = (*values)["forward-only"].as<bool>();
   benchmark.steps = static_cast<int>(positive("steps"));
   validate(benchmark.layer);
-  check(benchmark.tokens % benchmark.sequence == 0, "bench: --tokens is ",
-        benchmark.tokens, ", must be a multiple of --sequence, ",
-        benchmark.sequence);
-  if (values->count("json") == 1)
-    result.json = (*values)["json"].as<std::string>();
+  check(benchmark.tokens % benchmark.sequence == 0, "bench: --tokens is ", benchmark.tokens,
+        ", must be a multiple of --sequence, ", benchmark.sequence);
+  if (values->count("json") == 1) result.json = (*values)["json"].as<std::string>();
   return result;
 }
 
-void print(const LayerBenchmark &benchmark, const LayerBenchmarkResult &result,
-           int ranks) {
+void print(const LayerBenchmark &benchmark, const LayerBenchmarkResult &result, int ranks) {
   const LayerConfig &layer = benchmark.layer;
-  fmt::print("{}, {} ranks x {} tokens, D {}, F {}, {}\n", model_name(layer),
-             ranks, benchmark.tokens, layer.hidden, layer.expert_hidden,
-             benchmark.forward_only ? "forward" : "forward + backward");
+  fmt::print("{}, {} ranks x {} tokens, D {}, F {}, {}\n", model_name(layer), ranks, benchmark.tokens, layer.hidden,
+             layer.expert_hidden, benchmark.forward_only ? "forward" : "forward + backward");
+  fmt::print("  step             {:10.2f} ms   (median of {}, {:.2f} to {:.2f})\n", result.step_ms, benchmark.steps,
+             result.step_ms_min, result.step_ms_max);
   fmt::print(
-      "  step             {:10.2f} ms   (median of {}, {:.2f} to {:.2f})\n",
-      result.step_ms, benchmark.steps, result.step_ms_min, result.step_ms_max);
-  fmt::print("  experts' products{:10.2f} GFLOP/s a rank, {:.3f} of the GEMM "
-             "peak of {:.2f}\n",
-             result.gflops, result.peak_fraction, result.gemm_peak_gflops);
+      "  experts' products{:10.2f} GFLOP/s a rank, {:.3f} of the GEMM "
+      "peak of {:.2f}\n",
+      result.gflops, result.peak_fraction, result.gemm_peak_gflops);
   fmt::print("  exchanged        {:10.2f} MB a step between ranks\n",
              1e-6 * static_cast<double>(result.bytes_exchanged));
-  fmt::print("  heap allocations {:10.0f} a step, minor page faults {:.0f} a "
-             "step (all ranks)\n",
-             result.allocations_per_step, result.minor_faults_per_step);
+  fmt::print(
+      "  heap allocations {:10.0f} a step, minor page faults {:.0f} a "
+      "step (all ranks)\n",
+      result.allocations_per_step, result.minor_faults_per_step);
   for (std::size_t i = 0; i < kPartNames.size(); ++i) {
     const double milliseconds = 1e3 * result.times.seconds[i];
-    if (milliseconds == 0)
-      continue;
-    fmt::print("  {:<17}{:10.2f} ms   {:4.1f} %\n", kPartNames[i], milliseconds,
-               100 * milliseconds / result.step_ms);
+    if (milliseconds == 0) continue;
+    fmt::print("  {:<17}{:10.2f} ms   {:4.1f} %\n", kPartNames[i], milliseconds, 100 * milliseconds / result.step_ms);
   }
 }
 
-void write_json(const std::filesystem::path &path,
-                const LayerBenchmark &benchmark,
-                const LayerBenchmarkResult &result, int ranks) {
+void write_json(const std::filesystem::path &path, const LayerBenchmark &benchmark, const LayerBenchmarkResult &result,
+                int ranks) {
   const LayerConfig &layer = benchmark.layer;
   boost::json::object parts;
-  for (std::size_t i = 0; i < kPartNames.size(); ++i)
-    parts[kPartNames[i]] = 1e3 * result.times.seconds[i];
-  const boost::json::object object = {
-      {"model", model_name(layer)},
-      {"ranks", ranks},
-      {"tokens", benchmark.tokens},
-      {"sequence", benchmark.sequence},
-      {"hidden", layer.hidden},
-      {"expert_hidden", layer.expert_hidden},
-      {"experts", layer.experts},
-      {"top_k", layer.top_k},
-      {"iterations", layer.iterations},
-      {"forward_only", benchmark.forward_only},
-      {"steps", benchmark.steps},
-      {"step_ms", result.step_ms},
-      {"step_ms_min", result.step_ms_min},
-      {"step_ms_max", result.step_ms_max},
-      {"gflops", result.gflops},
-      {"gemm_peak_gflops", result.gemm_peak_gflops},
-      {"peak_fraction", result.peak_fraction},
-      {"allocations_per_step", result.allocations_per_step},
-      {"minor_faults_per_step", result.minor_faults_per_step},
-      {"bytes_exchanged", result.bytes_exchanged},
-      {"parts_ms", parts}};
+  for (std::size_t i = 0; i < kPartNames.size(); ++i) parts[kPartNames[i]] = 1e3 * result.times.seconds[i];
+  const boost::json::object object = {{"model", model_name(layer)},
+                                      {"ranks", ranks},
+                                      {"tokens", benchmark.tokens},
+                                      {"sequence", benchmark.sequence},
+                                      {"hidden", layer.hidden},
+                                      {"expert_hidden", layer.expert_hidden},
+                                      {"experts", layer.experts},
+                                      {"top_k", layer.top_k},
+                                      {"iterations", layer.iterations},
+                                      {"forward_only", benchmark.forward_only},
+                                      {"steps", benchmark.steps},
+                                      {"step_ms", result.step_ms},
+                                      {"step_ms_min", result.step_ms_min},
+                                      {"step_ms_max", result.step_ms_max},
+                                      {"gflops", result.gflops},
+                                      {"gemm_peak_gflops", result.gemm_peak_gflops},
+                                      {"peak_fraction", result.peak_fraction},
+                                      {"allocations_per_step", result.allocations_per_step},
+                                      {"minor_faults_per_step", result.minor_faults_per_step},
+                                      {"bytes_exchanged", result.bytes_exchanged},
+                                      {"parts_ms", parts}};
   std::ofstream file(path);
   file << boost::json::serialize(object) << '\n';
   file.close();
   check(!file.fail(), "bench: --json ", path.string(), " cannot be written");
 }
 
-} // namespace
+}  // namespace
 
 int run_bench(std::span<const std::string> arguments) {
   const auto parsed = parse(arguments);
-  if (!parsed)
-    return 0;
+  if (!parsed) return 0;
   return run_ranks([&](Transport &world) {
     const LayerBenchmarkResult result = bench_layer(parsed->benchmark, world);
-    if (world.rank() != 0)
-      return;
+    if (world.rank() != 0) return;
     print(parsed->benchmark, result, world.size());
-    if (!parsed->json.empty())
-      write_json(parsed->json, parsed->benchmark, result, world.size());
+    if (!parsed->json.empty()) write_json(parsed->json, parsed->benchmark, result, world.size());
   });
 }
 
-} // namespace coe
+}  // namespace coe

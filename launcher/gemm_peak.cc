@@ -11,18 +11,16 @@ namespace {
 
 struct Product {
   std::int64_t m, n, k;
-  int repeats; ///< in a row, of which the best counts: small products need a
-               ///< warm cache
+  int repeats;  ///< in a row, of which the best counts: small products need a
+                ///< warm cache
 };
 
-constexpr std::array kProducts = {Product{2048, 2048, 2048, 1},
-                                  Product{1024, 176, 256, 20}};
+constexpr std::array kProducts = {Product{2048, 2048, 2048, 1}, Product{1024, 176, 256, 20}};
 constexpr std::int64_t kLargest = 2048;
 
-} // namespace
+}  // namespace
 
-GemmPeak::GemmPeak(Group group)
-    : group_(group), memory_(3 * kLargest * kLargest * sizeof(float)) {
+GemmPeak::GemmPeak(Group group) : group_(group), memory_(3 * kLargest * kLargest * sizeof(float)) {
   const Shape square{kLargest, kLargest};
   x_ = Tensor(memory_.data(), DType::kF32, square);
   w_ = Tensor(memory_.data() + x_.bytes(), DType::kF32, square);
@@ -33,8 +31,7 @@ GemmPeak::GemmPeak(Group group)
 }
 
 void GemmPeak::measure() {
-  const auto view = [](const Tensor &memory, std::int64_t rows,
-                       std::int64_t columns) {
+  const auto view = [](const Tensor &memory, std::int64_t rows, std::int64_t columns) {
     return Tensor(memory.raw(), DType::kF32, {rows, columns});
   };
   for (const std::string_view library : gemm_libraries()) {
@@ -42,8 +39,7 @@ void GemmPeak::measure() {
       barrier(group_, {"measuring the GEMM peak"});
       double seconds = 1e30;
       for (int i = 0; i < repeats; ++i) {
-        seconds = std::min(seconds, time_gemm(library, view(x_, m, k),
-                                              view(w_, n, k), view(y_, m, n)));
+        seconds = std::min(seconds, time_gemm(library, view(x_, m, k), view(w_, n, k), view(y_, m, n)));
       }
       best_ = std::max(best_, 2e-9 * static_cast<double>(m * n * k) / seconds);
     }
@@ -56,4 +52,4 @@ double GemmPeak::gflops() const {
   return sum / group_.size();
 }
 
-} // namespace coe
+}  // namespace coe

@@ -4,4 +4,4 @@ namespace coe {
 
 std::int64_t allocations() { return -1; }
 
-} // namespace coe
+}  // namespace coe

@@ -32,12 +32,8 @@ po::options_description option_list() {
   add("transport", po::value<std::string>()->value_name("NAME"),
       "local: ranks are threads; mpi: ranks are processes (default: mpi under "
       "mpirun, else local)");
-  add("ranks", po::value<int>()->default_value(1)->value_name("R"),
-      "how many ranks of the local transport");
-  add("tolerance",
-      po::value<double>()
-          ->default_value(kDefaultTolerance, "1e-5")
-          ->value_name("X"),
+  add("ranks", po::value<int>()->default_value(1)->value_name("R"), "how many ranks of the local transport");
+  add("tolerance", po::value<double>()->default_value(kDefaultTolerance, "1e-5")->value_name("X"),
       "the largest ||got - expected|| / ||expected|| of a tensor that passes");
   return options;
 }
@@ -53,28 +49,20 @@ std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
                           .positional = "case",
                           .most = -1};
   const auto values = parse_options(syntax, option_list(), arguments);
-  if (!values)
-    return std::nullopt;
+  if (!values) return std::nullopt;
   VerifyArguments result;
-  for (const std::string &path :
-       (*values)["case"].as<std::vector<std::string>>())
-    result.cases.emplace_back(path);
-  const std::string transport = values->count("transport") == 1
-                                    ? (*values)["transport"].as<std::string>()
-                                    : (launched_by_mpi() ? "mpi" : "local");
-  check(transport == "mpi" || transport == "local", "verify: --transport is ",
-        transport, ", allowed are local, mpi");
+  for (const std::string &path : (*values)["case"].as<std::vector<std::string>>()) result.cases.emplace_back(path);
+  const std::string transport = values->count("transport") == 1 ? (*values)["transport"].as<std::string>()
+                                                                : (launched_by_mpi() ? "mpi" : "local");
+  check(transport == "mpi" || transport == "local", "verify: --transport is ", transport, ", allowed are local, mpi");
   result.processes = transport == "mpi";
-  check(result.processes || !launched_by_mpi(),
-        "verify: --transport is local, which mpirun cannot start");
+  check(result.processes || !launched_by_mpi(), "verify: --transport is local, which mpirun cannot start");
   result.ranks = (*values)["ranks"].as<int>();
-  check(result.ranks >= 1, "verify: --ranks is ", result.ranks,
-        ", at least 1 is needed");
+  check(result.ranks >= 1, "verify: --ranks is ", result.ranks, ", at least 1 is needed");
   check(!result.processes || (*values)["ranks"].defaulted(),
         "verify: --ranks is for the local transport, mpirun -np R for mpi");
   result.tolerance = (*values)["tolerance"].as<double>();
-  check(result.tolerance > 0, "verify: --tolerance is ", result.tolerance,
-        ", more than 0 is needed");
+  check(result.tolerance > 0, "verify: --tolerance is ", result.tolerance, ", more than 0 is needed");
   return result;
 }
 
@@ -85,29 +73,24 @@ bool verify_all(const VerifyArguments &arguments, Transport &world) {
     const CaseOutcome outcome = verify_case(path, world, kDefaultDeadline);
     const bool pass = outcome.max_error <= arguments.tolerance;
     all_pass = all_pass && pass;
-    if (world.rank() != 0)
-      continue;
-    fmt::print("{} {} max_error={:.2e} worst={} digest={:016x}\n",
-               pass ? "PASS" : "FAIL", path.stem().string(), outcome.max_error,
-               outcome.worst, outcome.digest);
+    if (world.rank() != 0) continue;
+    fmt::print("{} {} max_error={:.2e} worst={} digest={:016x}\n", pass ? "PASS" : "FAIL", path.stem().string(),
+               outcome.max_error, outcome.worst, outcome.digest);
     std::fflush(stdout);
   }
   return all_pass;
 }
 
-} // namespace
+}  // namespace
 
 int run_verify(std::span<const std::string> arguments) {
   const auto parsed = parse(arguments);
-  if (!parsed)
-    return 0;
-  for (const std::filesystem::path &path : parsed->cases)
-    CaseFile{path};
+  if (!parsed) return 0;
+  for (const std::filesystem::path &path : parsed->cases) CaseFile{path};
   bool all_pass = false;
   const auto body = [&](Transport &world) {
     const bool pass = verify_all(*parsed, world);
-    if (parsed->processes || world.rank() == 0)
-      all_pass = pass;
+    if (parsed->processes || world.rank() == 0) all_pass = pass;
   };
   int code = 0;
   if (parsed->processes) {
@@ -118,4 +101,4 @@ int run_verify(std::span<const std::string> arguments) {
   return code == 0 && !all_pass ? 1 : code;
 }
 
-} // namespace coe
+}  // namespace coe
