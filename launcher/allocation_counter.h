@@ -9,4 +9,4 @@ namespace coe {
 /// that cannot count, those with sanitizers.
 std::int64_t allocations();
 
-} // namespace coe
+}  // namespace coe

@@ -13,18 +13,18 @@ namespace coe {
 /// x 256, one thread a rank. Measured a little at a time, between the steps of
 /// a benchmark.
 class GemmPeak {
-public:
+ public:
   explicit GemmPeak(Group group);
   /// Runs every product once on all ranks at once. Collective.
   void measure();
   /// GFLOP/s of the best product so far, the mean of the ranks. Collective.
   double gflops() const;
 
-private:
+ private:
   Group group_;
   Buffer memory_;
   Tensor x_, w_, y_;
   double best_ = 0;
 };
 
-} // namespace coe
+}  // namespace coe

@@ -76,7 +76,8 @@ class ChainLayer {
   /// x [T, D], whole sequences. `l1_coeff` is ReMoE's lambda. The output and what is saved live in the arena; `saved`
   /// may be nullptr where no backward follows.
   ChainOutput forward(const Tensor& x, const Batch& batch, double l1_coeff, ChainSaved* saved, Arena& arena);
-  /// dx [T, D] (overwritten; may be dy itself) from dy; adds up all weight gradients, those of the balance losses included.
+  /// dx [T, D] (overwritten; may be dy itself) from dy; adds up all weight gradients, those of the balance losses
+  /// included.
   void backward(const Tensor& dy, const Batch& batch, const ChainSaved& saved, const Tensor& dx, Arena& arena);
 
   std::span<IterationCounters> counters() { return counters_; }
