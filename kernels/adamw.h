@@ -16,7 +16,7 @@ struct AdamW {
 /// all of one shape.
 void adamw(const AdamW& options, const Tensor& gradient, const Tensor& weight, const Tensor& m, const Tensor& v);
 
-/// Sum of squares in double, in element order.
+/// Sum of squares in double, in an order that depends on the number of elements alone.
 double sum_of_squares(const Tensor& x);
 /// True where every element is finite.
 bool all_finite(const Tensor& x);

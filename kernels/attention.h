@@ -6,7 +6,8 @@
 namespace coe {
 
 /// Causal attention of one sequence, softmax(q k^T / sqrt(d)) v, per head; q, k, v, out [S, heads * d]; p [heads, S, S]
-/// keeps the probabilities for the backward (zero above the diagonal). Scratch comes from the arena and is given back.
+/// keeps the probabilities for the backward (zero above the diagonal). Scratch, where a device wants any, comes from
+/// the arena and is given back.
 void attention(const Tensor& q, const Tensor& k, const Tensor& v, int heads, const Tensor& out, const Tensor& p,
                Arena& arena);
 

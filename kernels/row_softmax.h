@@ -28,14 +28,21 @@ inline float row_max(const float* x, std::int64_t n) {
 }
 
 /// p[i] = softmax(scale x)[i] for scale > 0; p may be x. Returns the log of the sum of e^(scale x[i]).
-inline float row_softmax(const float* x, std::int64_t n, float scale, float* p) {
+inline double row_softmax(const float* x, std::int64_t n, float scale, float* p) {
   const float largest = row_max(x, n);
 #pragma GCC ivdep
   for (std::int64_t i = 0; i < n; ++i) p[i] = fast_exp((x[i] - largest) * scale);
   const float sum = ordered_sum(n, [=](std::int64_t i) { return p[i]; });
   const float inverse = 1.0F / sum;
   for (std::int64_t i = 0; i < n; ++i) p[i] *= inverse;
-  return largest * scale + std::log(sum);
+  return static_cast<double>(largest) * scale + std::log(static_cast<double>(sum));
+}
+
+/// What row_softmax(x, n, 1) returns, with the same bits.
+inline double row_logsumexp(const float* x, std::int64_t n) {
+  const float largest = row_max(x, n);
+  const float sum = ordered_sum(n, [=](std::int64_t i) { return fast_exp(x[i] - largest); });
+  return static_cast<double>(largest) + std::log(static_cast<double>(sum));
 }
 
 /// dx[i] = scale p[i] (dp[i] - <p, dp>): the gradient of x from that of p; dx may be dp.

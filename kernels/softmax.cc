@@ -11,7 +11,9 @@ void softmax(const Tensor& logits, const Tensor& p, const Tensor& logsumexp) {
   expect_shape("softmax: logsumexp", logsumexp, {rows});
   const float* in = logits.data<float>();
   auto *out = p.data<float>(), *sums = logsumexp.data<float>();
-  for (std::int64_t row = 0; row < rows; ++row) sums[row] = row_softmax(in + row * n, n, 1.0F, out + row * n);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    sums[row] = static_cast<float>(row_softmax(in + row * n, n, 1.0F, out + row * n));
+  }
 }
 
 void softmax_backward(const Tensor& p, const Tensor& dp, const Tensor& dlogits) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/kernels/central_differences.h"
 #include "tests/kernels/owned_tensor.h"
 #include "tests/kernels/thrown_code.h"
 
@@ -87,16 +88,7 @@ TEST(SoftmaxBackward, EqualsCentralDifferences) {
     for (std::int64_t i = 0; i < kRows * kWidth; ++i) sum += probabilities[static_cast<std::size_t>(i)] * dp[i];
     return sum;
   };
-  constexpr float kStep = 0x1p-8F;
-  std::vector<double> wanted;
-  for (float& x : logits) {
-    const float before = x;
-    x = before + kStep;
-    const double up = loss(), width_up = x;
-    x = before - kStep;
-    wanted.push_back((up - loss()) / (width_up - x));
-    x = before;
-  }
+  const auto wanted = central_differences(logits, loss);
   softmax_backward(p, dp, dp);
   EXPECT_LT(worst_error(dp, wanted), 1e-5);
 }
