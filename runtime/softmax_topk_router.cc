@@ -1,7 +1,9 @@
 #include "runtime/softmax_topk_router.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "kernels/error.h"
 #include "kernels/softmax.h"
 #include "kernels/topk.h"
 
@@ -18,6 +20,14 @@ float sum_of_scores(const Routing& routing, std::int64_t token) {
   return sum + kNormFloor;
 }
 
+void expect_finite(const Tensor& logsumexp) {
+  const auto sums = logsumexp.span<float>();
+  const auto bad = std::ranges::find_if_not(sums, [](float sum) { return std::isfinite(sum); });
+  if (bad != sums.end()) {
+    fail(ErrorCode::kNonFinite, "softmax router: a logit of token ", bad - sums.begin(), " is not finite");
+  }
+}
+
 }  // namespace
 
 SoftmaxTopkRouter::SoftmaxTopkRouter(const LayerConfig& config)
@@ -29,6 +39,7 @@ Routed SoftmaxTopkRouter::route(const Tensor& logits, Arena& arena) const {
   routed.scores = arena.make<float>(logits.shape());
   routed.logsumexp = arena.make<float>({tokens});
   softmax(logits, routed.scores, routed.logsumexp);
+  expect_finite(routed.logsumexp);
 
   Routing& routing = routed.routing;
   routing.experts = experts;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <random>
@@ -32,15 +34,18 @@ inline std::vector<double> doubles_of(const Tensor& tensor) {
 }
 
 /// Uniform between -bound and bound.
-inline std::vector<float> random_floats(std::int64_t count, float bound, std::mt19937& random) {
+inline Tensor random_tensor(Shape shape, float bound, std::mt19937& random, Arena& arena) {
   std::uniform_real_distribution<float> uniform(-bound, bound);
-  std::vector<float> values(static_cast<std::size_t>(count));
-  std::ranges::generate(values, [&] { return uniform(random); });
-  return values;
+  const Tensor tensor = arena.make<float>(shape);
+  std::ranges::generate(tensor.span<float>(), [&] { return uniform(random); });
+  return tensor;
 }
 
-inline Tensor random_tensor(Shape shape, float bound, std::mt19937& random, Arena& arena) {
-  return tensor_of<float>(shape, random_floats(shape.elements(), bound, random), arena);
+/// Every element of an fp32 tensor within `tolerance` of what is expected.
+inline void expect_near(const Tensor& actual, const std::vector<double>& expected, double tolerance) {
+  const std::vector<double> values = doubles_of(actual);
+  ASSERT_EQ(values.size(), expected.size());
+  for (std::size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(values[i], expected[i], tolerance) << "element " << i;
 }
 
 }  // namespace coe
