@@ -1,0 +1,84 @@
+#include "runtime/gate.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/softmax_topk_router.h"
+#include "tests/runtime/oracle.h"
+#include "tests/runtime/tensors.h"
+
+namespace coe {
+namespace {
+
+constexpr std::int64_t kHidden = 4, kExperts = 5, kTopK = 2, kLength = 3, kTokens = 6;
+
+const LayerConfig kLayer{.hidden = kHidden, .experts = kExperts, .top_k = kTopK};
+
+/// sum_j dweight_j w_j over all tokens.
+double slow_loss(const Doubles& x, const Doubles& weight, const Doubles& dweight) {
+  double loss = 0;
+  for (std::size_t t = 0; t < kTokens; ++t) {
+    const Doubles s = slow_softmax(slow_product(weight, slow_row(x, kHidden, t)));
+    const auto chosen = slow_topk(s, kTopK);
+    for (std::size_t j = 0; j < chosen.size(); ++j) loss += dweight[t * kTopK + j] * s[chosen[j]];
+  }
+  return loss;
+}
+
+TEST(Gate, GradientsAgreeWithCentralDifferencesAndAddUp) {
+  Arena arena;
+  std::mt19937 random(1);
+  const Tensor x = random_tensor({kTokens, kHidden}, 1, random, arena);
+  const Tensor weight = random_tensor({kExperts, kHidden}, 1, random, arena);
+  const Tensor dweight = random_tensor({kTokens * kTopK}, 1, random, arena);
+  const Tensor gradient = tensor_of<float>(weight.shape(), std::vector<float>(kExperts * kHidden, 2), arena);
+  const Tensor dx = tensor_of<float>(x.shape(), std::vector<float>(kTokens * kHidden, 3), arena);
+  const SoftmaxTopkRouter router(kLayer);
+  const Gate gate(weight, gradient, router);
+  const Routed routed = gate.forward(x, kLength, arena);
+  gate.backward(x, kLength, routed, dweight, {}, dx, arena);
+
+  const Doubles d = doubles_of(dweight), at_x = doubles_of(x), at_weight = doubles_of(weight);
+  Doubles expected_dx = slow_gradient([&](const Doubles& moved) { return slow_loss(moved, at_weight, d); }, at_x);
+  Doubles expected_dw = slow_gradient([&](const Doubles& moved) { return slow_loss(at_x, moved, d); }, at_weight);
+  for (double& value : expected_dx) value += 3;
+  for (double& value : expected_dw) value += 2;
+  expect_near(dx, expected_dx, 2e-6);
+  expect_near(gradient, expected_dw, 2e-6);
+}
+
+TEST(Gate, BitsOfASequenceDoNotDependOnItsNeighbours) {
+  Arena arena;
+  std::mt19937 random(2);
+  constexpr std::int64_t kWide = 40, kMany = 20, kLong = 7;
+  const LayerConfig layer{.hidden = kWide, .experts = kMany, .top_k = kTopK};
+  const SoftmaxTopkRouter router(layer);
+  const Tensor weight = random_tensor({kMany, kWide}, 1, random, arena);
+  const Gate gate(weight, arena.zeros<float>(weight.shape()), router);
+  const Tensor x = random_tensor({3 * kLong, kWide}, 1, random, arena);
+  const Tensor dweight = random_tensor({3 * kLong * kTopK}, 1, random, arena);
+  const auto bits_of = [&](std::int64_t first, std::int64_t count) {
+    const Tensor rows = x.rows(first, count), dx = arena.zeros<float>(rows.shape());
+    const Routed routed = gate.forward(rows, kLong, arena);
+    gate.backward(rows, kLong, routed, dweight.rows(first * kTopK, count * kTopK), {}, dx, arena);
+    return std::pair(values_of<float>(routed.scores), values_of<float>(dx));
+  };
+  const auto [scores, dx] = bits_of(0, 3 * kLong);
+  const auto [middle_scores, middle_dx] = bits_of(kLong, kLong);
+  EXPECT_TRUE(std::ranges::equal(middle_scores, std::span(scores).subspan(kLong * kMany, kLong * kMany)));
+  EXPECT_TRUE(std::ranges::equal(middle_dx, std::span(dx).subspan(kLong * kWide, kLong * kWide)));
+}
+
+TEST(Gate, ThereMayBeNoTokens) {
+  Arena arena;
+  const SoftmaxTopkRouter router(kLayer);
+  const Tensor gradient = arena.zeros<float>({kExperts, kHidden});
+  const Gate gate(arena.zeros<float>({kExperts, kHidden}), gradient, router);
+  const Tensor x = arena.make<float>({0, kHidden});
+  const Routed routed = gate.forward(x, kLength, arena);
+  EXPECT_EQ(routed.routing.tokens(), 0);
+  gate.backward(x, kLength, routed, arena.make<float>({0}), {}, arena.make<float>({0, kHidden}), arena);
+  EXPECT_EQ(values_of<float>(gradient), std::vector<float>(kExperts * kHidden, 0));
+}
+
+}  // namespace
+}  // namespace coe
