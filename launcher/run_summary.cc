@@ -36,7 +36,7 @@ std::vector<double> recent_load(std::span<const StepMetrics> lines) {
 std::string thousands(std::int64_t number) {
   std::string text = std::to_string(number);
   for (auto place = static_cast<std::int64_t>(text.size()) - 3; place > 0; place -= 3)
-    text.insert(static_cast<std::size_t>(place), ",");
+    text.insert(static_cast<std::size_t>(place), 1, ',');
   return text;
 }
 

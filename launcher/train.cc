@@ -1,9 +1,8 @@
-#include <filesystem>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "launcher/command.h"
+#include "launcher/config_options.h"
 #include "launcher/failure.h"
 #include "launcher/options.h"
 #include "launcher/run_directory.h"
@@ -22,11 +21,8 @@ struct TrainArguments {
 
 po::options_description option_list() {
   po::options_description options("options");
+  add_config_options(options);
   auto add = options.add_options();
-  add("set", po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
-      "overrides the config, as training.steps=10; may be given again");
-  add("data", po::value<std::string>()->value_name("PATH"), "text, JSONL or uint16 tokens to train on");
-  add("valid", po::value<std::string>()->value_name("PATH"), "the like for validation");
   add("out", po::value<std::string>()->value_name("DIR"), "the run's folder: config, metrics, checkpoints");
   add("resume", po::bool_switch(), "go on from the newest checkpoint in the run's folder, from the start without one");
   return options;
@@ -41,16 +37,8 @@ std::optional<TrainArguments> parse(std::span<const std::string> arguments) {
                           .positional = "config"};
   const auto values = parse_options(syntax, option_list(), arguments);
   if (!values) return std::nullopt;
-  std::vector<std::string> settings;
-  if (values->count("set") == 1) settings = (*values)["set"].as<std::vector<std::string>>();
-  TrainArguments result;
-  result.config = read_config((*values)["config"].as<std::vector<std::string>>().front(), settings);
-  const auto override_path = [&](const char* option, std::filesystem::path& path) {
-    if (values->count(option) == 1) path = (*values)[option].as<std::string>();
-  };
-  override_path("data", result.config.data.train);
-  override_path("valid", result.config.data.valid);
-  override_path("out", result.config.output.directory);
+  TrainArguments result{.config = configured(*values)};
+  if (values->count("out") == 1) result.config.output.directory = (*values)["out"].as<std::string>();
   result.resume = (*values)["resume"].as<bool>();
   return result;
 }

@@ -26,7 +26,7 @@ struct RoutingMetrics {
 /// One line of metrics.jsonl. The line of step 0 holds the validation loss before the first step and nothing else.
 struct StepMetrics {
   std::int64_t step = 0;
-  std::optional<double> validation_loss;  ///< after this step, nats per token
+  std::optional<double> validation_loss{};  ///< after this step, nats per token
   double loss = 0, balance_loss = 0, gradient_norm = 0, learning_rate = 0, lambda = 0;
   double seconds = 0;
   std::int64_t tokens = 0, bytes_exchanged = 0;

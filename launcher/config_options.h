@@ -1,0 +1,15 @@
+#pragma once
+
+#include <boost/program_options.hpp>
+
+#include "runtime/config.h"
+
+namespace coe {
+
+/// Adds what every verb takes that reads a config: --set, --data, --valid. CONFIG itself is the positional "config".
+void add_config_options(boost::program_options::options_description& options);
+
+/// The config that the arguments name, with what they override. Throws kBadInput.
+Config configured(const boost::program_options::variables_map& values);
+
+}  // namespace coe

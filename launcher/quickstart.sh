@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, trains MoE(8/64) and CoE-2(4/64) on 2 ranks for about a minute each, compares them.
+# A second call goes on where the first one stopped; to train anew, remove runs/quickstart/.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+steps=${COE_QUICKSTART_STEPS:-150}
+runs=runs/quickstart
+
+bash launcher/install_packages.sh build
+
+echo "quickstart: building in build/" >&2
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+quietly() { "$@" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }; }
+# The tests need packages that this script does not.
+options=(-DCMAKE_BUILD_TYPE=Release)
+[ -f build/CMakeCache.txt ] || options+=(-DCOE_TESTS=OFF)
+quietly cmake -S . -B build -G Ninja "${options[@]}"
+quietly cmake --build build --target coe
+
+export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+if [ "$(id -u)" = 0 ]; then
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+# Two ranks run on any machine; on one core they must not spin while the other works.
+launch=(mpirun -q -np 2 --oversubscribe --bind-to none --mca odls_base_sigkill_timeout 3)
+[ "$(nproc)" -ge 2 ] || launch+=(--mca mpi_yield_when_idle 1)
+
+train() {
+  "${launch[@]}" build/launcher/coe train "$1" --out "$2" --resume --set training.steps="$steps" \
+    --set validation.every=25 --set output.checkpoint_every=50 >/dev/null
+}
+train configs/moe_8of64.toml $runs/moe
+train configs/coe_2x4of64.toml $runs/coe
+
+build/launcher/coe plot $runs/moe $runs/coe --out $runs/loss.svg >/dev/null
+echo
+build/launcher/coe compare $runs/moe $runs/coe
+echo
+echo "Both runs, their metrics and checkpoints are in $runs/, the loss curves in $runs/loss.svg."
