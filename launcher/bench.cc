@@ -51,15 +51,15 @@ std::optional<BenchArguments> parse(std::span<const std::string> arguments) {
                           .positional = "what"};
   const auto values = parse_options(syntax, option_list(), arguments);
   if (!values) return std::nullopt;
-  const std::string &what = (*values)["what"].as<std::vector<std::string>>().front();
+  const std::string& what = (*values)["what"].as<std::vector<std::string>>().front();
   check(what == "layer", "bench: ", what, " is no benchmark; there is layer");
-  const auto positive = [&](const char *name) {
+  const auto positive = [&](const char* name) {
     const auto value = (*values)[name].as<std::int64_t>();
     check(value >= 1 && value <= (std::int64_t{1} << 30), "bench: --", name, " is ", value, ", allowed are 1 to 2^30");
     return value;
   };
   BenchArguments result;
-  LayerBenchmark &benchmark = result.benchmark;
+  LayerBenchmark& benchmark = result.benchmark;
   benchmark.tokens = positive("tokens");
   benchmark.sequence = positive("sequence");
   benchmark.layer.hidden = positive("hidden");
@@ -76,8 +76,8 @@ std::optional<BenchArguments> parse(std::span<const std::string> arguments) {
   return result;
 }
 
-void print(const LayerBenchmark &benchmark, const LayerBenchmarkResult &result, int ranks) {
-  const LayerConfig &layer = benchmark.layer;
+void print(const LayerBenchmark& benchmark, const LayerBenchmarkResult& result, int ranks) {
+  const LayerConfig& layer = benchmark.layer;
   fmt::print("{}, {} ranks x {} tokens, D {}, F {}, {}\n", model_name(layer), ranks, benchmark.tokens, layer.hidden,
              layer.expert_hidden, benchmark.forward_only ? "forward" : "forward + backward");
   fmt::print("  step             {:10.2f} ms   (median of {}, {:.2f} to {:.2f})\n", result.step_ms, benchmark.steps,
@@ -99,9 +99,9 @@ void print(const LayerBenchmark &benchmark, const LayerBenchmarkResult &result, 
   }
 }
 
-void write_json(const std::filesystem::path &path, const LayerBenchmark &benchmark, const LayerBenchmarkResult &result,
+void write_json(const std::filesystem::path& path, const LayerBenchmark& benchmark, const LayerBenchmarkResult& result,
                 int ranks) {
-  const LayerConfig &layer = benchmark.layer;
+  const LayerConfig& layer = benchmark.layer;
   boost::json::object parts;
   for (std::size_t i = 0; i < kPartNames.size(); ++i) parts[kPartNames[i]] = 1e3 * result.times.seconds[i];
   const boost::json::object object = {{"model", model_name(layer)},
@@ -136,7 +136,7 @@ void write_json(const std::filesystem::path &path, const LayerBenchmark &benchma
 int run_bench(std::span<const std::string> arguments) {
   const auto parsed = parse(arguments);
   if (!parsed) return 0;
-  return run_ranks([&](Transport &world) {
+  return run_ranks([&](Transport& world) {
     const LayerBenchmarkResult result = bench_layer(parsed->benchmark, world);
     if (world.rank() != 0) return;
     print(parsed->benchmark, result, world.size());

@@ -37,7 +37,7 @@ struct StepCost {
 /// A layer of random weights and its input.
 class RandomLayer {
  public:
-  RandomLayer(const LayerBenchmark &benchmark, Transport &world)
+  RandomLayer(const LayerBenchmark& benchmark, Transport& world)
       : benchmark_(benchmark),
         groups_(world, 0, kDefaultDeadline),
         placement_(benchmark.layer.experts, world.size()),
@@ -47,7 +47,7 @@ class RandomLayer {
                chain_weights(benchmark.layer, "", mine(), parameters_)),
         batch_(deal_batch(benchmark.tokens / benchmark.sequence * world.size(), benchmark.sequence, groups_)) {
     std::uint64_t stream = 0;
-    for (const Parameter &parameter : parameters_.all()) {
+    for (const Parameter& parameter : parameters_.all()) {
       const auto inputs = static_cast<float>(parameter.value.extent(1));
       fill_normal(parameter.value, {7, ++stream + 1000U * static_cast<std::uint64_t>(world.rank())}, 0,
                   1 / std::sqrt(inputs));
@@ -69,7 +69,7 @@ class RandomLayer {
     barrier(groups_.world(), kPhase);
     const std::int64_t allocations_before = allocations(), faults_before = minor_faults();
     const auto start = std::chrono::steady_clock::now();
-    ChainSaved *saved = benchmark_.forward_only ? nullptr : &saved_;
+    ChainSaved* saved = benchmark_.forward_only ? nullptr : &saved_;
     layer_.forward(input_, batch_, 0, saved, arena_);
     if (saved != nullptr) layer_.backward(upstream_, batch_, saved_, gradient_, arena_);
     barrier(groups_.world(), kPhase);
@@ -77,7 +77,7 @@ class RandomLayer {
     cost.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     cost.allocations = static_cast<double>(allocations() - allocations_before);
     cost.minor_faults = static_cast<double>(minor_faults() - faults_before);
-    for (const IterationCounters &counters : layer_.counters()) cost.bytes += static_cast<double>(counters.bytes_sent);
+    for (const IterationCounters& counters : layer_.counters()) cost.bytes += static_cast<double>(counters.bytes_sent);
     cost.times = times_;
     return over_ranks(cost);
   }
@@ -87,7 +87,7 @@ class RandomLayer {
 
   /// Replicated weights must be the same on every rank: rank 0's.
   void share_gates() {
-    for (const Parameter &parameter : parameters_.all()) {
+    for (const Parameter& parameter : parameters_.all()) {
       if (!parameter.expert) broadcast(groups_.world(), {parameter.value.raw(), parameter.value.bytes()}, 0, kPhase);
     }
   }
@@ -115,23 +115,23 @@ class RandomLayer {
   ChainSaved saved_;
 };
 
-double median_of(const std::vector<StepCost> &costs, double StepCost::*value) {
+double median_of(const std::vector<StepCost>& costs, double StepCost::*value) {
   std::vector<double> values;
-  for (const StepCost &cost : costs) values.push_back(cost.*value);
+  for (const StepCost& cost : costs) values.push_back(cost.*value);
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   return *middle;
 }
 
-double expert_flops(const LayerBenchmark &benchmark) {
-  const LayerConfig &layer = benchmark.layer;
+double expert_flops(const LayerBenchmark& benchmark) {
+  const LayerConfig& layer = benchmark.layer;
   const auto rows = static_cast<double>(benchmark.tokens * layer.top_k * layer.iterations);
   return (benchmark.forward_only ? 6.0 : 18.0) * rows * static_cast<double>(layer.hidden * layer.expert_hidden);
 }
 
 }  // namespace
 
-LayerBenchmarkResult bench_layer(const LayerBenchmark &benchmark, Transport &world) {
+LayerBenchmarkResult bench_layer(const LayerBenchmark& benchmark, Transport& world) {
   check(benchmark.tokens % benchmark.sequence == 0, "bench layer: --tokens is ", benchmark.tokens,
         ", must be a multiple of --sequence, ", benchmark.sequence);
   RandomLayer layer(benchmark, world);
@@ -143,7 +143,7 @@ LayerBenchmarkResult bench_layer(const LayerBenchmark &benchmark, Transport &wor
     peak.measure();
   }
   std::ranges::sort(costs, {}, &StepCost::seconds);
-  const StepCost &median = costs[costs.size() / 2];
+  const StepCost& median = costs[costs.size() / 2];
   LayerBenchmarkResult result;
   result.step_ms = 1e3 * median.seconds;
   result.step_ms_min = 1e3 * costs.front().seconds;

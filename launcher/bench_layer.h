@@ -34,6 +34,6 @@ struct LayerBenchmarkResult {
 
 /// One chain layer on random tokens and weights, forward and backward, over all
 /// ranks. Collective.
-LayerBenchmarkResult bench_layer(const LayerBenchmark &benchmark, Transport &world);
+LayerBenchmarkResult bench_layer(const LayerBenchmark& benchmark, Transport& world);
 
 }  // namespace coe

@@ -31,11 +31,11 @@ GemmPeak::GemmPeak(Group group) : group_(group), memory_(3 * kLargest * kLargest
 }
 
 void GemmPeak::measure() {
-  const auto view = [](const Tensor &memory, std::int64_t rows, std::int64_t columns) {
+  const auto view = [](const Tensor& memory, std::int64_t rows, std::int64_t columns) {
     return Tensor(memory.raw(), DType::kF32, {rows, columns});
   };
   for (const std::string_view library : gemm_libraries()) {
-    for (const auto &[m, n, k, repeats] : kProducts) {
+    for (const auto& [m, n, k, repeats] : kProducts) {
       barrier(group_, {"measuring the GEMM peak"});
       double seconds = 1e30;
       for (int i = 0; i < repeats; ++i) {

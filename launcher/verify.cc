@@ -51,7 +51,7 @@ std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
   const auto values = parse_options(syntax, option_list(), arguments);
   if (!values) return std::nullopt;
   VerifyArguments result;
-  for (const std::string &path : (*values)["case"].as<std::vector<std::string>>()) result.cases.emplace_back(path);
+  for (const std::string& path : (*values)["case"].as<std::vector<std::string>>()) result.cases.emplace_back(path);
   const std::string transport = values->count("transport") == 1 ? (*values)["transport"].as<std::string>()
                                                                 : (launched_by_mpi() ? "mpi" : "local");
   check(transport == "mpi" || transport == "local", "verify: --transport is ", transport, ", allowed are local, mpi");
@@ -67,9 +67,9 @@ std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
 }
 
 /// Runs all cases on one rank; true where all pass. Rank 0 prints.
-bool verify_all(const VerifyArguments &arguments, Transport &world) {
+bool verify_all(const VerifyArguments& arguments, Transport& world) {
   bool all_pass = true;
-  for (const std::filesystem::path &path : arguments.cases) {
+  for (const std::filesystem::path& path : arguments.cases) {
     const CaseOutcome outcome = verify_case(path, world, kDefaultDeadline);
     const bool pass = outcome.max_error <= arguments.tolerance;
     all_pass = all_pass && pass;
@@ -86,9 +86,9 @@ bool verify_all(const VerifyArguments &arguments, Transport &world) {
 int run_verify(std::span<const std::string> arguments) {
   const auto parsed = parse(arguments);
   if (!parsed) return 0;
-  for (const std::filesystem::path &path : parsed->cases) CaseFile{path};
+  for (const std::filesystem::path& path : parsed->cases) CaseFile{path};
   bool all_pass = false;
-  const auto body = [&](Transport &world) {
+  const auto body = [&](Transport& world) {
     const bool pass = verify_all(*parsed, world);
     if (parsed->processes || world.rank() == 0) all_pass = pass;
   };
