@@ -132,6 +132,13 @@ struct Config {
 Config read_config(const std::filesystem::path& file, std::span<const std::string> settings = {});
 /// The same from TOML text; `origin` stands for the file name in messages.
 Config parse_config(const std::string& text, const std::string& origin, std::span<const std::string> settings = {});
+/// One key with its value as a file would say it: {"layer.top_k", "4"}.
+struct ConfigEntry {
+  std::string key, value;
+  bool operator==(const ConfigEntry&) const = default;
+};
+/// All of them, in a fixed order.
+std::vector<ConfigEntry> entries_of(const Config& config);
 /// TOML that parse_config reads back to an equal Config: what a run directory keeps.
 std::string to_toml(const Config& config);
 /// Throws kBadInput where numbers do not fit together (K > N, N = 0, ...).

@@ -84,10 +84,7 @@ void read_value(const std::string& key, const toml::node& node, std::vector<std:
 
 std::vector<std::string> known_keys() {
   std::vector<std::string> keys;
-  const Config config;
-  for_each_key(config, [&](std::string_view section, std::string_view key, const auto&) {
-    keys.push_back(fmt::format("{}.{}", section, key));
-  });
+  for (const ConfigEntry& entry : entries_of({})) keys.push_back(entry.key);
   return keys;
 }
 
@@ -231,13 +228,22 @@ Config read_config(const std::filesystem::path& file, std::span<const std::strin
   return parse_config(text, file.string(), settings);
 }
 
+std::vector<ConfigEntry> entries_of(const Config& config) {
+  std::vector<ConfigEntry> entries;
+  for_each_key(config, [&](std::string_view section, std::string_view key, const auto& value) {
+    entries.push_back({fmt::format("{}.{}", section, key), toml_text(value)});
+  });
+  return entries;
+}
+
 std::string to_toml(const Config& config) {
   std::string text, open;
-  for_each_key(config, [&](std::string_view section, std::string_view key, const auto& value) {
+  for (const auto& [key, value] : entries_of(config)) {
+    const std::string section = key.substr(0, key.find('.'));
     if (section != open) text += fmt::format("{}[{}]\n", open.empty() ? "" : "\n", section);
     open = section;
-    text += fmt::format("{} = {}\n", key, toml_text(value));
-  });
+    text += fmt::format("{} = {}\n", key.substr(section.size() + 1), value);
+  }
   return text;
 }
 

@@ -1,0 +1,134 @@
+#include "runtime/checkpoint_directory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "kernels/error.h"
+#include "runtime/durable_file.h"
+
+namespace coe {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kPrefix = "step_", kUnfinished = ".unfinished", kReplaced = ".replaced";
+
+/// An entry of a checkpoints' directory by its name: "step_N" and what follows the number.
+struct Entry {
+  std::int64_t step = 0;
+  std::string suffix;
+  fs::path path;
+};
+
+std::optional<Entry> parse_entry(const fs::path& path) {
+  const std::string name = path.filename().string();
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  Entry entry{0, {}, path};
+  const auto [end, error] = std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), entry.step);
+  if (error != std::errc()) return std::nullopt;
+  entry.suffix.assign(end, name.data() + name.size());
+  return entry;
+}
+
+bool is_complete(const fs::path& checkpoint) {
+  std::error_code ignored;
+  return fs::is_regular_file(checkpoint / kManifestFile, ignored);
+}
+
+std::vector<Entry> entries_in(const fs::path& directory) {
+  std::vector<Entry> entries;
+  std::error_code error;
+  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+    if (auto entry = parse_entry(at->path())) entries.push_back(std::move(*entry));
+  }
+  return entries;
+}
+
+/// Complete checkpoints, the one of the most steps first. One that is just being replaced counts, after its successor.
+std::vector<Entry> complete_in(const fs::path& directory) {
+  std::vector<Entry> entries = entries_in(directory);
+  std::erase_if(entries, [](const Entry& entry) {
+    return (!entry.suffix.empty() && entry.suffix != kReplaced) || !is_complete(entry.path);
+  });
+  std::ranges::sort(entries, {}, [](const Entry& entry) { return std::make_tuple(-entry.step, entry.suffix); });
+  return entries;
+}
+
+/// Takes the manifest first, so that what a kill leaves is no checkpoint.
+void remove_checkpoint(const fs::path& checkpoint) {
+  fs::remove(checkpoint / kManifestFile);
+  fs::remove_all(checkpoint);
+}
+
+fs::path with_suffix(fs::path path, std::string_view suffix) { return path += suffix; }
+
+}  // namespace
+
+fs::path checkpoint_path(const fs::path& directory, std::int64_t step) {
+  return directory / fmt::format("{}{:08}", kPrefix, step);
+}
+
+std::optional<fs::path> newest_checkpoint(const fs::path& place) {
+  if (is_complete(place)) return place;
+  for (const fs::path& directory : {place, place / "checkpoints"}) {
+    const std::vector<Entry> complete = complete_in(directory);
+    if (!complete.empty()) return complete.front().path;
+  }
+  return std::nullopt;
+}
+
+UnfinishedCheckpoint::UnfinishedCheckpoint(fs::path place) : place_(std::move(place)) {
+  try {
+    fs::create_directories(place_.parent_path());
+    for (const Entry& entry : entries_in(place_.parent_path())) {
+      if (entry.suffix == kUnfinished) fs::remove_all(entry.path);
+    }
+    fs::create_directory(path_for(place_));
+  } catch (const fs::filesystem_error& error) {
+    fail(ErrorCode::kSystem, place_.string(), ": cannot be written: ", error.code().message());
+  }
+}
+
+UnfinishedCheckpoint::~UnfinishedCheckpoint() {
+  std::error_code ignored;
+  fs::remove_all(path_for(place_), ignored);
+}
+
+fs::path UnfinishedCheckpoint::path_for(const fs::path& place) { return with_suffix(place, kUnfinished); }
+
+void UnfinishedCheckpoint::publish() {
+  const fs::path replaced = with_suffix(place_, kReplaced);
+  sync_directory(path_for(place_));
+  try {
+    if (is_complete(place_)) {
+      remove_checkpoint(replaced);
+      fs::rename(place_, replaced);
+    } else {
+      fs::remove_all(place_);
+    }
+    fs::rename(path_for(place_), place_);
+    sync_directory(place_.parent_path());
+    remove_checkpoint(replaced);
+  } catch (const fs::filesystem_error& error) {
+    fail(ErrorCode::kSystem, place_.string(), ": cannot be written: ", error.code().message());
+  }
+}
+
+void remove_old_checkpoints(const fs::path& directory, std::int64_t kept, const fs::path& newest) {
+  try {
+    for (const Entry& entry : complete_in(directory)) {
+      if (--kept < 0 && entry.path != newest) remove_checkpoint(entry.path);
+    }
+    sync_directory(directory);
+  } catch (const fs::filesystem_error& error) {
+    fail(ErrorCode::kSystem, directory.string(), ": an old checkpoint cannot be removed: ", error.code().message());
+  }
+}
+
+}  // namespace coe

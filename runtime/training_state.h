@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstdint>
+
+namespace coe {
+
+/// What a training run has besides its weights. Random numbers are counted from seed and step, so they need no state.
+struct TrainingState {
+  std::int64_t step = 0;           ///< optimiser steps done
+  std::int64_t next_sequence = 0;  ///< of the training source
+  double l1_coeff = 0;             ///< ReMoE's lambda for the next step
+  std::uint64_t seed = 0;
+
+  bool operator==(const TrainingState&) const = default;
+};
+
+}  // namespace coe
