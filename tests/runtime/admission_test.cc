@@ -2,40 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <utility>
-
 #include "tests/ranks.h"
 #include "tests/runtime/routings.h"
+#include "tests/runtime/slow_admission.h"
 #include "tests/runtime/splits.h"
 
 namespace coe {
 namespace {
-
-struct Entry {
-  std::int64_t token;
-  Choice* choice;
-};
-
-/// The slow obvious way: sorts all of an expert's choices, over all tokens, and keeps the first `capacity`.
-void admit_slowly(DropPolicy policy, std::int64_t capacity, std::int32_t experts, Choices& tokens) {
-  for (std::int32_t expert = 0; expert < experts; ++expert) {
-    std::vector<Entry> entries;
-    for (std::size_t t = 0; t < tokens.size(); ++t) {
-      for (Choice& choice : tokens[t]) {
-        if (choice.expert == expert) entries.push_back({static_cast<std::int64_t>(t), &choice});
-      }
-    }
-    std::ranges::sort(entries, [&](const Entry& a, const Entry& b) {
-      if (policy == DropPolicy::kProbability && a.choice->score != b.choice->score) {
-        return a.choice->score > b.choice->score;
-      }
-      return a.token < b.token;
-    });
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      entries[i].choice->kept = policy == DropPolicy::kNone || std::cmp_less(i, capacity);
-    }
-  }
-}
 
 std::vector<std::uint8_t> kept_of(const Choices& tokens) {
   std::vector<std::uint8_t> kept;
@@ -45,25 +18,19 @@ std::vector<std::uint8_t> kept_of(const Choices& tokens) {
   return kept;
 }
 
-std::vector<Choices> dealt(const Choices& tokens, int ranks) {
-  std::vector<Choices> by_rank;
-  for (const Share& share : uneven_shares(std::ssize(tokens), ranks)) by_rank.push_back(part_of(tokens, share));
-  return by_rank;
-}
-
 /// Admits this rank's part of `tokens` and compares with the slow way on all of them.
 void expect_admission(const LayerConfig& config, const Choices& tokens, Transport& world) {
   Arena arena;
   const auto rank = static_cast<std::size_t>(world.rank());
-  const std::vector<Choices> before = dealt(tokens, world.size());
+  const std::vector<Choices> before = deal_unevenly(tokens, world.size());
   const Routing routing = routing_of(config.experts, before[rank], arena);
   const Tensor counts = table_of(before, config.experts, false, arena);
   admit(config, std::ssize(tokens), routing, counts, {&world}, {"admission"}, arena);
 
   Choices expected = tokens;
   const std::int64_t capacity = capacity_of(config, std::ssize(tokens));
-  admit_slowly(config.drop_policy, capacity, static_cast<std::int32_t>(config.experts), expected);
-  const std::vector<Choices> after = dealt(expected, world.size());
+  slow_admission(config.drop_policy, capacity, static_cast<std::int32_t>(config.experts), expected);
+  const std::vector<Choices> after = deal_unevenly(expected, world.size());
   EXPECT_EQ(values_of<std::uint8_t>(routing.kept), kept_of(after[rank]));
   const Tensor recount = table_of(after, config.experts, true, arena);
   EXPECT_EQ(values_of<std::int32_t>(counts), values_of<std::int32_t>(recount));
@@ -125,12 +92,12 @@ TEST(AdmissionOnRanks, WithoutTokensNothingHappens) {
 
 TEST(AdmissionOnRanks, WhereAllScoresAreEqualProbabilityIsPosition) {
   for_each_ranks([](Transport& world) {
-    const Choices tokens(8, {{.expert = 1, .score = 0.5F}});
+    const Choices tokens(8, {{.expert = 1, .score = 0.5}});
     // ceil(8 * 2 * 1 / 5) = 4 places at expert 1: tokens 0 to 3.
     const LayerConfig config = layer_of(DropPolicy::kProbability, 1.0);
     expect_admission(config, tokens, world);
     Choices expected = tokens;
-    admit_slowly(DropPolicy::kProbability, 4, 5, expected);
+    slow_admission(DropPolicy::kProbability, 4, 5, expected);
     EXPECT_EQ(kept_of(expected), (std::vector<std::uint8_t>{1, 1, 1, 1, 0, 0, 0, 0}));
   });
 }

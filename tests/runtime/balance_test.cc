@@ -3,11 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <numeric>
 
 #include "runtime/share.h"
-#include "tests/runtime/oracle.h"
 #include "tests/runtime/routings.h"
+#include "tests/runtime/slow_balance.h"
 
 namespace coe {
 namespace {
@@ -114,28 +113,6 @@ TEST(Balance, WithoutTokensThereIsNoLoss) {
   EXPECT_EQ(balance_loss(config, 0, routed, {}, whole_batch(0, 2), arena).loss, 0.0);
 }
 
-/// MATH.md, Auxiliary loss, sequence or batch plus z, over whole sequences of `length` tokens.
-double slow_loss(const LayerConfig& config, std::size_t length, const Doubles& logits) {
-  const auto experts = static_cast<std::size_t>(config.experts), top_k = static_cast<std::size_t>(config.top_k);
-  const std::size_t tokens = logits.size() / experts;
-  const std::size_t window = config.balance_loss == BalanceLoss::kBatch ? tokens : length;
-  double loss = 0;
-  for (std::size_t first = 0; first < tokens; first += window) {
-    Doubles count(experts, 0.0), score(experts, 0.0);
-    for (std::size_t t = first; t < first + window; ++t) {
-      const Doubles row = slow_row(logits, experts, t), s = slow_softmax(row);
-      for (const std::size_t i : slow_topk(s, top_k)) count[i] += 1;
-      for (std::size_t i = 0; i < experts; ++i) score[i] += s[i];
-      loss += static_cast<double>(config.z_loss_coeff) * std::pow(slow_logsumexp(row), 2) / static_cast<double>(tokens);
-    }
-    const auto w = static_cast<double>(window), k = static_cast<double>(top_k), n = static_cast<double>(experts);
-    const double windows = static_cast<double>(tokens) / w;
-    if (config.balance_loss == BalanceLoss::kNone) continue;
-    loss += static_cast<double>(config.balance_loss_coeff) * n / (w * k) * slow_dot(count, score) / w / windows;
-  }
-  return loss;
-}
-
 std::vector<LayerConfig> softmax_losses() {
   std::vector<LayerConfig> configs(4, {.experts = 5, .top_k = 2});
   configs[0].balance_loss = BalanceLoss::kSequence;
@@ -156,10 +133,10 @@ TEST(Balance, LossesAndGradientsAgreeWithCentralDifferences) {
     const auto router = make_router(config);
     const Routed routed = router->route(logits, arena);
     const Balance balance = balance_loss(config, 0, routed, counts_of(routed), whole_batch(3, 4), arena);
-    EXPECT_NEAR(balance.loss, slow_loss(config, 4, at), 1e-6);
+    EXPECT_NEAR(balance.loss, slow_balance(config, 4, 0, at), 1e-6);
     const Tensor dlogits = arena.make<float>({12, 5});
     router->backward(routed, arena.zeros<float>({24}), balance.gradient, dlogits);
-    expect_near(dlogits, slow_gradient([&](const Doubles& z) { return slow_loss(config, 4, z); }, at), 1e-6);
+    expect_near(dlogits, slow_gradient([&](const Doubles& z) { return slow_balance(config, 4, 0, z); }, at), 1e-6);
   }
 }
 

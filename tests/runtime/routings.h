@@ -12,7 +12,7 @@ namespace coe {
 /// One expert of one token.
 struct Choice {
   std::int32_t expert = 0;
-  float weight = 1, score = 0;
+  double weight = 1, score = 0;
   bool kept = true;
 };
 
@@ -26,8 +26,8 @@ inline Routing routing_of(std::int64_t experts, const Choices& tokens, Arena& ar
   for (const std::vector<Choice>& token : tokens) {
     for (const Choice& choice : token) {
       expert.push_back(choice.expert);
-      weight.push_back(choice.weight);
-      score.push_back(choice.score);
+      weight.push_back(static_cast<float>(choice.weight));
+      score.push_back(static_cast<float>(choice.score));
       kept.push_back(choice.kept ? 1 : 0);
     }
     offsets.push_back(static_cast<std::int32_t>(expert.size()));
@@ -51,7 +51,7 @@ inline Choices random_choices(std::int64_t tokens, std::int32_t experts, std::in
     std::ranges::shuffle(ids, random);
     const int count = std::uniform_int_distribution(fewest, most)(random);
     for (int i = 0; i < count; ++i) {
-      const auto eighths = static_cast<float>(random() % 8 + 1), quarters = static_cast<float>(random() % 4);
+      const auto eighths = static_cast<double>(random() % 8 + 1), quarters = static_cast<double>(random() % 4);
       token.push_back({ids[static_cast<std::size_t>(i)], eighths / 8, quarters / 4, true});
     }
     std::ranges::sort(token, {}, &Choice::expert);

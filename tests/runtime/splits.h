@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <vector>
 
 #include "runtime/share.h"
@@ -22,6 +23,14 @@ inline std::vector<Share> uneven_shares(std::int64_t total, int ranks) {
 template <class T>
 std::vector<T> part_of(const std::vector<T>& all, Share share) {
   return {all.begin() + share.first, all.begin() + share.first + share.count};
+}
+
+/// All of `all`, by rank.
+template <class T>
+std::vector<std::vector<T>> deal_unevenly(const std::vector<T>& all, int ranks) {
+  std::vector<std::vector<T>> by_rank;
+  for (const Share& share : uneven_shares(std::ssize(all), ranks)) by_rank.push_back(part_of(all, share));
+  return by_rank;
 }
 
 }  // namespace coe
