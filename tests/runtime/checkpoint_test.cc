@@ -103,6 +103,7 @@ TEST(CheckpointOnRanks, AnyNumberOfRanksReadsWhatAnyOtherWrote) {
     on_ranks(writers, [&](Transport& transport) { save(transport, shared_path(transport, scratch)); });
     for_each_ranks([&](Transport& transport) {
       const fs::path directory = shared_path(transport, scratch);
+      if (!newest_checkpoint(directory)) return;  // fewer processes than there should be writers
       Parameters parameters = make_parameters(small_model(), transport.rank(), transport.size());
       const auto state = load_checkpoint(checkpoint_path(directory, 1000), small_model(), parameters, {&transport});
       EXPECT_EQ(state, kState);
@@ -122,7 +123,7 @@ TEST(CheckpointOnRanks, ReplicasWriteNothing) {
   });
   for_each_ranks([&](Transport& transport) {
     const fs::path directory = shared_path(transport, scratch);
-    if (!fs::exists(checkpoint_path(directory, 1000))) return;  // fewer processes than the four that write
+    if (!newest_checkpoint(directory)) return;  // fewer processes than there should be writers
     Parameters parameters = make_parameters(small_model(), transport.rank(), transport.size());
     load_checkpoint(checkpoint_path(directory, 1000), small_model(), parameters, {&transport});
     expect_filled(parameters, 3);
