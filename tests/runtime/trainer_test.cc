@@ -135,6 +135,37 @@ TEST(TrainerOnRanks, ReluRoutingMovesItsCoefficientTowardsTheWantedSparsity) {
   });
 }
 
+TEST(TrainerOnRanks, ReluRoutingReachesTheWantedSparsity) {
+  Config config = tiny_config();
+  config.model.layer.router = RouterKind::kRelu;
+  config.model.layer.balance_loss = BalanceLoss::kNone;
+  config.model.layer.iterations = 1;
+  on_ranks(1, [&](Transport& world) {
+    const auto source = make_token_source({}, Split::kTrain, config.model.sequence, config.model.vocab, 1);
+    Trainer trainer(config, world, *source, *source);
+    constexpr int kSteps = 300, kMeasured = 100;
+    double sparsity = 0;
+    for (int step = 1; step <= kSteps; ++step) {
+      const StepReport report = trainer.step();
+      if (step <= kSteps - kMeasured) continue;
+      for (const RoutingReport& routing : report.routing) {
+        sparsity += routing.sparsity() / (kMeasured * static_cast<double>(report.routing.size()));
+      }
+    }
+    EXPECT_NEAR(sparsity, 1 - 2.0 / 8.0, 0.02);
+  });
+}
+
+TEST(TrainerOnRanks, RanksWithoutSequencesAndWithoutExpertsTakePart) {
+  Config config = tiny_config();
+  config.model.layer.experts = 3;
+  config.training.batch = 2;
+  const Curve alone = curve_of(config, 1, 5), many = curve_of(config, 7, 5);
+  if (many.losses.empty() || alone.losses.empty()) return;
+  expect_near(many.losses, alone.losses, 1e-4);
+  expect_near(many.norms, alone.norms, 1e-4);
+}
+
 TEST(TrainerOnRanks, ALossThatIsNotFiniteStopsEveryRank) {
   Config config = tiny_config();
   config.training.learning_rate = std::numeric_limits<float>::max();
