@@ -99,36 +99,31 @@ void print(const LayerBenchmark& benchmark, const LayerBenchmarkResult& result, 
   }
 }
 
-void write_json(const std::filesystem::path& path, const LayerBenchmark& benchmark, const LayerBenchmarkResult& result,
-                int ranks) {
+boost::json::object to_json(const LayerBenchmark& benchmark, const LayerBenchmarkResult& result, int ranks) {
   const LayerConfig& layer = benchmark.layer;
   boost::json::object parts;
   for (std::size_t i = 0; i < kPartNames.size(); ++i) parts[kPartNames[i]] = 1e3 * result.times.seconds[i];
-  const boost::json::object object = {{"model", model_name(layer)},
-                                      {"ranks", ranks},
-                                      {"tokens", benchmark.tokens},
-                                      {"sequence", benchmark.sequence},
-                                      {"hidden", layer.hidden},
-                                      {"expert_hidden", layer.expert_hidden},
-                                      {"experts", layer.experts},
-                                      {"top_k", layer.top_k},
-                                      {"iterations", layer.iterations},
-                                      {"forward_only", benchmark.forward_only},
-                                      {"steps", benchmark.steps},
-                                      {"step_ms", result.step_ms},
-                                      {"step_ms_min", result.step_ms_min},
-                                      {"step_ms_max", result.step_ms_max},
-                                      {"gflops", result.gflops},
-                                      {"gemm_peak_gflops", result.gemm_peak_gflops},
-                                      {"peak_fraction", result.peak_fraction},
-                                      {"allocations_per_step", result.allocations_per_step},
-                                      {"minor_faults_per_step", result.minor_faults_per_step},
-                                      {"bytes_exchanged", result.bytes_exchanged},
-                                      {"parts_ms", parts}};
-  std::ofstream file(path);
-  file << boost::json::serialize(object) << '\n';
-  file.close();
-  check(!file.fail(), "bench: --json ", path.string(), " cannot be written");
+  return {{"model", model_name(layer)},
+          {"ranks", ranks},
+          {"tokens", benchmark.tokens},
+          {"sequence", benchmark.sequence},
+          {"hidden", layer.hidden},
+          {"expert_hidden", layer.expert_hidden},
+          {"experts", layer.experts},
+          {"top_k", layer.top_k},
+          {"iterations", layer.iterations},
+          {"forward_only", benchmark.forward_only},
+          {"steps", benchmark.steps},
+          {"step_ms", result.step_ms},
+          {"step_ms_min", result.step_ms_min},
+          {"step_ms_max", result.step_ms_max},
+          {"gflops", result.gflops},
+          {"gemm_peak_gflops", result.gemm_peak_gflops},
+          {"peak_fraction", result.peak_fraction},
+          {"allocations_per_step", result.allocations_per_step},
+          {"minor_faults_per_step", result.minor_faults_per_step},
+          {"bytes_exchanged", result.bytes_exchanged},
+          {"parts_ms", parts}};
 }
 
 }  // namespace
@@ -136,11 +131,17 @@ void write_json(const std::filesystem::path& path, const LayerBenchmark& benchma
 int run_bench(std::span<const std::string> arguments) {
   const auto parsed = parse(arguments);
   if (!parsed) return 0;
+  std::ofstream json;
+  if (!parsed->json.empty() && launched_rank() == 0) {
+    json.open(parsed->json);
+    check(json.is_open(), "bench: --json ", parsed->json.string(), " cannot be written");
+  }
   return run_ranks([&](Transport& world) {
     const LayerBenchmarkResult result = bench_layer(parsed->benchmark, world);
     if (world.rank() != 0) return;
     print(parsed->benchmark, result, world.size());
-    if (!parsed->json.empty()) write_json(parsed->json, parsed->benchmark, result, world.size());
+    if (json.is_open()) json << boost::json::serialize(to_json(parsed->benchmark, result, world.size())) << std::endl;
+    check(!json.fail(), "bench: --json ", parsed->json.string(), " cannot be written");
   });
 }
 
