@@ -146,6 +146,7 @@ std::vector<std::vector<std::byte>> all_gather_bytes(Group group, std::span<cons
   std::vector<std::size_t> sizes(static_cast<std::size_t>(group.size()));
   all_gather<std::size_t>(group, {&size, 1}, sizes, phase);
   std::vector<std::vector<std::byte>> all;
+  all.reserve(sizes.size());
   for (const std::size_t bytes : sizes) all.emplace_back(bytes);
   exchange_blocks(
       group, [&](int) { return mine; },

@@ -271,6 +271,7 @@ LocalHub& LocalHub::part(std::uint64_t split, int color, const std::vector<int>&
   std::unique_ptr<LocalHub>& part = parts_[{split, color}];
   if (part == nullptr) {
     std::vector<int> job_ranks;
+    job_ranks.reserve(members.size());
     for (const int member : members) job_ranks.push_back(job_rank(member));
     part = std::unique_ptr<LocalHub>(new LocalHub(*root_, std::move(job_ranks)));
   }

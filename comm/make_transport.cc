@@ -91,9 +91,11 @@ void run_local_ranks(int ranks, const std::function<void(Transport&)>& body) {
   LocalHub hub(ranks);
   FirstFailure first;
   std::vector<std::unique_ptr<Transport>> transports;
+  transports.reserve(static_cast<std::size_t>(ranks));
   for (int rank = 0; rank < ranks; ++rank) transports.push_back(hub.connect(rank));
   {
     std::vector<std::jthread> threads;
+    threads.reserve(transports.size());
     for (const auto& transport : transports) {
       threads.emplace_back([&] { run_rank(*transport, body, first); });
     }

@@ -252,7 +252,7 @@ Shortfall MpiTransport::take_back(Operation& operation) {
     MPI_Request_free(&operation.requests[i]);
   }
   std::ranges::sort(lack.peers);
-  lack.peers.erase(std::ranges::unique(lack.peers).begin(), lack.peers.end());
+  lack.peers.erase(std::unique(lack.peers.begin(), lack.peers.end()), lack.peers.end());
   operation.id = 0;
   return lack;
 }

@@ -29,7 +29,7 @@ int run_on_processes() {
   if (GTEST_FLAG_GET(random_seed) == 0) GTEST_FLAG_SET(random_seed, 1);
   if (world->rank() != 0) {
     testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
-    delete listeners.Release(listeners.default_result_printer());
+    const std::unique_ptr<testing::TestEventListener> silenced(listeners.Release(listeners.default_result_printer()));
     listeners.Append(std::make_unique<FailurePrinter>(world->rank()).release());
   }
   coe::lend_world(world.get());
