@@ -17,6 +17,7 @@ class OrderedSum {
   void add(std::int64_t n, Term term) {
     std::int64_t i = 0;
     for (; i + kLanes <= n; i += kLanes) {
+#pragma GCC unroll 1  // so that it becomes one vector and not sixteen numbers
       for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes_[static_cast<std::size_t>(lane)] += term(i + lane);
     }
     for (std::size_t lane = 0; i < n; ++i, ++lane) lanes_[lane] += term(i);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -13,18 +12,23 @@ namespace coe {
 
 /// The largest of n numbers, -infinity of none; NaN may be passed over.
 inline float row_max(const float* x, std::int64_t n) {
-  constexpr std::size_t kLanes = 16;
+  constexpr std::int64_t kLanes = 16;
+  const auto larger = [](float value, float other) { return value > other ? value : other; };
   std::array<float, kLanes> largest;
   largest.fill(-std::numeric_limits<float>::infinity());
   std::int64_t i = 0;
-  for (; i + static_cast<std::int64_t>(kLanes) <= n; i += static_cast<std::int64_t>(kLanes)) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const float value = x[i + static_cast<std::int64_t>(lane)];
-      largest[lane] = value > largest[lane] ? value : largest[lane];
+  for (; i + kLanes <= n; i += kLanes) {
+#pragma GCC unroll 1  // so that it becomes one vector and not sixteen numbers
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+      auto& held = largest[static_cast<std::size_t>(lane)];
+      held = larger(x[i + lane], held);
     }
   }
-  for (std::size_t lane = 0; i < n; ++i, ++lane) largest[lane] = x[i] > largest[lane] ? x[i] : largest[lane];
-  return *std::ranges::max_element(largest);
+  for (std::size_t lane = 0; i < n; ++i, ++lane) largest[lane] = larger(x[i], largest[lane]);
+  for (std::size_t width = kLanes / 2; width > 0; width /= 2) {
+    for (std::size_t lane = 0; lane < width; ++lane) largest[lane] = larger(largest[lane + width], largest[lane]);
+  }
+  return largest[0];
 }
 
 /// p[i] = softmax(scale x)[i] for scale > 0; p may be x. Returns the log of the sum of e^(scale x[i]).
