@@ -19,6 +19,8 @@ struct Verb {
 
 constexpr std::array kVerbs{
     Verb{"train", "trains a model, alone or under mpirun", run_train},
+    Verb{"eval", "computes the validation loss of a trained model", run_eval},
+    Verb{"generate", "goes on from a text with a trained model", run_generate},
     Verb{"compare", "prints one table of several runs", run_compare},
     Verb{"plot", "draws the loss curves of runs as SVG", run_plot},
     Verb{"verify", "runs cases with right answers over the ranks", run_verify},

@@ -77,6 +77,8 @@ struct TrainingConfig {
   float beta1 = 0.9F, beta2 = 0.95F, adam_eps = 1e-8F, weight_decay = 0.01F;
   float clip = 1.0F;  ///< of the global gradient norm; 0: none
 
+  /// The micro-batch, or the batch where none is asked for.
+  std::int64_t sequences_at_once() const { return micro_batch == 0 ? batch : micro_batch; }
   bool operator==(const TrainingConfig&) const = default;
 };
 

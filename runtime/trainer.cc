@@ -16,6 +16,7 @@
 #include "runtime/model_parameters.h"
 #include "runtime/optimiser.h"
 #include "runtime/rank_groups.h"
+#include "runtime/token_batch.h"
 
 namespace coe {
 namespace {
@@ -23,23 +24,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-/// Inputs and labels, int32 [T] each.
-struct Tokens {
-  Tensor ids, labels;
-};
-
-Tokens read_tokens(const TokenSource& source, std::int64_t first, const Batch& batch, Arena& arena) {
-  const Tokens tokens{arena.make<std::int32_t>({batch.tokens()}), arena.make<std::int32_t>({batch.tokens()})};
-  ArenaScope scratch(arena);
-  const auto sequence = arena.make<std::int32_t>({batch.length + 1}).span<std::int32_t>();
-  for (std::int64_t b = 0; b < batch.sequences; ++b) {
-    source.read(first + batch.first_sequence + b, sequence);
-    std::copy_n(sequence.begin(), batch.length, tokens.ids.data<std::int32_t>() + b * batch.length);
-    std::copy_n(sequence.begin() + 1, batch.length, tokens.labels.data<std::int32_t>() + b * batch.length);
-  }
-  return tokens;
-}
 
 /// ReMoE's rule (MATH.md): more sparsity is wanted while fewer than 1 - K/N of the pairs are zero.
 constexpr double kL1Factor = 1.2;
@@ -92,17 +76,17 @@ Trainer::~Trainer() = default;
 
 LossPart Trainer::State::accumulate() {
   const std::int64_t whole = config.training.batch, length = config.model.sequence;
-  const std::int64_t micro = config.training.micro_batch == 0 ? whole : config.training.micro_batch;
+  const std::int64_t micro = config.training.sequences_at_once();
   Batch batch = deal_batch(micro, length, groups);
   batch.share = static_cast<double>(micro) / static_cast<double>(whole);
   const double scale = 1 / static_cast<double>(whole * length);
   LossPart loss;
   for (std::int64_t done = 0; done < whole; done += micro) {
     arena.reset();
-    Tokens tokens;
+    TokenBatch tokens;
     {
       const PartTimer timer(model.times(), Part::kData);
-      tokens = read_tokens(*train, progress.next_sequence + done, batch, arena);
+      tokens = read_token_batch(*train, progress.next_sequence + done, batch, arena);
     }
     const LossPart part = model.loss_and_gradients(tokens.ids, tokens.labels, batch, scale, progress.l1_coeff, arena);
     loss.cross_entropy += part.cross_entropy * scale;
@@ -186,20 +170,8 @@ void Trainer::State::report_routing(StepReport& report) {
 
 double Trainer::validate() {
   State& state = *state_;
-  const std::int64_t length = state.config.model.sequence, available = state.valid->sequences();
-  std::int64_t whole = state.config.validation.sequences;
-  if (available >= 0) whole = std::min(whole, available);
-  const std::int64_t micro =
-      state.config.training.micro_batch == 0 ? state.config.training.batch : state.config.training.micro_batch;
-  double sum = 0;
-  for (std::int64_t done = 0; done < whole; done += micro) {
-    const Batch batch = deal_batch(std::min(micro, whole - done), length, state.groups);
-    state.arena.reset();
-    const Tokens tokens = read_tokens(*state.valid, done, batch, state.arena);
-    sum += state.model.loss(tokens.ids, tokens.labels, batch, state.arena);
-  }
-  all_reduce_sum<double>(state.groups.world(), {&sum, 1}, {"validation"});
-  return sum / static_cast<double>(whole * length);
+  return mean_loss(state.model, state.groups, *state.valid, state.config.validation.sequences,
+                   state.config.training.sequences_at_once(), state.arena);
 }
 
 std::int64_t Trainer::steps_done() const { return state_->progress.step; }

@@ -1,0 +1,43 @@
+#include <fmt/core.h>
+
+#include <memory>
+#include <numbers>
+
+#include "launcher/command.h"
+#include "launcher/config_options.h"
+#include "launcher/failure.h"
+#include "launcher/options.h"
+#include "launcher/trained_model.h"
+#include "runtime/token_batch.h"
+
+namespace coe {
+namespace po = boost::program_options;
+
+int run_eval(std::span<const std::string> arguments) {
+  const VerbSyntax syntax{
+      .verb = "eval",
+      .usage = "CONFIG --checkpoint DIR [options]",
+      .text = "Computes the validation loss of a trained model, alone or as every rank of mpirun -np R.",
+      .positional = "config"};
+  po::options_description options("options");
+  add_config_options(options);
+  add_checkpoint_option(options);
+  const auto values = parse_options(syntax, options, arguments);
+  if (!values) return 0;
+  const Config config = configured(*values);
+  const std::filesystem::path checkpoint = named_checkpoint(*values);
+  const ModelConfig& model = config.model;
+  const std::unique_ptr<TokenSource> source =
+      make_token_source(config.data, Split::kValidation, model.sequence, model.vocab, config.training.seed);
+  return run_ranks([&](Transport& world) {
+    TrainedModel trained(config, checkpoint, world);
+    Arena arena;
+    const double loss = mean_loss(trained.model, trained.groups, *source, config.validation.sequences,
+                                  config.training.sequences_at_once(), arena);
+    if (world.rank() != 0) return;
+    fmt::print("{} after {} steps: validation loss {:.4f} nats per token, {:.4f} bits per token\n",
+               model_name(model.layer), trained.steps, loss, loss / std::numbers::ln2);
+  });
+}
+
+}  // namespace coe
