@@ -157,7 +157,8 @@ TEST(RunLocalRanks, OtherExceptionsAreRethrownAsTheyAre) {
 }
 
 TEST(RunLocalRanks, NoRanksAreRefused) {
-  EXPECT_THROW(run_local_ranks(0, [](Transport&) {}), Error);
+  const auto nothing = [](Transport&) {};
+  EXPECT_THROW(run_local_ranks(0, nothing), Error);
 }
 
 }  // namespace
