@@ -169,14 +169,13 @@ MpiTransport::Operation& MpiTransport::find(Ticket ticket) {
 }
 
 void MpiTransport::begin_part(Operation& operation, std::byte* data, const Part& part) {
-  MPI_Request request = MPI_REQUEST_NULL;
+  operation.parts.push_back(part);
+  MPI_Request& request = operation.requests.emplace_back(MPI_REQUEST_NULL);
   if (part.receives) {
     check_mpi(MPI_Irecv(data, part.bytes, MPI_BYTE, part.peer, kTag, communicator_.get(), &request), "MPI_Irecv");
   } else {
     check_mpi(MPI_Isend(data, part.bytes, MPI_BYTE, part.peer, kTag, communicator_.get(), &request), "MPI_Isend");
   }
-  operation.requests.push_back(request);
-  operation.parts.push_back(part);
 }
 
 void MpiTransport::begin(Operation& operation, const Message& message, bool receives) {
