@@ -163,13 +163,13 @@ Expected expected_of(const ChainCase& chain, const Layer& layer) {
   const Doubles x = widened(chain.x), dy = widened(chain.dy);
   Expected expected{.y = layer(weights, x, hidden)};
   expected.dx = slow_gradient([&](const Doubles& moved) { return slow_dot(dy, layer(weights, moved, hidden)); }, x);
-  for (const auto& [name, value] : weights) {
+  for (const auto& weight : weights) {
     auto varied = weights;
     const auto loss = [&](const Doubles& moved) {
-      varied[name] = moved;
+      varied[weight.first] = moved;
       return slow_dot(dy, layer(varied, x, hidden));
     };
-    expected.gradients[name] = slow_gradient(loss, value);
+    expected.gradients[weight.first] = slow_gradient(loss, weight.second);
   }
   return expected;
 }

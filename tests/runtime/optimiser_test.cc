@@ -99,8 +99,8 @@ void expect_reduction(Transport& world, std::int64_t expert_parallel, float repl
 
 TEST(OptimiserOnRanks, ReplicatedGradientsAddUpOverTheWorldAndShardedOnesOverReplicas) {
   for_each_ranks([](Transport& world) {
-    const int ranks = world.size();
-    expect_reduction(world, 0, static_cast<float>(ranks * (ranks + 1) / 2), static_cast<float>(world.rank() + 1));
+    const int sum = world.size() * (world.size() + 1) / 2;
+    expect_reduction(world, 0, static_cast<float>(sum), static_cast<float>(world.rank() + 1));
   });
   // Ranks 0 and 2 hold the same experts, 1 and 3 the others.
   on_ranks(4, [](Transport& world) { expect_reduction(world, 2, 10, world.rank() % 2 == 0 ? 4 : 6); });
