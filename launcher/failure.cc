@@ -3,18 +3,25 @@
 #include <fmt/core.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <memory>
+#include <new>
 #include <string>
 #include <thread>
 
+#include "comm/collectives.h"
 #include "comm/make_transport.h"
 #include "kernels/error.h"
 
 namespace coe {
 namespace {
 
-/// The launcher ends a job within this time of its first rank's exit.
-constexpr std::chrono::milliseconds kOthersSpeakFirst{500};
+using namespace std::chrono_literals;
+
+/// A launcher ends the other machines' ranks about a second after rank 0 has given up.
+constexpr auto kRankZeroSpeaksFirst = 3s;
+/// Ranks that fail alike do so within this time.
+constexpr auto kSharedFailure = 500ms;
 
 Error as_error(const std::exception& error) {
   if (const auto* own = dynamic_cast<const Error*>(&error)) return *own;
@@ -22,11 +29,11 @@ Error as_error(const std::exception& error) {
   return {ErrorCode::kInternal, error.what()};
 }
 
-/// Whether another rank is likely to say it: its own failure that reached us, or one that all find alike.
-bool others_may_speak(const Error& error) {
-  if (!launched_by_mpi()) return false;
-  const bool alike = error.code() == ErrorCode::kBadInput || error.code() == ErrorCode::kNonFinite;
-  return error.code() == ErrorCode::kPeer || (alike && launched_rank() != 0);
+/// This process's number among those of its machine, as mpirun, srun or a PMI launcher says it.
+int launched_local_rank() {
+  for (const char* variable : {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"})
+    if (const char* text = std::getenv(variable)) return std::atoi(text);
+  return 0;
 }
 
 std::string one_line(std::string text) {
@@ -35,24 +42,47 @@ std::string one_line(std::string text) {
   return text;
 }
 
+int exit_code(const Error& error) { return error.code() == ErrorCode::kBadInput ? 2 : 1; }
+
+void say(const Error& error) { fmt::print(stderr, "coe: {}\n", one_line(error.what())); }
+
+/// Whether every rank of the job has come here. `failures` is used for nothing else, so nobody else's wait is
+/// disturbed.
+bool all_have_failed(Transport& failures) {
+  try {
+    barrier({&failures, kSharedFailure}, {.name = "a failure"});
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+int end_rank(const Error& error, Transport& world, Transport& failures) {
+  const bool alike = error.code() == ErrorCode::kBadInput || error.code() == ErrorCode::kNonFinite;
+  const bool shared = alike && all_have_failed(failures);
+  if (!shared || world.rank() == 0) say(error);
+  if (!shared) world.abort(error);
+  return exit_code(error);
+}
+
 }  // namespace
 
 int report_failure(const std::exception& error) {
   const Error failure = as_error(error);
-  if (others_may_speak(failure)) std::this_thread::sleep_for(kOthersSpeakFirst);
-  fmt::print(stderr, "coe: {}\n", one_line(failure.what()));
-  return failure.code() == ErrorCode::kBadInput ? 2 : 1;
+  if (launched_by_mpi() && launched_local_rank() != 0) return exit_code(failure);
+  if (launched_rank() != 0) std::this_thread::sleep_for(kRankZeroSpeaksFirst);
+  say(failure);
+  return exit_code(failure);
 }
 
 int run_ranks(const std::function<void(Transport& world)>& body) {
   const std::unique_ptr<Transport> world = make_transport(launched_by_mpi() ? "mpi" : "local");
+  const std::unique_ptr<Transport> failures = world->split(0, world->rank());
   try {
     body(*world);
     return 0;
   } catch (const std::exception& error) {
-    const int code = report_failure(error);
-    world->abort(as_error(error));
-    return code;
+    return end_rank(as_error(error), *world, *failures);
   }
 }
 

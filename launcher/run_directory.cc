@@ -23,7 +23,7 @@ fs::path nearest_existing(const fs::path& path) {
 }  // namespace
 
 bool RunDirectory::holds_run() const {
-  return fs::exists(config()) || fs::exists(metrics()) || fs::exists(root / "checkpoints");
+  return fs::exists(config()) || fs::exists(metrics()) || fs::exists(checkpoints());
 }
 
 void check_run_directory(const RunDirectory& directory, bool resume) {

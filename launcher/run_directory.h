@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 
 namespace coe {
@@ -11,10 +10,7 @@ struct RunDirectory {
 
   std::filesystem::path config() const { return root / "config.toml"; }
   std::filesystem::path metrics() const { return root / "metrics.jsonl"; }
-  std::filesystem::path picture() const { return root / "loss.svg"; }
-  std::filesystem::path checkpoint(std::int64_t step) const {
-    return root / "checkpoints" / ("step_" + std::to_string(step));
-  }
+  std::filesystem::path checkpoints() const { return root / "checkpoints"; }
   /// Whether a run has begun here.
   bool holds_run() const;
 };

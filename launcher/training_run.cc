@@ -9,6 +9,7 @@
 #include "comm/collectives.h"
 #include "kernels/error.h"
 #include "launcher/run_summary.h"
+#include "runtime/checkpoint_directory.h"
 
 namespace coe {
 
@@ -80,9 +81,11 @@ StepReport TrainingRun::finite_step() {
     return trainer_.step();
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kNonFinite) throw;
-    const std::string kept = saved_step_ ? "the last good checkpoint is " + directory_.checkpoint(*saved_step_).string()
-                                         : "no checkpoint was written before";
-    fail(ErrorCode::kNonFinite, error.what(), "; ", kept);
+    const auto newest = newest_checkpoint(directory_.root);
+    const std::string kept = newest ? "the last good checkpoint is " + newest->string() : "there is no checkpoint yet";
+    const std::string found = error.what();
+    const std::string where = found.starts_with("step ") ? "" : fmt::format("step {}: ", trainer_.steps_done() + 1);
+    fail(ErrorCode::kNonFinite, where, found, "; ", kept);
   }
 }
 
@@ -97,7 +100,8 @@ void TrainingRun::finish(bool stopped) {
   if (!speaks()) return;
   if (stopped)
     say(fmt::format("a signal asked to stop: ended after step {} of {} with checkpoint {}; --resume goes on",
-                    trainer_.steps_done(), config_.training.steps, directory_.checkpoint(*saved_step_).string()));
+                    trainer_.steps_done(), config_.training.steps,
+                    checkpoint_path(directory_.checkpoints(), *saved_step_).string()));
   const std::array summary{summarise_run(directory_.root)};
   fmt::print("{}", comparison_table(summary));
 }

@@ -76,13 +76,31 @@ StepMetrics from_json(const json::object& line) {
   return metrics;
 }
 
+StepMetrics parse_line(const std::string& line, const std::filesystem::path& file, std::size_t number) {
+  try {
+    return from_json(json::parse(line).as_object());
+  } catch (const std::exception& error) {
+    fail(ErrorCode::kBadInput, "metrics: ", file.string(), ":", number, " is no step: ", error.what());
+  }
+}
+
+/// All whole lines; a last one without line feed was cut short by a kill.
+std::vector<std::string> read_lines(const std::filesystem::path& file) {
+  std::ifstream input(file);
+  check(input.is_open(), "metrics: ", file.string(), " cannot be read");
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(input, line) && !input.eof();) lines.push_back(line);
+  return lines;
+}
+
 /// Rewrites `file` beside itself and renames it, so that a kill leaves the old or the new one.
 void cut_after(const std::filesystem::path& file, std::int64_t last_step) {
   if (!std::filesystem::exists(file)) return;
   const std::filesystem::path beside = file.string() + ".cut";
   std::ofstream kept(beside);
-  for (const StepMetrics& metrics : read_metrics(file))
-    if (metrics.step <= last_step) kept << json::serialize(to_json(metrics)) << '\n';
+  std::size_t number = 0;
+  for (const std::string& line : read_lines(file))
+    if (parse_line(line, file, ++number).step <= last_step) kept << line << '\n';
   kept.close();
   std::error_code error;
   std::filesystem::rename(beside, file, error);
@@ -122,19 +140,9 @@ void MetricsWriter::write(const StepMetrics& metrics) {
 }
 
 std::vector<StepMetrics> read_metrics(const std::filesystem::path& file) {
-  std::ifstream input(file);
-  check(input.is_open(), "metrics: ", file.string(), " cannot be read");
-  std::vector<StepMetrics> lines;
-  std::string line;
-  while (std::getline(input, line)) {
-    if (input.eof()) break;  // no line feed: a kill cut it short
-    try {
-      lines.push_back(from_json(json::parse(line).as_object()));
-    } catch (const std::exception& error) {
-      fail(ErrorCode::kBadInput, "metrics: ", file.string(), ":", lines.size() + 1, " is no step: ", error.what());
-    }
-  }
-  return lines;
+  std::vector<StepMetrics> steps;
+  for (const std::string& line : read_lines(file)) steps.push_back(parse_line(line, file, steps.size() + 1));
+  return steps;
 }
 
 }  // namespace coe

@@ -93,6 +93,15 @@ TEST_F(MetricsFile, AResumedRunWritesNoStepTwice) {
   EXPECT_EQ(steps(), (std::vector<std::int64_t>{1, 2, 3}));
 }
 
+TEST_F(MetricsFile, WhatIsKeptKeepsItsBytes) {
+  StepReport report = report_of(1);
+  report.seconds = 2.0132610000000002e-2;
+  MetricsWriter(file_, -1).write(make_step_metrics(report, 0.1));
+  const std::string before = text();
+  MetricsWriter(file_, 1);
+  EXPECT_EQ(text(), before);
+}
+
 TEST_F(MetricsFile, ANewRunStartsAnew) {
   MetricsWriter(file_, -1).write(make_step_metrics(report_of(1), std::nullopt));
   MetricsWriter(file_, -1).write(make_step_metrics(report_of(1), std::nullopt));

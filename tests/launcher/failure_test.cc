@@ -1,0 +1,43 @@
+#include "launcher/failure.h"
+
+#include <gtest/gtest.h>
+
+#include <new>
+
+#include "kernels/error.h"
+
+namespace coe {
+namespace {
+
+struct Report {
+  int code;
+  std::string text;
+};
+
+Report report_of(const std::exception& error) {
+  ::testing::internal::CaptureStderr();
+  const int code = report_failure(error);
+  return {code, ::testing::internal::GetCapturedStderr()};
+}
+
+TEST(Failure, BadInputExitsWithTwo) {
+  const Report report = report_of(Error(ErrorCode::kBadInput, "topk: k is 9,\nexperts is 8"));
+  EXPECT_EQ(report.code, 2);
+  EXPECT_EQ(report.text, "coe: topk: k is 9, experts is 8\n");
+}
+
+TEST(Failure, EverythingElseExitsWithOne) {
+  EXPECT_EQ(report_of(Error(ErrorCode::kNonFinite, "x")).code, 1);
+  EXPECT_EQ(report_of(std::bad_alloc()).text, "coe: memory is used up\n");
+  EXPECT_EQ(report_of(std::runtime_error("x")).code, 1);
+}
+
+TEST(Failure, ARankThatFailsSaysSoAndReturnsItsCode) {
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(run_ranks([](Transport&) { check(false, "no"); }), 2);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "coe: no\n");
+  EXPECT_EQ(run_ranks([](Transport& world) { EXPECT_EQ(world.size(), 1); }), 0);
+}
+
+}  // namespace
+}  // namespace coe

@@ -1,0 +1,57 @@
+#include "launcher/run_directory.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "kernels/error.h"
+#include "tests/launcher/scratch.h"
+
+namespace coe {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string refusal_of(const RunDirectory& directory, bool resume = false) {
+  try {
+    check_run_directory(directory, resume);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(RunDirectory, AFolderThatCanBeMadeIsAcceptedAndNotMade) {
+  const Scratch scratch;
+  EXPECT_EQ(refusal_of({scratch / "a/b/c"}), "accepted");
+  EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
+}
+
+TEST(RunDirectory, AFileIsNoFolder) {
+  const Scratch scratch;
+  scratch.write("file", "x");
+  EXPECT_THAT(refusal_of({scratch / "file"}), HasSubstr("is no folder"));
+  EXPECT_THAT(refusal_of({scratch / "file/below"}), HasSubstr("is no folder"));
+}
+
+TEST(RunDirectory, AVirtualFileSystemTakesNoFolder) {
+  EXPECT_THAT(refusal_of({"/proc/coe_run"}), HasSubstr("cannot be written"));
+}
+
+TEST(RunDirectory, AnEarlierRunIsNotOverwritten) {
+  const Scratch scratch;
+  scratch.write("config.toml", "");
+  EXPECT_THAT(refusal_of({scratch.path()}), HasSubstr("holds a run already"));
+  EXPECT_EQ(refusal_of({scratch.path()}, true), "accepted");
+}
+
+TEST(RunDirectory, AFolderWithOtherThingsIsAccepted) {
+  const Scratch scratch;
+  scratch.write("notes.txt", "");
+  EXPECT_EQ(refusal_of({scratch.path()}), "accepted");
+}
+
+}  // namespace
+}  // namespace coe
