@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "kernels/error.h"
 #include "kernels/ordered_sum.h"
@@ -35,20 +34,6 @@ double sum_of_squares(const Tensor& x) {
   OrderedSum<double> sum;
   sum.add(x.elements(), [=](std::int64_t i) { return static_cast<double>(values[i]) * values[i]; });
   return sum.total();
-}
-
-bool all_finite(const Tensor& x) {
-  constexpr std::int64_t kBlock = 4096;
-  const float* values = x.data<float>();
-  for (std::int64_t begin = 0; begin < x.elements(); begin += kBlock) {
-    const std::int64_t end = std::min(begin + kBlock, x.elements());
-    int finite = 1;
-    for (std::int64_t i = begin; i < end; ++i) {
-      finite &= static_cast<int>(std::abs(values[i]) <= std::numeric_limits<float>::max());
-    }
-    if (finite == 0) return false;
-  }
-  return true;
 }
 
 }  // namespace coe

@@ -18,7 +18,5 @@ void adamw(const AdamW& options, const Tensor& gradient, const Tensor& weight, c
 
 /// Sum of squares in double, in an order that depends on the number of elements alone.
 double sum_of_squares(const Tensor& x);
-/// True where every element is finite.
-bool all_finite(const Tensor& x);
 
 }  // namespace coe

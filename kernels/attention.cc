@@ -68,8 +68,7 @@ void clear(const Tensor& x) { std::ranges::fill(x.span<float>(), 0.0F); }
 
 }  // namespace
 
-void attention(const Tensor& q, const Tensor& k, const Tensor& v, int heads, const Tensor& out, const Tensor& p,
-               Arena& /*arena*/) {
+void attention(const Tensor& q, const Tensor& k, const Tensor& v, int heads, const Tensor& out, const Tensor& p) {
   const Sizes sizes = sizes_of(q, heads, p);
   expect_shape("attention: k", k, q.shape());
   expect_shape("attention: v", v, q.shape());

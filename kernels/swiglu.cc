@@ -17,7 +17,7 @@ Shape half_shape(const Tensor& ab) {
   return {ab.extent(0), ab.extent(1) / 2};
 }
 
-/// One row of swiglu_backward_weighted; returns <q, m>.
+/// One row of swiglu_backward; returns <q, m>.
 float weighted_row(const float* a, const float* b, const float* q, float w, std::int64_t width, float* da, float* db,
                    float* weighted_m) {
   constexpr std::int64_t kBlock = 256;  // a multiple of OrderedSum::kLanes
@@ -53,32 +53,14 @@ void swiglu(const Tensor& ab, const Tensor& m) {
   }
 }
 
-void swiglu_backward(const Tensor& ab, const Tensor& dm, const Tensor& dab) {
+void swiglu_backward(const Tensor& ab, const Tensor& q, const Tensor& w, const Tensor& dab, const Tensor& weighted_m,
+                     const Tensor& dw) {
   const Shape half = half_shape(ab);
-  expect_shape("swiglu_backward: dm", dm, half);
+  expect_shape("swiglu_backward: q", q, half);
+  expect_shape("swiglu_backward: w", w, {half[0]});
   expect_shape("swiglu_backward: dab", dab, ab.shape());
-  const float *in = ab.data<float>(), *upstream = dm.data<float>();
-  auto* out = dab.data<float>();
-  for (std::int64_t row = 0; row < half[0]; ++row) {
-    const float *a = in + row * 2 * half[1], *b = a + half[1], *dm_row = upstream + row * half[1];
-    float *da = out + row * 2 * half[1], *db = da + half[1];
-#pragma GCC ivdep
-    for (std::int64_t i = 0; i < half[1]; ++i) {
-      const float gate = a[i], up = b[i], s = sigmoid(gate);
-      da[i] = dm_row[i] * up * (s * (1.0F + gate * (1.0F - s)));
-      db[i] = dm_row[i] * (gate * s);
-    }
-  }
-}
-
-void swiglu_backward_weighted(const Tensor& ab, const Tensor& q, const Tensor& w, const Tensor& dab,
-                              const Tensor& weighted_m, const Tensor& dw) {
-  const Shape half = half_shape(ab);
-  expect_shape("swiglu_backward_weighted: q", q, half);
-  expect_shape("swiglu_backward_weighted: w", w, {half[0]});
-  expect_shape("swiglu_backward_weighted: dab", dab, ab.shape());
-  expect_shape("swiglu_backward_weighted: weighted_m", weighted_m, half);
-  expect_shape("swiglu_backward_weighted: dw", dw, {half[0]});
+  expect_shape("swiglu_backward: weighted_m", weighted_m, half);
+  expect_shape("swiglu_backward: dw", dw, {half[0]});
   const float *in = ab.data<float>(), *upstream = q.data<float>(), *weights = w.data<float>();
   auto *out = dab.data<float>(), *products = weighted_m.data<float>(), *dots = dw.data<float>();
   for (std::int64_t row = 0; row < half[0]; ++row) {

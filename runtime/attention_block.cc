@@ -40,7 +40,7 @@ Tensor AttentionBlock::forward(const Tensor& h, const Batch& batch, const Tensor
     linear(x, weights_.v.value, v);
     rope(q, heads_, cosine, sine, false);
     rope(k, heads_, cosine, sine, false);
-    attention(q, k, v, heads_, sequence(saved.mixed), saved.probabilities[b], arena);
+    attention(q, k, v, heads_, sequence(saved.mixed), saved.probabilities[b]);
     linear(sequence(saved.mixed), weights_.o.value, sequence(out));
   }
   add(h, 1, out);

@@ -23,8 +23,9 @@ void count_choices(const Routing& routing, std::int64_t first, std::int64_t toke
 bool needs_world_counts(const LayerConfig& config);
 
 /// Sequence or batch balance loss and z-loss of a softmax router, or the L1 loss of a ReLU router weighed by `l1_coeff`
-/// (MATH.md, Auxiliary loss and ReMoE), times batch.share. `world_counts` [N] are the choices of the micro-batch over
-/// all ranks; only read where needs_world_counts(). Gradients live in the arena.
+/// (Switch, arXiv 2101.03961, section 2.2; DeepSeek-V2, arXiv 2405.04434, section 2.2; ReMoE, arXiv 2412.14711), times
+/// batch.share. `world_counts` [N] are the choices of the micro-batch over all ranks; only read where
+/// needs_world_counts(). Gradients live in the arena.
 Balance balance_loss(const LayerConfig& config, double l1_coeff, const Routed& routed,
                      std::span<const std::int64_t> world_counts, const Batch& batch, Arena& arena);
 

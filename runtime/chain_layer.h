@@ -67,7 +67,7 @@ struct IterationCounters {
   std::int64_t tokens = 0, dropped = 0, bytes_sent = 0;
 };
 
-/// A Chain-of-Experts layer (arXiv 2506.18945; MATH.md, CoE layer): C times norm, gate, admission, plan, dispatch,
+/// A Chain-of-Experts layer (arXiv 2506.18945): C times norm, gate, admission, plan, dispatch,
 /// experts, combine and residual. Collective over the expert-parallel group; a rank may have no tokens and no experts.
 class ChainLayer {
  public:

@@ -30,7 +30,7 @@ void expert_backward(const ExpertWeights& weights, const Tensor& x, const Tensor
   ArenaScope scratch(arena);
   const Tensor q = arena.make<float>({x.extent(0), weights.down.extent(1)});
   linear_input_gradient(d, weights.down, 0, q);
-  swiglu_backward_weighted(ab, q, w, ab, q, dw);
+  swiglu_backward(ab, q, w, ab, q, dw);
   linear_weight_gradient(d, q, weights.down_gradient);
   linear_weight_gradient(ab, x, weights.gate_up_gradient);
   linear_input_gradient(ab, weights.gate_up, 0, dx);

@@ -18,8 +18,8 @@ struct ExpertWeights {
 /// Forward of one feed-forward over x [n, D]: out [n, D] is overwritten, ab [n, 2 F] is what the backward needs.
 void expert_forward(const ExpertWeights& weights, const Tensor& x, const Tensor& ab, const Tensor& out, Arena& arena);
 
-/// Backward over the same rows: d [n, D] comes unscaled with mixing weights w [n] beside it (MATH.md, Expert); dx [n,
-/// D] is overwritten, dw [n] = <Wd^T d, m>; weight gradients add up. ab is consumed.
+/// Backward over the same rows: d [n, D] comes unscaled with mixing weights w [n] beside it, so that no row is scaled
+/// before it is sent; dx [n, D] is overwritten, dw [n] = <Wd^T d, m>; weight gradients add up. ab is consumed.
 void expert_backward(const ExpertWeights& weights, const Tensor& x, const Tensor& ab, const Tensor& d, const Tensor& w,
                      const Tensor& dx, const Tensor& dw, Arena& arena);
 

@@ -23,7 +23,7 @@ struct LossPart {
   double balance = 0;        ///< balance, z and L1 losses, all layers and iterations
 };
 
-/// A decoder: embedding, then per layer attention and a chain layer, final norm, untied head (MATH.md; Hugging Face's
+/// A decoder: embedding, then per layer attention and a chain layer, final norm, untied head (Hugging Face's
 /// Llama names). Expert weights are sharded over the expert-parallel group, everything else is on every rank. All
 /// methods with a Batch are collective over that group; a rank without sequences takes part.
 class Model {

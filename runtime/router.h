@@ -22,7 +22,7 @@ struct BalanceGradient {
   float z_scale = 0;  ///< d(logits) gets 2 * z_scale * logsumexp * p
 };
 
-/// Turns logits into choices and weights, and gradients of weights into gradients of logits (MATH.md, CoE layer and
+/// Turns logits into choices and weights, and gradients of weights into gradients of logits (arXiv 2506.18945 and
 /// ReMoE).
 class Router {
  public:

@@ -52,8 +52,7 @@ TEST(Attention, EqualsTheNaiveFormula) {
     const Floats q = normal_tensor(shape, 1, 2.0F), k = normal_tensor(shape, 2), v = normal_tensor(shape, 3);
     const Floats out(shape, std::vector<float>(static_cast<std::size_t>(length * 12), NAN));
     const Floats p({3, length, length}, std::vector<float>(static_cast<std::size_t>(3 * length * length), NAN));
-    Arena arena;
-    attention(q, k, v, 3, out, p, arena);
+    attention(q, k, v, 3, out, p);
     const auto wanted = naive_attention(q, k, v, 3);
     EXPECT_LT(worst_error(out, wanted.out), 2e-6) << length;
     EXPECT_LT(worst_error(p, wanted.p), 2e-6) << length;
@@ -63,7 +62,7 @@ TEST(Attention, EqualsTheNaiveFormula) {
 TEST(Attention, OfNoTokensIsNothing) {
   const Floats none({0, 4}), p({2, 0, 0});
   Arena arena;
-  attention(none, none, none, 2, none, p, arena);
+  attention(none, none, none, 2, none, p);
   attention_backward(none, none, none, p, 2, none, none, none, none, arena);
 }
 
@@ -71,10 +70,9 @@ TEST(Attention, TheFutureChangesNothing) {
   const Shape shape{130, 8};
   const Floats q = normal_tensor(shape, 1), k = normal_tensor(shape, 2), v = normal_tensor(shape, 3);
   const Floats out(shape), later(shape), p({2, 130, 130});
-  Arena arena;
-  attention(q, k, v, 2, out, p, arena);
+  attention(q, k, v, 2, out, p);
   for (std::int64_t i = 70 * 8; i < 130 * 8; ++i) q[i] = k[i] = v[i] = 9.0F;
-  attention(q, k, v, 2, later, p, arena);
+  attention(q, k, v, 2, later, p);
   EXPECT_TRUE(same_bits(later.tensor().rows(0, 70), out.tensor().rows(0, 70)));
 }
 
@@ -91,7 +89,7 @@ void expect_backward_equals_differences(std::int64_t length) {
     return sum;
   };
   Arena arena;
-  attention(q, k, v, 2, out, p, arena);
+  attention(q, k, v, 2, out, p);
   attention_backward(q, k, v, p, 2, dout, dq, dk, dv, arena);
   EXPECT_LT(worst_error(dq, central_differences(q, loss)), 3e-5) << length;
   EXPECT_LT(worst_error(dk, central_differences(k, loss)), 3e-5) << length;
@@ -114,9 +112,9 @@ TEST(AttentionBackward, GivesItsScratchBack) {
 TEST(Attention, RefusesWhatDoesNotFit) {
   const Floats x({4, 6}), p({2, 4, 4});
   Arena arena;
-  EXPECT_EQ(thrown_code([&] { attention(x, x, x, 4, x, Floats({4, 4, 4}), arena); }), ErrorCode::kInternal);
-  EXPECT_EQ(thrown_code([&] { attention(x, x, Floats({4, 4}), 2, x, p, arena); }), ErrorCode::kInternal);
-  EXPECT_EQ(thrown_code([&] { attention(x, x, x, 2, x, Floats({2, 4, 5}), arena); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] { attention(x, x, x, 4, x, Floats({4, 4, 4})); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] { attention(x, x, Floats({4, 4}), 2, x, p); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] { attention(x, x, x, 2, x, Floats({2, 4, 5})); }), ErrorCode::kInternal);
   EXPECT_EQ(thrown_code([&] { attention_backward(x, x, x, p, 2, x, x, Floats({4}), x, arena); }), ErrorCode::kInternal);
 }
 

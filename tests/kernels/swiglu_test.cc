@@ -56,22 +56,11 @@ TEST(Swiglu, EndsAtTheLineAndAtZero) {
   EXPECT_EQ(m[1], 0.0F);
 }
 
-TEST(SwigluBackward, EqualsCentralDifferences) {
-  for (const std::int64_t f : kWidths) {
-    const Floats ab = normal_tensor({3, 2 * f}, 1, 2.0F), dm = normal_tensor({3, f}, 2), dab({3, 2 * f});
-    const auto wanted = numeric_gradient(ab, {dm.begin(), dm.end()});
-    swiglu_backward(ab, dm, dab);
-    EXPECT_LT(worst_error(dab, wanted), 2e-5) << f;
-    swiglu_backward(ab, dm, ab);
-    EXPECT_TRUE(same_bits(ab, dab)) << "in place, " << f;
-  }
-}
-
-TEST(SwigluBackwardWeighted, EqualsTheFormulasRowByRow) {
+TEST(SwigluBackward, EqualsTheFormulasRowByRow) {
   for (const std::int64_t f : kWidths) {
     const Floats ab = normal_tensor({3, 2 * f}, 1, 2.0F), q = normal_tensor({3, f}, 2), w({3}, {0.5F, -2.0F, 0.0F});
     const Floats dab({3, 2 * f}), weighted_m({3, f}), dw({3});
-    swiglu_backward_weighted(ab, q, w, dab, weighted_m, dw);
+    swiglu_backward(ab, q, w, dab, weighted_m, dw);
     const auto m = naive_swiglu(ab);
     std::vector<double> dm, wanted_m, wanted_dw(3, 0.0);
     for (std::int64_t i = 0; i < 3 * f; ++i) {
@@ -85,11 +74,11 @@ TEST(SwigluBackwardWeighted, EqualsTheFormulasRowByRow) {
   }
 }
 
-TEST(SwigluBackwardWeighted, WorksInPlace) {
+TEST(SwigluBackward, WorksInPlace) {
   const Floats ab = normal_tensor({4, 74}, 1), q = normal_tensor({4, 37}, 2), w = normal_tensor({4}, 3);
   const Floats dab({4, 74}), weighted_m({4, 37}), dw({4}), again({4});
-  swiglu_backward_weighted(ab, q, w, dab, weighted_m, dw);
-  swiglu_backward_weighted(ab, q, w, ab, q, again);
+  swiglu_backward(ab, q, w, dab, weighted_m, dw);
+  swiglu_backward(ab, q, w, ab, q, again);
   EXPECT_TRUE(same_bits(ab, dab));
   EXPECT_TRUE(same_bits(q, weighted_m));
   EXPECT_TRUE(same_bits(again, dw));
@@ -98,23 +87,20 @@ TEST(SwigluBackwardWeighted, WorksInPlace) {
 TEST(Swiglu, BitsOfARowDependOnTheRowAlone) {
   constexpr std::int64_t kRows = 6, kF = 301;
   const Floats ab = normal_tensor({kRows, 2 * kF}, 1), q = normal_tensor({kRows, kF}, 2), w = normal_tensor({kRows}, 3);
-  const Floats m({kRows, kF}), plain({kRows, 2 * kF}), dab({kRows, 2 * kF}), weighted({kRows, kF}), dw({kRows});
+  const Floats m({kRows, kF}), dab({kRows, 2 * kF}), weighted({kRows, kF}), dw({kRows});
   swiglu(ab, m);
-  swiglu_backward(ab, q, plain);
-  swiglu_backward_weighted(ab, q, w, dab, weighted, dw);
+  swiglu_backward(ab, q, w, dab, weighted, dw);
   for (std::int64_t row = 0; row < kRows; ++row) {
     const auto offset = static_cast<std::size_t>(row + 1);
     const auto copy = [&](const Tensor& x) {
       const auto span = x.rows(row, 1).span<float>();
       return Floats({1, x.extent(1)}, {span.begin(), span.end()}, offset);
     };
-    const Floats one = copy(ab), one_q = copy(q), one_m({1, kF}, {}, offset), one_plain({1, 2 * kF}, {}, offset);
+    const Floats one = copy(ab), one_q = copy(q), one_m({1, kF}, {}, offset);
     const Floats one_dw({1});
     swiglu(one, one_m);
-    swiglu_backward(one, one_q, one_plain);
-    swiglu_backward_weighted(one, one_q, w.tensor().rows(row, 1), one, one_q, one_dw);
+    swiglu_backward(one, one_q, w.tensor().rows(row, 1), one, one_q, one_dw);
     EXPECT_TRUE(same_bits(one_m, m.tensor().rows(row, 1)));
-    EXPECT_TRUE(same_bits(one_plain, plain.tensor().rows(row, 1)));
     EXPECT_TRUE(same_bits(one, dab.tensor().rows(row, 1)));
     EXPECT_TRUE(same_bits(one_q, weighted.tensor().rows(row, 1)));
     EXPECT_EQ(one_dw[0], dw[row]);
@@ -125,8 +111,7 @@ TEST(Swiglu, RefusesWhatDoesNotFit) {
   const Floats ab({2, 6}), m({2, 3}), w({2});
   EXPECT_EQ(thrown_code([&] { swiglu(Floats({2, 5}), m); }), ErrorCode::kInternal);
   EXPECT_EQ(thrown_code([&] { swiglu(ab, Floats({2, 6})); }), ErrorCode::kInternal);
-  EXPECT_EQ(thrown_code([&] { swiglu_backward(ab, m, Floats({2, 3})); }), ErrorCode::kInternal);
-  EXPECT_EQ(thrown_code([&] { swiglu_backward_weighted(ab, m, Floats({3}), ab, m, w); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] { swiglu_backward(ab, m, Floats({3}), ab, m, w); }), ErrorCode::kInternal);
 }
 
 }  // namespace

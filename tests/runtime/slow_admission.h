@@ -10,7 +10,7 @@
 
 namespace coe {
 
-/// Admission the slow obvious way (MATH.md, Capacity): sorts all of an expert's choices, over all tokens, and keeps the
+/// Admission the slow obvious way: sorts all of an expert's choices, over all tokens, and keeps the
 /// first `capacity`.
 inline void slow_admission(DropPolicy policy, std::int64_t capacity, std::int32_t experts, Choices& tokens) {
   for (std::int32_t expert = 0; expert < experts; ++expert) {

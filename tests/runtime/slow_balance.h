@@ -8,7 +8,7 @@
 
 namespace coe {
 
-/// The balance, z or L1 loss of one iteration over whole sequences of `length` tokens, as MATH.md writes them.
+/// The balance, z or L1 loss of one iteration over whole sequences of `length` tokens.
 inline double slow_balance(const LayerConfig& config, std::size_t length, double l1_coeff, const Doubles& logits) {
   const auto experts = static_cast<std::size_t>(config.experts);
   const bool relu = config.router == RouterKind::kRelu;

@@ -14,7 +14,7 @@
 
 namespace coe {
 
-/// A chain layer in double, token by token, on all sequences at once (MATH.md, CoE layer).
+/// A chain layer in double, token by token, on all sequences at once.
 struct SlowChain {
   LayerConfig config;
   std::size_t length = 0;  ///< tokens of a sequence
