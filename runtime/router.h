@@ -22,8 +22,8 @@ struct BalanceGradient {
   float z_scale = 0;  ///< d(logits) gets 2 * z_scale * logsumexp * p
 };
 
-/// Turns logits into choices and weights, and gradients of weights into gradients of logits (arXiv 2506.18945 and
-/// ReMoE).
+/// Turns logits into choices and weights, and gradients of weights into gradients of logits (arXiv 2506.18945,
+/// 2412.14711).
 class Router {
  public:
   virtual ~Router() = default;
