@@ -116,8 +116,8 @@ class RandomLayer {
 };
 
 double median_of(const std::vector<StepCost>& costs, double StepCost::*value) {
-  std::vector<double> values;
-  for (const StepCost& cost : costs) values.push_back(cost.*value);
+  std::vector<double> values(costs.size());
+  std::ranges::transform(costs, values.begin(), value);
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   return *middle;

@@ -38,6 +38,13 @@ std::string numbered(const std::string& prefix, const char* noun, std::int64_t n
   return prefix + noun + "." + std::to_string(number) + ".weight";
 }
 
+std::uint64_t hash_of(const std::string& name) {
+  XXH64_state_t state;
+  XXH64_reset(&state, 0);
+  XXH64_update(&state, name.data(), name.size());
+  return XXH64_digest(&state);
+}
+
 std::int64_t gates_of(const LayerConfig& config) { return config.gate == GateSharing::kShared ? 1 : config.iterations; }
 
 }  // namespace
@@ -100,7 +107,7 @@ std::vector<ParameterSpec> model_specs(const ModelConfig& config, Share experts)
 void initialise(const ModelConfig& config, std::uint64_t seed, Parameters& parameters) {
   const float bound = 1 / std::sqrt(static_cast<float>(config.hidden));
   for (const Parameter& parameter : parameters.all()) {
-    const RandomKey key{seed, XXH64(parameter.name.data(), parameter.name.size(), 0)};
+    const RandomKey key{seed, hash_of(parameter.name)};
     if (parameter.name.find(".gate.") != std::string::npos) {
       fill_uniform(parameter.value, key, -bound, bound);
     } else if (parameter.value.shape().rank() == 1) {
