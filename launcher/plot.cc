@@ -5,6 +5,7 @@
 #include "launcher/command.h"
 #include "launcher/loss_plot.h"
 #include "launcher/options.h"
+#include "launcher/run_directory.h"
 
 namespace coe {
 namespace po = boost::program_options;
@@ -22,7 +23,7 @@ int run_plot(std::span<const std::string> arguments) {
   const auto values = parse_options(syntax, options, arguments);
   if (!values) return 0;
   const auto runs = (*values)["run"].as<std::vector<std::string>>();
-  std::filesystem::path picture = std::filesystem::path(runs[0]) / "loss.svg";
+  std::filesystem::path picture = RunDirectory{runs[0]}.picture();
   if (values->count("out") == 1) picture = (*values)["out"].as<std::string>();
   const std::vector<std::filesystem::path> directories(runs.begin(), runs.end());
   if (draw_losses(directories, picture)) {

@@ -3,7 +3,7 @@
 # A second call goes on where the first one stopped; to train anew, remove runs/quickstart/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-steps=${COE_QUICKSTART_STEPS:-150}
+steps=${COE_QUICKSTART_STEPS:-250}
 runs=runs/quickstart
 
 bash launcher/install_packages.sh build
@@ -26,10 +26,12 @@ fi
 launch=(mpirun -q -np 2 --oversubscribe --bind-to none --mca odls_base_sigkill_timeout 3)
 [ "$(nproc)" -ge 2 ] || launch+=(--mca mpi_yield_when_idle 1)
 
-train() {
-  "${launch[@]}" build/launcher/coe train "$1" --out "$2" --resume --set training.steps="$steps" \
-    --set validation.every=25 --set output.checkpoint_every=50 >/dev/null
-}
+settings=()
+for setting in training.steps="$steps" training.batch=8 training.warmup_steps=25 \
+  validation.every=25 validation.sequences=32 output.checkpoint_every=50; do
+  settings+=(--set "$setting")
+done
+train() { "${launch[@]}" build/launcher/coe train "$1" --out "$2" --resume "${settings[@]}" >/dev/null; }
 train configs/moe_8of64.toml $runs/moe
 train configs/coe_2x4of64.toml $runs/coe
 

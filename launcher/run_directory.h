@@ -10,6 +10,7 @@ struct RunDirectory {
 
   std::filesystem::path config() const { return root / "config.toml"; }
   std::filesystem::path metrics() const { return root / "metrics.jsonl"; }
+  std::filesystem::path picture() const { return root / "loss.svg"; }
   std::filesystem::path checkpoints() const { return root / "checkpoints"; }
   /// Whether a run has begun here.
   bool holds_run() const;

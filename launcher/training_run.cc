@@ -8,6 +8,7 @@
 
 #include "comm/collectives.h"
 #include "kernels/error.h"
+#include "launcher/loss_plot.h"
 #include "launcher/run_summary.h"
 #include "runtime/checkpoint_directory.h"
 
@@ -95,6 +96,15 @@ void TrainingRun::save() {
   saved_step_ = trainer_.steps_done();
 }
 
+void TrainingRun::draw_picture() {
+  try {
+    if (!draw_losses(std::array{directory_.root}, directory_.picture()))
+      say("gnuplot is missing, so there is no " + directory_.picture().string());
+  } catch (const Error& error) {
+    say(error.what());  // the run has succeeded all the same
+  }
+}
+
 void TrainingRun::finish(bool stopped) {
   save();
   if (!speaks()) return;
@@ -102,6 +112,7 @@ void TrainingRun::finish(bool stopped) {
     say(fmt::format("a signal asked to stop: ended after step {} of {} with checkpoint {}; --resume goes on",
                     trainer_.steps_done(), config_.training.steps,
                     checkpoint_path(directory_.checkpoints(), *saved_step_).string()));
+  draw_picture();
   const std::array summary{summarise_run(directory_.root)};
   fmt::print("{}", comparison_table(summary));
 }

@@ -34,6 +34,7 @@ class TrainingRun {
   void step();
   StepReport finite_step();
   void save();
+  void draw_picture();
   void finish(bool stopped);
 
   const Config& config_;

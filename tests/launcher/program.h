@@ -24,6 +24,9 @@ class Program {
   Program(const Scratch& folder, std::vector<std::string> arguments, int ranks = 0)
       : out_(folder / "stdout.txt"), err_(folder / "stderr.txt"), start_(std::chrono::steady_clock::now()) {
     namespace process = boost::process;
+    // Boost.Process writes over what is there and leaves the rest.
+    std::filesystem::remove(out_);
+    std::filesystem::remove(err_);
     std::string file = COE_PROGRAM;
     if (ranks > 0) {
       std::vector<std::string> launch = {"-q", "--oversubscribe", "--bind-to", "none", "-np", std::to_string(ranks)};
