@@ -204,8 +204,8 @@ std::string toml_text(const std::string& text) {
 }
 std::string toml_text(const std::filesystem::path& path) { return toml_text(path.string()); }
 std::string toml_text(const std::vector<std::string>& list) {
-  std::vector<std::string> texts;
-  for (const std::string& text : list) texts.push_back(toml_text(text));
+  std::vector<std::string> texts(list.size());
+  std::ranges::transform(list, texts.begin(), [](const std::string& text) { return toml_text(text); });
   return fmt::format("[{}]", fmt::join(texts, ", "));
 }
 
