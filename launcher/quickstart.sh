@@ -3,7 +3,7 @@
 # A second call goes on where the first one stopped; to train anew, remove runs/quickstart/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-steps=${COE_QUICKSTART_STEPS:-250}
+steps=${COE_QUICKSTART_STEPS:-300}
 runs=runs/quickstart
 
 bash launcher/install_packages.sh build
@@ -16,7 +16,11 @@ quietly() { "$@" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }; }
 options=(-DCMAKE_BUILD_TYPE=Release)
 [ -f build/CMakeCache.txt ] || options+=(-DCOE_TESTS=OFF)
 quietly cmake -S . -B build -G Ninja "${options[@]}"
-quietly cmake --build build --target coe
+if [ -t 2 ]; then
+  cmake --build build --target coe >&2 # ninja shows on one line how far it is
+else
+  quietly cmake --build build --target coe
+fi
 
 export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 if [ "$(id -u)" = 0 ]; then
