@@ -25,7 +25,8 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// ReMoE's rule (arXiv 2412.14711, section 3.3): more sparsity is wanted while fewer than 1 - K/N of the pairs are zero.
+/// ReMoE's rule (arXiv 2412.14711, section 3.3): more sparsity is wanted while fewer than 1 - K/N of the pairs are
+/// zero.
 constexpr double kL1Factor = 1.2;
 
 double next_l1_coeff(const LayerConfig& layer, double l1_coeff, double sparsity) {
