@@ -1,0 +1,44 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/launcher/program.h"
+
+namespace coe {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::vector<std::string> kSmall = {"bench",     "layer", "--tokens", "32", "--sequence",      "16",
+                                         "--hidden",  "16",    "--steps",  "1",  "--expert-hidden", "8",
+                                         "--experts", "4",     "--top-k",  "2"};
+
+TEST(Bench, PrintsAndWritesTheNumbers) {
+  const Scratch scratch;
+  std::vector<std::string> arguments = kSmall;
+  arguments.insert(arguments.end(), {"--json", "numbers.json"});
+  const Outcome outcome = run_program(scratch, arguments);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("CoE-2(2/4), 1 ranks x 32 tokens"));
+  const auto numbers = boost::json::parse(read_text(scratch / "numbers.json")).as_object();
+  for (const char* key : {"step_ms", "gflops", "gemm_peak_gflops", "peak_fraction", "allocations_per_step",
+                          "minor_faults_per_step", "bytes_exchanged"}) {
+    EXPECT_TRUE(numbers.contains(key)) << key;
+  }
+}
+
+TEST(Bench, RefusesAFileThatCannotBeWrittenBeforeItMeasures) {
+  const Scratch scratch;
+  std::vector<std::string> arguments = kSmall;
+  arguments.insert(arguments.end(), {"--json", "nowhere/numbers.json"});
+  const Outcome outcome = run_program(scratch, arguments);
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(outcome.err, "coe: bench: --json nowhere/numbers.json cannot be written\n");
+}
+
+}  // namespace
+}  // namespace coe
