@@ -23,6 +23,7 @@ constexpr std::array kVerbs{
     Verb{"generate", "goes on from a text with a trained model", run_generate},
     Verb{"compare", "prints one table of several runs", run_compare},
     Verb{"plot", "draws the loss curves of runs as SVG", run_plot},
+    Verb{"inspect", "explains what a run left behind", run_inspect},
     Verb{"verify", "runs cases with right answers over the ranks", run_verify},
     Verb{"bench", "times a layer beside the machine's own limits", run_bench},
 };

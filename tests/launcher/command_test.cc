@@ -18,7 +18,7 @@ TEST(Command, HelpListsTheVerbs) {
   const Scratch scratch;
   const Outcome outcome = run_program(scratch, {"--help"});
   EXPECT_EQ(outcome.code, 0);
-  for (const char* verb : {"train", "eval", "generate", "compare", "plot", "verify", "bench"})
+  for (const char* verb : {"train", "eval", "generate", "compare", "plot", "inspect", "verify", "bench"})
     EXPECT_THAT(outcome.out, HasSubstr(verb));
 }
 
@@ -31,7 +31,7 @@ TEST(Command, VersionIsTheProjects) {
 
 TEST(Command, EveryVerbHasHelp) {
   const Scratch scratch;
-  for (const char* verb : {"train", "eval", "generate", "compare", "plot", "verify", "bench"}) {
+  for (const char* verb : {"train", "eval", "generate", "compare", "plot", "inspect", "verify", "bench"}) {
     const Outcome outcome = run_program(scratch, {verb, "--help"});
     EXPECT_EQ(outcome.code, 0) << verb;
     EXPECT_THAT(outcome.out, HasSubstr(std::string("usage: coe ") + verb));
