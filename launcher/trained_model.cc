@@ -1,5 +1,7 @@
 #include "launcher/trained_model.h"
 
+#include <fmt/core.h>
+
 #include <string>
 
 #include "kernels/error.h"
@@ -8,10 +10,15 @@
 namespace coe {
 namespace po = boost::program_options;
 
-TrainedModel::TrainedModel(const Config& config, const std::filesystem::path& checkpoint, Transport& world)
+TrainedModel::TrainedModel(const Config& config, const std::filesystem::path& place, Transport& world)
     : groups(world, config.distributed.expert_parallel, config.distributed.deadline()),
       model(config.model, groups, false) {
-  steps = load_checkpoint(checkpoint, model.config(), model.parameters(), groups.world()).step;
+  auto found = load_checkpoint(place, Damaged::kLeave, model.config(), model.parameters(), groups.world());
+  check(found.has_value(), place.string(), ": holds no complete checkpoint");
+  steps = found->state.step;
+  for (const std::string& line : found->damage) {
+    if (world.rank() == 0) fmt::print(stderr, "{}\n", line);
+  }
 }
 
 void add_checkpoint_option(po::options_description& options) {
@@ -21,9 +28,9 @@ void add_checkpoint_option(po::options_description& options) {
 
 std::filesystem::path named_checkpoint(const po::variables_map& values) {
   const std::filesystem::path place = values["checkpoint"].as<std::string>();
-  const auto found = newest_checkpoint(place);
-  check(found.has_value(), "--checkpoint is ", place.string(), ", which holds no complete checkpoint");
-  return *found;
+  check(newest_checkpoint(place).has_value(), "--checkpoint is ", place.string(),
+        ", which holds no complete checkpoint");
+  return place;
 }
 
 }  // namespace coe

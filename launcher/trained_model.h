@@ -13,8 +13,9 @@ namespace coe {
 
 /// A model with a checkpoint's weights, spread over all ranks; nothing of it is trained on.
 struct TrainedModel {
-  /// Views the transport. Collective; throws kBadInput for a checkpoint of another model or a damaged one.
-  TrainedModel(const Config& config, const std::filesystem::path& checkpoint, Transport& world);
+  /// Loads the checkpoint at `place`, or the newest undamaged one of the run at `place`; rank 0 then says on stderr
+  /// what was passed over. Views the transport. Collective; throws what load_checkpoint throws.
+  TrainedModel(const Config& config, const std::filesystem::path& place, Transport& world);
 
   RankGroups groups;
   Model model;
@@ -23,7 +24,7 @@ struct TrainedModel {
 
 /// Adds --checkpoint.
 void add_checkpoint_option(boost::program_options::options_description& options);
-/// The checkpoint that --checkpoint means: itself, or the newest of a run. Throws kBadInput where there is none.
+/// What --checkpoint names: a checkpoint, or a run that has one. Throws kBadInput where there is none.
 std::filesystem::path named_checkpoint(const boost::program_options::variables_map& values);
 
 }  // namespace coe

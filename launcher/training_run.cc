@@ -11,6 +11,7 @@
 #include "launcher/loss_plot.h"
 #include "launcher/run_summary.h"
 #include "runtime/checkpoint_directory.h"
+#include "runtime/durable_file.h"
 
 namespace coe {
 
@@ -20,7 +21,7 @@ TrainingRun::TrainingRun(const Config& config, Transport& world, const TokenSour
       world_(world),
       directory_{config.output.directory},
       trainer_(config, world, train, valid),
-      resumed_(resume && trainer_.resume()) {
+      resumed_(resume ? trainer_.resume() : std::nullopt) {
   if (resumed_) saved_step_ = trainer_.steps_done();
 }
 
@@ -40,11 +41,10 @@ void TrainingRun::say(const std::string& sentence) {
 }
 
 void TrainingRun::open_directory() {
-  std::error_code error;
-  std::filesystem::create_directories(directory_.root, error);
+  make_durable_directory(directory_.root);
   std::ofstream file(directory_.config());
   file << to_toml(config_) << std::flush;
-  if (error || !file) fail(ErrorCode::kSystem, "train: ", directory_.config().string(), " cannot be written");
+  if (!file) fail(ErrorCode::kSystem, "train: ", directory_.config().string(), " cannot be written");
   metrics_.emplace(directory_.metrics(), resumed_ ? trainer_.steps_done() : -1);
   progress_.emplace(trainer_.steps_done(), config_.training.steps, stderr_is_terminal());
 }
@@ -52,7 +52,10 @@ void TrainingRun::open_directory() {
 void TrainingRun::begin() {
   say(fmt::format("{}: {} parameters, {} rank{}, into {}", model_name(config_.model.layer), trainer_.parameters(),
                   world_.size(), world_.size() == 1 ? "" : "s", directory_.root.string()));
-  if (resumed_) return say(fmt::format("going on after step {}", trainer_.steps_done()));
+  if (resumed_) {
+    for (const std::string& line : resumed_->damage) say(line);
+    return say(fmt::format("going on after step {}", trainer_.steps_done()));
+  }
   const double loss = trainer_.validate();
   if (metrics_) metrics_->write({.step = 0, .validation_loss = loss});
   say(fmt::format("step 0: validation loss {:.4f}", loss));

@@ -42,7 +42,7 @@ class TrainingRun {
   RunDirectory directory_;
   StopSignals signals_;
   Trainer trainer_;
-  bool resumed_;
+  std::optional<FoundCheckpoint> resumed_;
   std::optional<std::int64_t> saved_step_;
   std::optional<MetricsWriter> metrics_;  ///< rank 0's
   std::optional<Progress> progress_;      ///< rank 0's

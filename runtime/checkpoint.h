@@ -2,6 +2,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "comm/collectives.h"
 #include "runtime/checkpoint_directory.h"
@@ -25,10 +28,22 @@ std::filesystem::path save_checkpoint(const CheckpointPlace& place, const Traini
                                       const ModelConfig& model, const Parameters& parameters, Group world,
                                       std::int64_t expert_parallel);
 
-/// Reads the values of all of this rank's parameters, and the moments where they are trained, from a checkpoint that
-/// any number of ranks wrote. Collective. Every rank throws kBadInput, one line, where the checkpoint is of another
-/// model, or is damaged: the files that a rank reads are checked against the manifest, all of them by rank 0.
-TrainingState load_checkpoint(const std::filesystem::path& checkpoint, const ModelConfig& model, Parameters& parameters,
-                              Group world);
+/// A checkpoint that was loaded.
+struct FoundCheckpoint {
+  std::filesystem::path path;
+  TrainingState state;
+  std::vector<std::string> damage;  ///< a line for each newer one: file, tensor, what was done instead
+};
+
+/// What becomes of a damaged checkpoint that is passed over.
+enum class Damaged { kLeave, kSetAside };
+
+/// Reads the values of all of this rank's parameters, and the moments where they are trained, from the newest of the
+/// checkpoints that `place` means (checkpoints_of) that is not damaged, whatever number of ranks wrote it. Every byte
+/// is checked by rank 0, those that a rank uses by that rank too. Nothing where there has been no checkpoint.
+/// Collective; every rank throws kBadInput, one line, where the checkpoint is of another model, and where all are
+/// damaged or were set aside before.
+std::optional<FoundCheckpoint> load_checkpoint(const std::filesystem::path& place, Damaged damaged,
+                                               const ModelConfig& model, Parameters& parameters, Group world);
 
 }  // namespace coe

@@ -17,7 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPrefix = "step_", kUnfinished = ".unfinished", kReplaced = ".replaced";
+constexpr std::string_view kPrefix = "step_", kUnfinished = ".unfinished", kReplaced = ".replaced",
+                           kRemoved = ".removed", kDamaged = ".damaged";
 
 /// An entry of a checkpoints' directory by its name: "step_N" and what follows the number.
 struct Entry {
@@ -36,11 +37,6 @@ std::optional<Entry> parse_entry(const fs::path& path) {
   return entry;
 }
 
-bool is_complete(const fs::path& checkpoint) {
-  std::error_code ignored;
-  return fs::is_regular_file(checkpoint / kManifestFile, ignored);
-}
-
 std::vector<Entry> entries_in(const fs::path& directory) {
   std::vector<Entry> entries;
   std::error_code error;
@@ -54,19 +50,25 @@ std::vector<Entry> entries_in(const fs::path& directory) {
 std::vector<Entry> complete_in(const fs::path& directory) {
   std::vector<Entry> entries = entries_in(directory);
   std::erase_if(entries, [](const Entry& entry) {
-    return (!entry.suffix.empty() && entry.suffix != kReplaced) || !is_complete(entry.path);
+    return (!entry.suffix.empty() && entry.suffix != kReplaced) || !is_checkpoint(entry.path);
   });
   std::ranges::sort(entries, {}, [](const Entry& entry) { return std::make_tuple(-entry.step, entry.suffix); });
   return entries;
 }
 
-/// Takes the manifest first, so that what a kill leaves is no checkpoint.
+fs::path with_suffix(fs::path path, std::string_view suffix) { return path += suffix; }
+
+/// Renames first, so that a kill leaves no half of a checkpoint under its name.
 void remove_checkpoint(const fs::path& checkpoint) {
-  fs::remove(checkpoint / kManifestFile);
-  fs::remove_all(checkpoint);
+  const fs::path removed = with_suffix(checkpoint, kRemoved);
+  fs::rename(checkpoint, removed);
+  fs::remove_all(removed);
 }
 
-fs::path with_suffix(fs::path path, std::string_view suffix) { return path += suffix; }
+[[noreturn]] void refuse(const fs::path& place, const fs::filesystem_error& error) {
+  const fs::path& named = error.path1().empty() ? place : error.path1();
+  fail(ErrorCode::kSystem, named.string(), ": cannot be written: ", error.code().message());
+}
 
 }  // namespace
 
@@ -74,24 +76,58 @@ fs::path checkpoint_path(const fs::path& directory, std::int64_t step) {
   return directory / fmt::format("{}{:08}", kPrefix, step);
 }
 
-std::optional<fs::path> newest_checkpoint(const fs::path& place) {
-  if (is_complete(place)) return place;
+bool is_checkpoint(const fs::path& place) {
+  std::error_code ignored;
+  return fs::is_regular_file(place / kManifestFile, ignored);
+}
+
+std::vector<fs::path> checkpoints_of(const fs::path& place) {
+  if (is_checkpoint(place)) return {place};
   for (const fs::path& directory : {place, place / "checkpoints"}) {
-    const std::vector<Entry> complete = complete_in(directory);
-    if (!complete.empty()) return complete.front().path;
+    std::vector<fs::path> found;
+    for (Entry& entry : complete_in(directory)) found.push_back(std::move(entry.path));
+    if (!found.empty()) return found;
   }
-  return std::nullopt;
+  return {};
+}
+
+std::optional<fs::path> newest_checkpoint(const fs::path& place) {
+  const std::vector<fs::path> found = checkpoints_of(place);
+  return found.empty() ? std::nullopt : std::optional(found.front());
+}
+
+fs::path set_aside(const fs::path& checkpoint) {
+  fs::path aside = with_suffix(checkpoint, kDamaged);
+  for (int number = 2; fs::exists(aside); ++number) {
+    aside = with_suffix(checkpoint, fmt::format("{}{}", kDamaged, number));
+  }
+  try {
+    fs::rename(checkpoint, aside);
+  } catch (const fs::filesystem_error& error) {
+    fail(ErrorCode::kSystem, checkpoint.string(), ": is damaged and cannot be set aside: ", error.code().message());
+  }
+  sync_directory(checkpoint.parent_path());
+  return aside;
+}
+
+std::vector<fs::path> set_aside_in(const fs::path& directory) {
+  std::vector<fs::path> found;
+  for (Entry& entry : entries_in(directory)) {
+    if (entry.suffix.starts_with(kDamaged)) found.push_back(std::move(entry.path));
+  }
+  std::ranges::sort(found);
+  return found;
 }
 
 UnfinishedCheckpoint::UnfinishedCheckpoint(fs::path place) : place_(std::move(place)) {
   try {
-    fs::create_directories(place_.parent_path());
+    make_durable_directory(place_.parent_path());
     for (const Entry& entry : entries_in(place_.parent_path())) {
-      if (entry.suffix == kUnfinished) fs::remove_all(entry.path);
+      if (entry.suffix == kUnfinished || entry.suffix.ends_with(kRemoved)) fs::remove_all(entry.path);
     }
     fs::create_directory(path_for(place_));
   } catch (const fs::filesystem_error& error) {
-    fail(ErrorCode::kSystem, place_.string(), ": cannot be written: ", error.code().message());
+    refuse(place_, error);
   }
 }
 
@@ -106,17 +142,17 @@ void UnfinishedCheckpoint::publish() {
   const fs::path replaced = with_suffix(place_, kReplaced);
   sync_directory(path_for(place_));
   try {
-    if (is_complete(place_)) {
-      remove_checkpoint(replaced);
+    if (is_checkpoint(place_)) {
+      if (fs::exists(replaced)) remove_checkpoint(replaced);
       fs::rename(place_, replaced);
     } else {
       fs::remove_all(place_);
     }
     fs::rename(path_for(place_), place_);
     sync_directory(place_.parent_path());
-    remove_checkpoint(replaced);
+    if (fs::exists(replaced)) remove_checkpoint(replaced);
   } catch (const fs::filesystem_error& error) {
-    fail(ErrorCode::kSystem, place_.string(), ": cannot be written: ", error.code().message());
+    refuse(place_, error);
   }
 }
 
@@ -125,10 +161,11 @@ void remove_old_checkpoints(const fs::path& directory, std::int64_t kept, const 
     for (const Entry& entry : complete_in(directory)) {
       if (--kept < 0 && entry.path != newest) remove_checkpoint(entry.path);
     }
-    sync_directory(directory);
   } catch (const fs::filesystem_error& error) {
-    fail(ErrorCode::kSystem, directory.string(), ": an old checkpoint cannot be removed: ", error.code().message());
+    const fs::path& named = error.path1().empty() ? directory : error.path1();
+    fail(ErrorCode::kSystem, named.string(), ": an old checkpoint cannot be removed: ", error.code().message());
   }
+  sync_directory(directory);
 }
 
 }  // namespace coe

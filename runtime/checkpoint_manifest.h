@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "runtime/config.h"
-#include "runtime/durable_file.h"
+#include "runtime/safetensors.h"
 #include "runtime/training_state.h"
 
 namespace coe {
@@ -15,8 +15,7 @@ namespace coe {
 /// "w.second_moment".
 struct Shard {
   std::string file;  ///< its name in the checkpoint's directory
-  FileDigest digest;
-  std::vector<std::string> parameters;
+  SafetensorsDigest digest;
 
   bool operator==(const Shard&) const = default;
 };
@@ -33,8 +32,11 @@ struct CheckpointManifest {
 /// The keys of [model] and [layer], which decide whether weights fit a model.
 std::vector<ConfigEntry> model_entries(const ModelConfig& model);
 
+/// A JSON object whose last entry is the checksum of all text before it.
 std::string manifest_text(const CheckpointManifest& manifest);
-/// Throws kBadInput, naming `file`, for text that is not a manifest of this format.
+/// Whether `text` is not, to the last byte, what manifest_text() of this or a later version made.
+bool is_damaged_manifest(std::string_view text);
+/// Throws kBadInput, naming `file`, for text that differs in any byte from what manifest_text() can have made.
 CheckpointManifest parse_manifest(std::string_view text, const std::filesystem::path& file);
 
 /// Shards as text, for their way to the rank that writes the manifest.

@@ -112,7 +112,7 @@ struct DistributedConfig {
 struct OutputConfig {
   std::filesystem::path directory = "runs/train";  ///< --out sets it
   std::int64_t checkpoint_every = 0;               ///< steps; 0: only after the last
-  std::int64_t checkpoints_kept = 2;
+  std::int64_t checkpoints_kept = 2;               ///< at least 2: the newest may be damaged
 
   bool operator==(const OutputConfig&) const = default;
 };

@@ -16,6 +16,7 @@ constexpr std::int64_t kMostSteps = std::int64_t{1} << 40;
 constexpr double kMostWeights = 0x1p48;
 constexpr std::int64_t kMostChoices = std::numeric_limits<std::int32_t>::max();  // routing is indexed by int32
 constexpr std::int64_t kByteVocab = 256;
+constexpr std::int64_t kFewestKept = 2;  // the newest may be damaged
 constexpr double kLongestDeadline = 1e6;
 
 void check_range(std::string_view key, std::int64_t value, std::int64_t low, std::int64_t high) {
@@ -144,7 +145,7 @@ void validate(const Config& config) {
         ", must be from 0.001 to ", kLongestDeadline);
   check(!config.output.directory.empty(), "output.directory: is empty, must name a directory");
   check_range("output.checkpoint_every", config.output.checkpoint_every, 0, kMostSteps);
-  check_range("output.checkpoints_kept", config.output.checkpoints_kept, 1, kWidest);
+  check_range("output.checkpoints_kept", config.output.checkpoints_kept, kFewestKept, kWidest);
 }
 
 }  // namespace coe

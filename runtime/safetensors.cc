@@ -1,12 +1,14 @@
 #include "runtime/safetensors.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstring>
 #include <set>
 
 #include "kernels/error.h"
+#include "runtime/checksum.h"
+#include "runtime/durable_file.h"
+#include "runtime/json_walk.h"
 #include "runtime/safetensors_header.h"
 
 namespace coe {
@@ -36,7 +38,9 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& file) : path_(file
   const std::span<const std::byte> data = bytes.subspan(kLengthBytes + length);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, length);
   SafetensorsHeader header = parse_safetensors_header(text, data.size(), file.string());
+  header_bytes_ = kLengthBytes + length;
   metadata_ = std::move(header.metadata);
+  names_.reserve(header.entries.size());
   for (SafetensorsEntry& entry : header.entries) {
     // A Tensor knows no const; its user is told not to write.
     auto* place = const_cast<std::byte*>(data.data() + entry.begin);
@@ -56,8 +60,23 @@ Tensor SafetensorsFile::tensor(std::string_view name) const {
   return found->second;
 }
 
-FileDigest write_safetensors(const std::filesystem::path& file, const std::map<std::string, std::string>& metadata,
-                             std::vector<NamedTensor> tensors) {
+void SafetensorsFile::require_header(const SafetensorsDigest& digest) const {
+  check(checksum_of(mapping_.bytes().first(header_bytes_)) == digest.header, path_.string(),
+        ": the header is damaged: it has another checksum than when it was written");
+}
+
+void SafetensorsFile::require_tensor(const SafetensorsDigest& digest, const std::string& name) const {
+  const Tensor found = tensor(name);
+  const auto wanted = digest.tensors.find(name);
+  const bool right = wanted != digest.tensors.end() &&
+                     checksum_of(std::span<const std::byte>(found.raw(), found.bytes())) == wanted->second;
+  check(right, path_.string(), ": tensor ", in_quotes(name),
+        " is damaged: it has another checksum than when it was written");
+}
+
+SafetensorsDigest write_safetensors(const std::filesystem::path& file,
+                                    const std::map<std::string, std::string>& metadata,
+                                    std::vector<NamedTensor> tensors) {
   const auto element_size = [](const NamedTensor& named) { return size_of(named.tensor.dtype()); };
   std::ranges::stable_sort(tensors, std::ranges::greater{}, element_size);
   SafetensorsHeader header{metadata, {}};
@@ -68,13 +87,19 @@ FileDigest write_safetensors(const std::filesystem::path& file, const std::map<s
     header.entries.push_back({name, tensor.dtype(), tensor.shape(), end, end + tensor.bytes()});
     end += tensor.bytes();
   }
-  const std::string text = safetensors_header_text(header);
+  std::string text = safetensors_header_text(header);
   const std::uint64_t length = text.size();
+  text.insert(0, reinterpret_cast<const char*>(&length), kLengthBytes);
+  SafetensorsDigest digest{text.size() + end, checksum_of(std::as_bytes(std::span(text))), {}};
   DurableFile out(file);
-  out.write(std::as_bytes(std::span(&length, 1)));
   out.write(text);
-  for (const auto& [name, tensor] : tensors) out.write(std::span(tensor.raw(), tensor.bytes()));
-  return out.commit();
+  for (const auto& [name, tensor] : tensors) {
+    const std::span<const std::byte> data(tensor.raw(), tensor.bytes());
+    digest.tensors[name] = checksum_of(data);
+    out.write(data);
+  }
+  out.commit();
+  return digest;
 }
 
 }  // namespace coe

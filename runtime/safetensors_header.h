@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "kernels/tensor.h"
 
@@ -20,7 +20,7 @@ struct SafetensorsEntry {
 
 struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
-  std::vector<SafetensorsEntry> entries;  ///< In the order of their data, which they cover without a gap.
+  std::deque<SafetensorsEntry> entries;  ///< In the order of their data, which they cover without a gap.
 };
 
 /// Reads a header that describes `data_bytes` bytes and believes none of it: throws kBadInput, naming `file` and the

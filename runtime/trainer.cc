@@ -192,17 +192,12 @@ std::filesystem::path Trainer::save() {
                          state.groups.world(), state.groups.experts().size());
 }
 
-bool Trainer::resume() {
+std::optional<FoundCheckpoint> Trainer::resume() {
   State& state = *state_;
-  const Group world = state.groups.world();
-  // Rank 0 looks for all: shared disks may show a new checkpoint to some ranks later than to others.
-  std::string newest;
-  if (world.rank() == 0) newest = newest_checkpoint(state.checkpoint_place().directory).value_or("").string();
-  const auto seen = all_gather_bytes(world, std::as_bytes(std::span(newest)), {"looking for a checkpoint"});
-  newest.assign(reinterpret_cast<const char*>(seen[0].data()), seen[0].size());
-  if (newest.empty()) return false;
-  state.progress = load_checkpoint(newest, state.model.config(), state.model.parameters(), world);
-  return true;
+  auto found = load_checkpoint(state.checkpoint_place().directory, Damaged::kSetAside, state.model.config(),
+                               state.model.parameters(), state.groups.world());
+  if (found) state.progress = found->state;
+  return found;
 }
 
 }  // namespace coe

@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "comm/transport.h"
+#include "runtime/checkpoint.h"
 #include "runtime/config.h"
 #include "runtime/step_report.h"
 #include "runtime/token_source.h"
@@ -33,8 +35,9 @@ class Trainer {
 
   /// Writes output.directory/checkpoints/step_N; returns its path.
   std::filesystem::path save();
-  /// Goes on from the newest complete checkpoint of output.directory; false where there is none.
-  bool resume();
+  /// Goes on from the newest checkpoint of output.directory that is whole, and sets damaged ones aside; nothing where
+  /// there is none. Throws what load_checkpoint throws.
+  std::optional<FoundCheckpoint> resume();
 
  private:
   struct State;

@@ -20,7 +20,7 @@ class Eval : public ::testing::Test {
  protected:
   Eval() {
     scratch_.write("config.toml", kTinyConfig);
-    const Outcome outcome = run_program(scratch_, {"train", "config.toml"});
+    const Outcome outcome = run_program(scratch_, {"train", "config.toml", "--set", "output.checkpoint_every=2"});
     EXPECT_EQ(outcome.code, 0) << outcome.err;
   }
 
@@ -36,9 +36,9 @@ class Eval : public ::testing::Test {
     EXPECT_THAT(outcome.err, HasSubstr(named));
   }
 
-  /// Changes one byte in the middle of every file of weights.
-  void damage_weights() const {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(scratch_ / "run/checkpoints")) {
+  /// Changes one byte in the middle of every file of weights of a checkpoint.
+  void damage_weights(const std::string& checkpoint) const {
+    for (const auto& entry : std::filesystem::directory_iterator(scratch_ / "run/checkpoints" / checkpoint)) {
       if (entry.path().extension() != ".safetensors") continue;
       std::string bytes = read_text(entry.path());
       bytes[bytes.size() / 2] ^= 1;
@@ -64,10 +64,31 @@ TEST_F(Eval, ACheckpointOfAnotherModelIsRefused) {
   expect_refusal(run_program(scratch_, {"train", "config.toml", "--resume", "--set", "layer.experts=8"}), "experts");
 }
 
-TEST_F(Eval, ABrokenCheckpointIsRefused) {
-  damage_weights();
-  expect_refusal(eval(), ".safetensors");
-  expect_refusal(eval({}, 2), ".safetensors");
+TEST_F(Eval, OfARunTheNewestWholeCheckpointIsTaken) {
+  damage_weights("step_00000004");
+  for (const int ranks : {0, 2}) {
+    const Outcome outcome = eval({}, ranks);
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_THAT(outcome.out, HasSubstr("after 2 steps"));
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr("step_00000004/"));
+    EXPECT_THAT(outcome.err, HasSubstr("going on with step_00000002"));
+  }
+  EXPECT_TRUE(std::filesystem::exists(scratch_ / "run/checkpoints/step_00000004")) << "eval changed the run";
+}
+
+TEST_F(Eval, ADamagedCheckpointThatIsNamedIsRefused) {
+  damage_weights("step_00000004");
+  const std::vector<std::string> named = {"eval", "config.toml", "--checkpoint", "run/checkpoints/step_00000004"};
+  expect_refusal(run_program(scratch_, named), ".safetensors: tensor \"");
+  expect_refusal(run_program(scratch_, named, 2), ".safetensors: tensor \"");
+}
+
+TEST_F(Eval, ARunWithNothingButDamageIsRefused) {
+  damage_weights("step_00000002");
+  damage_weights("step_00000004");
+  expect_refusal(eval(), "older ones are damaged too");
+  expect_refusal(eval({}, 2), "older ones are damaged too");
 }
 
 TEST_F(Eval, AFolderWithoutCheckpointIsRefused) {

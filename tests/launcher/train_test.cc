@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -70,6 +72,38 @@ TEST_P(Train, ResumingAFinishedRunChangesNothing) {
   const Outcome outcome = train({"--resume"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(read_text(scratch_ / "run/metrics.jsonl"), before);
+}
+
+void damage(const std::filesystem::path& file) {
+  std::string bytes = read_text(file);
+  bytes[bytes.size() / 2] ^= 1;
+  std::ofstream(file, std::ios::binary) << bytes;
+}
+
+TEST_P(Train, GoesOnBeforeADamagedCheckpointAndKeepsItAside) {
+  ASSERT_EQ(train({"--set", "output.checkpoint_every=2"}).code, 0);
+  const std::vector<double> undisturbed = losses_of(scratch_ / "run");
+  const std::filesystem::path newest = scratch_ / "run/checkpoints/step_00000004";
+  damage(newest / "replicated.safetensors");
+  const Outcome outcome = train({"--resume"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("step_00000004/replicated.safetensors: tensor \""));
+  EXPECT_THAT(outcome.err, HasSubstr("set aside as step_00000004.damaged; going on with step_00000002\n"));
+  EXPECT_THAT(outcome.err, HasSubstr("going on after step 2"));
+  EXPECT_EQ(losses_of(scratch_ / "run"), undisturbed);
+  EXPECT_TRUE(std::filesystem::exists(newest));
+  EXPECT_TRUE(std::filesystem::exists(newest.string() + ".damaged/replicated.safetensors"));
+}
+
+TEST_P(Train, DoesNotBeginAnewWhereOnlyDamageIsLeft) {
+  ASSERT_EQ(train().code, 0);
+  damage(scratch_ / "run/checkpoints/step_00000004/replicated.safetensors");
+  for (const std::string says : {"tensor \"", "holds no checkpoint but damaged ones"}) {
+    const Outcome outcome = train({"--resume"});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(says));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Ranks, Train, ::testing::Values(0, 2),

@@ -125,6 +125,30 @@ TEST(CheckpointDirectory, OldOnesGoButNeverTheOneJustWritten) {
               testing::UnorderedElementsAre("step_00000001", "step_00000003", "step_00000004"));
 }
 
+TEST(CheckpointDirectory, WhatIsSetAsideNeverCountsAgainAndStays) {
+  const ScratchDirectory scratch;
+  for (const int step : {1, 2, 3}) make_checkpoint(checkpoint_path(scratch.path(), step));
+  EXPECT_EQ(set_aside(checkpoint_path(scratch.path(), 3)), scratch / "step_00000003.damaged");
+  make_checkpoint(checkpoint_path(scratch.path(), 3));
+  EXPECT_EQ(set_aside(checkpoint_path(scratch.path(), 3)), scratch / "step_00000003.damaged2");
+  EXPECT_EQ(newest_checkpoint(scratch.path()), checkpoint_path(scratch.path(), 2));
+  write_and_publish(checkpoint_path(scratch.path(), 3), "three");
+  remove_old_checkpoints(scratch.path(), 1, checkpoint_path(scratch.path(), 3));
+  EXPECT_THAT(names_in(scratch.path()),
+              testing::UnorderedElementsAre("step_00000003", "step_00000003.damaged", "step_00000003.damaged2"));
+  EXPECT_THAT(set_aside_in(scratch.path()),
+              testing::ElementsAre(scratch / "step_00000003.damaged", scratch / "step_00000003.damaged2"));
+}
+
+TEST(CheckpointDirectory, AKillWhileRemovingLeavesNoHalfUnderItsName) {
+  const ScratchDirectory scratch;
+  make_checkpoint(scratch / "step_00000003.removed");
+  make_checkpoint(scratch / "step_00000003.replaced.removed");
+  EXPECT_EQ(newest_checkpoint(scratch.path()), std::nullopt);
+  write_and_publish(checkpoint_path(scratch.path(), 4), "four");
+  EXPECT_THAT(names_in(scratch.path()), testing::ElementsAre("step_00000004"));
+}
+
 TEST(CheckpointDirectory, SaysWhichPlaceCannotBeWritten) {
   const ScratchDirectory scratch;
   std::ofstream(scratch / "file") << "";
@@ -133,7 +157,7 @@ TEST(CheckpointDirectory, SaysWhichPlaceCannotBeWritten) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kSystem);
-    EXPECT_THAT(error.what(), testing::HasSubstr("file/checkpoints/step_00000001: cannot be written: Not a directory"));
+    EXPECT_THAT(error.what(), testing::HasSubstr("/file: cannot be made a folder: File exists"));
   }
 }
 

@@ -1,9 +1,11 @@
 #include "runtime/checkpoint_manifest.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "kernels/error.h"
+#include "runtime/checksum.h"
 #include "tests/runtime/small_config.h"
 
 namespace coe {
@@ -15,7 +17,8 @@ CheckpointManifest example() {
   CheckpointManifest manifest;
   manifest.state = {1000, 16000, 0.1 + 0.2, UINT64_MAX};
   manifest.model = model_entries(parse_config(kSmallConfig, "x.toml").model);
-  manifest.shards = {{"replicated.safetensors", {INT64_MAX, UINT64_MAX}, {"a", "b"}}, {"experts_000", {1, 2}, {}}};
+  manifest.shards = {{"replicated.safetensors", {INT64_MAX, UINT64_MAX, {{"a", 0}, {"b", UINT64_MAX}}}},
+                     {"experts_000", {1, 2, {}}}};
   return manifest;
 }
 
@@ -46,22 +49,53 @@ TEST(CheckpointManifest, AModelIsItsModelAndLayerKeys) {
   EXPECT_THAT(entries, testing::Not(testing::Contains(testing::Field(&ConfigEntry::key, "training.steps"))));
 }
 
-TEST(CheckpointManifest, RefusesWhatIsNotOne) {
-  EXPECT_THAT(parse_refusal("{"), HasSubstr("m.json: not a checkpoint's manifest: "));
-  EXPECT_THAT(parse_refusal("[]"), HasSubstr("m.json: not a checkpoint's manifest: "));
-  EXPECT_THAT(parse_refusal("{}"), HasSubstr("m.json: not a checkpoint's manifest: "));
-  EXPECT_THAT(parse_refusal(R"({"format":"coe-checkpoint-9"})"), HasSubstr("must be \"coe-checkpoint-1\""));
+/// The example with `from` replaced by `to` and a checksum that fits.
+std::string resealed(const std::string& from, const std::string& to) {
   std::string text = manifest_text(example());
-  EXPECT_THAT(parse_refusal(text.replace(text.find("1000"), 4, "\"a\"")), HasSubstr("not a checkpoint's manifest"));
-  text = manifest_text(example());
-  text.replace(text.find("18446744073709551615"), 20, "18446744073709551616");
-  EXPECT_THAT(parse_refusal(text), HasSubstr("\"18446744073709551616\" is not a number"));
+  text.replace(text.find(from), from.size(), to);
+  text.resize(text.rfind(",\"checksum\""));
+  return text + fmt::format(",\"checksum\":\"{:016x}\"}}\n", checksum_of(std::as_bytes(std::span(text))));
+}
+
+TEST(CheckpointManifest, RefusesWhatItsChecksumDoesNotSeal) {
+  for (const std::string& text :
+       {std::string(), std::string("{}"), std::string("[]"), manifest_text(example()) + " "}) {
+    EXPECT_EQ(parse_refusal(text), "m.json: does not end with the checksum of its text");
+    EXPECT_TRUE(is_damaged_manifest(text));
+  }
+  const std::string whole = manifest_text(example());
+  EXPECT_FALSE(is_damaged_manifest(whole));
+  for (std::size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+    std::string text = whole;
+    text[bit / 8] = static_cast<char>(text[bit / 8] ^ (1 << bit % 8));
+    ASSERT_TRUE(is_damaged_manifest(text)) << "bit " << bit;
+  }
+  for (std::size_t size = 0; size < whole.size(); ++size) ASSERT_TRUE(is_damaged_manifest(whole.substr(0, size)));
+}
+
+TEST(CheckpointManifest, AnOlderFormatIsNoDamage) {
+  const std::string text = R"({"format":"coe-checkpoint-1","step":4})";
+  EXPECT_FALSE(is_damaged_manifest(text));
+  EXPECT_EQ(parse_refusal(text), "m.json: is of a format before coe-checkpoint-2, which had no checksums");
+}
+
+TEST(CheckpointManifest, RefusesWhatIsSealedButNoManifest) {
+  EXPECT_THAT(parse_refusal(resealed("coe-checkpoint-2", "coe-checkpoint-9")),
+              HasSubstr(R"(m.json: "format" is "coe-checkpoint-9", must be "coe-checkpoint-2")"));
+  EXPECT_THAT(parse_refusal(resealed("1000", "\"a\"")), HasSubstr(R"("step" must be a whole number from 0)"));
+  EXPECT_THAT(parse_refusal(resealed("18446744073709551615", "18446744073709551616")),
+              HasSubstr(R"("seed" "18446744073709551616" is not a number)"));
+  EXPECT_THAT(parse_refusal(resealed("ffffffffffffffff", "fffffffffffffffg")), HasSubstr("is not a number"));
+  EXPECT_THAT(parse_refusal(resealed("ffffffffffffffff", "FFFFFFFFFFFFFFFF")), HasSubstr("is not a checksum"));
+  EXPECT_THAT(parse_refusal(resealed("\"seed\"", "\"sead\"")), HasSubstr("m.json: has no seed"));
+  EXPECT_THAT(parse_refusal(resealed("\"file\"", "\"fill\"")), HasSubstr("m.json: has a shard without a file"));
+  EXPECT_THAT(parse_refusal(resealed("\"seed\"", "\"step\"")), HasSubstr(R"("step" stands twice)"));
 }
 
 TEST(CheckpointManifest, RefusesShardsElsewhere) {
-  std::string text = manifest_text(example());
-  text.replace(text.find("experts_000"), 11, "../secrets");
-  EXPECT_THAT(parse_refusal(text), HasSubstr("not a plain file name"));
+  for (const std::string place : {"../secrets", "/etc/passwd", "..", "."}) {
+    EXPECT_THAT(parse_refusal(resealed("experts_000", place)), HasSubstr("must be a plain file name"));
+  }
 }
 
 TEST(CheckpointManifest, NamesTheFirstKeyInWhichAnotherModelDiffers) {

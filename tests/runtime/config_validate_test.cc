@@ -98,7 +98,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{{"distributed.deadline_seconds=nan"}, "distributed.deadline_seconds: nan, must be"},
                     Refused{{"output.directory=\"\""}, "output.directory: is empty"},
                     Refused{{"output.checkpoint_every=-1"}, "output.checkpoint_every: -1, must be from 0"},
-                    Refused{{"output.checkpoints_kept=0"}, "output.checkpoints_kept: 0, must be from 1"}));
+                    Refused{{"output.checkpoints_kept=1"}, "output.checkpoints_kept: 1, must be from 2"}));
 
 TEST(ConfigValidate, TokensMayHaveAnyVocabulary) {
   const std::vector<std::string> by_format = {"model.vocab=61", "data.format=tokens"};

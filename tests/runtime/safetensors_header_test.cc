@@ -70,7 +70,7 @@ TEST(SafetensorsHeader, RefusesMissingOrMistypedFields) {
   EXPECT_THAT(refusal(one("7", "[1]", "[0,1]"), 1), HasSubstr("dtype is not a string"));
   EXPECT_THAT(refusal(one(R"("U8")", "1", "[0,1]"), 1), HasSubstr("shape is not a list"));
   EXPECT_THAT(refusal(one(R"("U8")", "[1]", "[0]"), 1), HasSubstr("has 1 data_offsets"));
-  EXPECT_THAT(refusal(one(R"("U8")", "[1]", "[0,1.5]"), 1), HasSubstr("data_offsets are"));
+  EXPECT_THAT(refusal(one(R"("U8")", "[1]", "[0,1.5]"), 1), HasSubstr("data_offsets holds 1.5"));
 }
 
 TEST(SafetensorsHeader, RefusesDtypesThatItDoesNotKnow) {
@@ -79,7 +79,7 @@ TEST(SafetensorsHeader, RefusesDtypesThatItDoesNotKnow) {
 }
 
 TEST(SafetensorsHeader, RefusesShapesThatItCannotHold) {
-  EXPECT_THAT(refusal(one(R"("U8")", "[1,1,1,1,1]", "[0,1]"), 1), HasSubstr("has 5 axes, at most 4"));
+  EXPECT_THAT(refusal(one(R"("U8")", "[1,1,1,1,1]", "[0,1]"), 1), HasSubstr("shape has more than 4 numbers"));
   EXPECT_THAT(refusal(one(R"("U8")", "[-1]", "[0,1]"), 1), HasSubstr("shape holds -1"));
   EXPECT_THAT(refusal(one(R"("U8")", "[18446744073709551615]", "[0,1]"), 1), HasSubstr("shape holds"));
   // 2^32 * 2^32 * 4 bytes are 2^66, which wraps to 0.
@@ -90,7 +90,7 @@ TEST(SafetensorsHeader, RefusesShapesThatItCannotHold) {
 TEST(SafetensorsHeader, RefusesOffsetsThatDoNotFitTheShape) {
   EXPECT_THAT(refusal(one(R"("F32")", "[2]", "[0,7]"), 7), HasSubstr("span 7 bytes, F32 [2] needs 8"));
   EXPECT_THAT(refusal(one(R"("U8")", "[1]", "[1,0]"), 1), HasSubstr("in order"));
-  EXPECT_THAT(refusal(one(R"("U8")", "[1]", "[-1,0]"), 1), HasSubstr("in order"));
+  EXPECT_THAT(refusal(one(R"("U8")", "[1]", "[-1,0]"), 1), HasSubstr("data_offsets holds -1"));
   EXPECT_THAT(refusal(one(R"("U8")", "[8]", "[0,8]"), 7), HasSubstr("ends at byte 8 of the data, which has 7"));
 }
 

@@ -87,13 +87,13 @@ TEST(Safetensors, ReadBackWhatWasWritten) {
   double doubles[] = {0.1};
   std::int64_t longs[] = {INT64_MIN, INT64_MAX};
   const std::map<std::string, std::string> metadata = {{"config", R"({"a": "ü\n"})"}, {"format", "x"}};
-  const FileDigest digest = write_safetensors(scratch / "x.safetensors", metadata,
-                                              {{"bytes", Tensor(bytes, DType::kU8, {3})},
-                                               {"halves", Tensor(halves, DType::kU16, {1})},
-                                               {"floats", Tensor(floats, DType::kF32, {2, 1, 2, 1})},
-                                               {"nothing", Tensor(nullptr, DType::kF32, {0, 4})},
-                                               {"scalar", Tensor(doubles, DType::kF64, Shape{})},
-                                               {"longs", Tensor(longs, DType::kI64, {2})}});
+  const SafetensorsDigest digest = write_safetensors(scratch / "x.safetensors", metadata,
+                                                     {{"bytes", Tensor(bytes, DType::kU8, {3})},
+                                                      {"halves", Tensor(halves, DType::kU16, {1})},
+                                                      {"floats", Tensor(floats, DType::kF32, {2, 1, 2, 1})},
+                                                      {"nothing", Tensor(nullptr, DType::kF32, {0, 4})},
+                                                      {"scalar", Tensor(doubles, DType::kF64, Shape{})},
+                                                      {"longs", Tensor(longs, DType::kI64, {2})}});
   const SafetensorsFile file(scratch / "x.safetensors");
   EXPECT_EQ(file.metadata(), metadata);
   EXPECT_EQ(file.names().size(), 6U);
@@ -104,7 +104,33 @@ TEST(Safetensors, ReadBackWhatWasWritten) {
   EXPECT_EQ(file.tensor("nothing").shape(), (Shape{0, 4}));
   EXPECT_THAT(file.tensor("scalar").span<double>(), testing::ElementsAre(0.1));
   EXPECT_THAT(file.tensor("longs").span<std::int64_t>(), testing::ElementsAreArray(longs));
-  EXPECT_EQ(digest, digest_of(file.bytes()));
+  EXPECT_EQ(digest.bytes, fs::file_size(scratch / "x.safetensors"));
+  EXPECT_EQ(digest.tensors.size(), 6U);
+  file.require_header(digest);
+  for (const std::string& name : file.names()) file.require_tensor(digest, name);
+}
+
+TEST(Safetensors, EveryFlippedBitIsFoundAndPlaced) {
+  const ScratchDirectory scratch;
+  const fs::path path = scratch / "x.safetensors";
+  std::uint8_t ones[] = {1, 2, 3, 4, 5};
+  const SafetensorsDigest digest =
+      write_safetensors(path, {}, {{"a", Tensor(ones, DType::kU8, {2})}, {"b", Tensor(ones + 2, DType::kU8, {3})}});
+  const std::string whole = read_bytes(path);
+  const std::size_t data = whole.size() - 5;
+  for (std::size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+    std::string flipped = whole;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << bit % 8));
+    std::ofstream(path, std::ios::binary) << flipped;
+    const std::string message = message_of([&] {
+      const SafetensorsFile file(path);
+      file.require_header(digest);
+      for (const std::string& name : file.names()) file.require_tensor(digest, name);
+    });
+    ASSERT_THAT(message, testing::StartsWith(path.string() + ": ")) << "bit " << bit;
+    if (bit / 8 < data) continue;
+    ASSERT_THAT(message, HasSubstr(bit / 8 < data + 2 ? "tensor \"a\"" : "tensor \"b\""));
+  }
 }
 
 TEST(Safetensors, AFileWithoutTensorsIsLegal) {
