@@ -26,7 +26,7 @@ void copy(std::span<const std::byte> from, std::span<std::byte> to) {
 }
 
 void complete(Group group, std::span<const Message> sends, std::span<const Message> receives, const Phase& phase) {
-  wait(*group.transport, group.transport->post(sends, receives), group.deadline, phase);
+  wait(group, post(group, sends, receives, phase), phase);
 }
 
 /// Sends send_to(peer) to every peer and receives receive_from(peer) (both spans of bytes) from it; the rank's own

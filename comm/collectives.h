@@ -1,23 +1,14 @@
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <type_traits>
 #include <vector>
 
-#include "comm/transport.h"
+#include "comm/group.h"
 
 namespace coe {
-
-/// A group of ranks and the patience that its collectives have with it. Views a Transport that somebody else owns.
-struct Group {
-  Transport* transport = nullptr;
-  std::chrono::milliseconds deadline = kDefaultDeadline;
-  int rank() const { return transport->rank(); }
-  int size() const { return transport->size(); }
-};
 
 /// All collectives are called by every rank of the group with sizes that fit together, and throw what wait() throws.
 /// Sums are taken in ascending rank order, so that they repeat bit for bit and every rank gets the same bits.

@@ -53,7 +53,8 @@ class LocalTransport : public Transport {
   Reach reach(int peer) const override { return peer == rank_ ? Reach::kSelf : Reach::kMapped; }
   Ticket post(std::span<const Message> sends, std::span<const Message> receives) override;
   bool test(Ticket ticket) override;
-  Shortfall give_up(Ticket ticket) override;
+  Shortfall lack(Ticket ticket) override;
+  void give_up(Ticket ticket) override { take_back(find(ticket)); }
   void abort(const Error& error) noexcept override;
   std::unique_ptr<Transport> split(int color, int key) override;
 
@@ -78,8 +79,9 @@ class LocalTransport : public Transport {
   void check_peer(int peer) const;
   void take_matches();
   void receive();
-  Shortfall take_back(Operation& operation);
-  std::size_t take_back_sends(Operation& operation, int peer);
+  std::size_t untaken(const Operation& operation, int peer);
+  std::size_t missing(const Operation& operation, int peer) const;
+  void take_back(Operation& operation);
   void take_back_all();
 
   std::unique_ptr<LocalHub> owned_;
@@ -179,40 +181,57 @@ bool LocalTransport::test(Ticket ticket) {
   return true;
 }
 
-/// Returns the bytes that `peer` had not begun to copy.
-std::size_t LocalTransport::take_back_sends(Operation& operation, int peer) {
+/// Bytes that `peer` has not begun to copy.
+std::size_t LocalTransport::untaken(const Operation& operation, int peer) {
   LocalHub::Mailbox& mailbox = hub_.mailbox(peer);
   const std::lock_guard lock(mailbox.mutex);
   std::size_t bytes = 0;
-  std::erase_if(mailbox.from[static_cast<std::size_t>(rank_)], [&](const LocalHub::Sent& sent) {
-    if (sent.open != &operation.open_sends) return false;
-    bytes += bytes_of(*sent.message);
-    operation.open_sends.fetch_sub(1, std::memory_order_relaxed);
-    return true;
-  });
+  for (const LocalHub::Sent& sent : mailbox.from[static_cast<std::size_t>(rank_)]) {
+    if (sent.open == &operation.open_sends) bytes += bytes_of(*sent.message);
+  }
   return bytes;
 }
 
-Shortfall LocalTransport::take_back(Operation& operation) {
+/// Bytes that `peer` has not sent.
+std::size_t LocalTransport::missing(const Operation& operation, int peer) const {
+  std::size_t bytes = 0;
+  for (const Expected& expected : expected_[static_cast<std::size_t>(peer)]) {
+    if (expected.operation == &operation) bytes += bytes_of(*expected.message);
+  }
+  return bytes;
+}
+
+Shortfall LocalTransport::lack(Ticket ticket) {
+  const Operation& operation = find(ticket);
   Shortfall lack;
   lack.rank = hub_.job_rank(rank_);
   lack.expected = lack.arrived = bytes_of(operation.receives);
   lack.sent = lack.taken = bytes_of(operation.sends);
   for (int peer = 0; peer < size(); ++peer) {
-    const std::size_t untaken = take_back_sends(operation, peer);
-    const std::size_t missing = std::erase_if(expected_[static_cast<std::size_t>(peer)], [&](const Expected& expected) {
-      if (expected.operation != &operation) return false;
-      lack.arrived -= bytes_of(*expected.message);
+    const std::size_t to_send = untaken(operation, peer), to_receive = missing(operation, peer);
+    lack.taken -= to_send;
+    lack.arrived -= to_receive;
+    if (to_send > 0 || to_receive > 0) lack.peers.push_back(hub_.job_rank(peer));
+  }
+  std::ranges::sort(lack.peers);
+  return lack;
+}
+
+void LocalTransport::take_back(Operation& operation) {
+  for (int peer = 0; peer < size(); ++peer) {
+    LocalHub::Mailbox& mailbox = hub_.mailbox(peer);
+    const std::lock_guard lock(mailbox.mutex);
+    std::erase_if(mailbox.from[static_cast<std::size_t>(rank_)], [&](const LocalHub::Sent& sent) {
+      if (sent.open != &operation.open_sends) return false;
+      operation.open_sends.fetch_sub(1, std::memory_order_relaxed);
       return true;
     });
-    lack.taken -= untaken;
-    if (untaken > 0 || missing > 0) lack.peers.push_back(hub_.job_rank(peer));
+    std::erase_if(expected_[static_cast<std::size_t>(peer)],
+                  [&](const Expected& expected) { return expected.operation == &operation; });
   }
   // A peer may be copying out of this operation's memory just now: that ends by itself.
   while (operation.open_sends.load(std::memory_order_acquire) > 0) sched_yield();
   operation.id = 0;
-  std::ranges::sort(lack.peers);
-  return lack;
 }
 
 void LocalTransport::take_back_all() {
@@ -220,8 +239,6 @@ void LocalTransport::take_back_all() {
     if (operation.id != 0) take_back(operation);
   }
 }
-
-Shortfall LocalTransport::give_up(Ticket ticket) { return take_back(find(ticket)); }
 
 void LocalTransport::abort(const Error& error) noexcept {
   LocalHub::Failure& failure = hub_.failure();

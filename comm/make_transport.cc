@@ -103,6 +103,8 @@ void run_local_ranks(int ranks, const std::function<void(Transport&)>& body) {
   first.rethrow();
 }
 
+int launched_ranks() { return launch_in_environment().ranks; }
+
 bool launched_by_mpi() { return launch_in_environment().ranks > 1; }
 
 int launched_rank() { return launch_in_environment().rank; }

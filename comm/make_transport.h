@@ -29,6 +29,8 @@ void run_local_ranks(int ranks, const std::function<void(Transport&)>& body);
 /// True where a launcher (mpirun, srun) started this process as one of several ranks; asks the environment, starts
 /// nothing.
 bool launched_by_mpi();
+/// How many ranks the launcher started, 1 without one.
+int launched_ranks();
 /// This process's rank as the launcher's environment says, 0 without one: who speaks before MPI has started.
 int launched_rank();
 

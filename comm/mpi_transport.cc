@@ -113,7 +113,8 @@ class MpiTransport : public Transport {
   Reach reach(int peer) const override { return peer == rank_ ? Reach::kSelf : Reach::kMessage; }
   Ticket post(std::span<const Message> sends, std::span<const Message> receives) override;
   bool test(Ticket ticket) override;
-  Shortfall give_up(Ticket ticket) override;
+  Shortfall lack(Ticket ticket) override;
+  void give_up(Ticket ticket) override { take_back(find(ticket)); }
   void abort(const Error& error) noexcept override;
   std::unique_ptr<Transport> split(int color, int key) override;
 
@@ -135,7 +136,7 @@ class MpiTransport : public Transport {
   void begin(Operation& operation, const Message& message, bool receives);
   void begin_part(Operation& operation, std::byte* data, const Part& part);
   void check_status(const Part& part, const MPI_Status& status) const;
-  Shortfall take_back(Operation& operation);
+  static void take_back(Operation& operation);
   int job_rank(int rank) const { return job_ranks_[static_cast<std::size_t>(rank)]; }
 
   std::unique_ptr<MpiJob> job_;  ///< Of the world only; ends last.
@@ -233,30 +234,34 @@ bool MpiTransport::test(Ticket ticket) {
   return true;
 }
 
-/// A receive can be cancelled; a send cannot, and is left to MPI until the job ends.
-Shortfall MpiTransport::take_back(Operation& operation) {
+Shortfall MpiTransport::lack(Ticket ticket) {
+  const Operation& operation = find(ticket);
   Shortfall lack;
   lack.rank = job_rank(rank_);
   for (std::size_t i = 0; i < operation.parts.size(); ++i) {
     const Part& part = operation.parts[i];
     const auto bytes = static_cast<std::size_t>(part.bytes);
-    const bool open = operation.requests[i] != MPI_REQUEST_NULL;
     (part.receives ? lack.expected : lack.sent) += bytes;
-    if (!open) {
+    if (operation.requests[i] == MPI_REQUEST_NULL) {
       (part.receives ? lack.arrived : lack.taken) += bytes;
-      continue;
+    } else {
+      lack.peers.push_back(job_rank(part.peer));
     }
-    lack.peers.push_back(job_rank(part.peer));
-    if (part.receives) MPI_Cancel(&operation.requests[i]);
-    MPI_Request_free(&operation.requests[i]);
   }
   std::ranges::sort(lack.peers);
   lack.peers.erase(std::unique(lack.peers.begin(), lack.peers.end()), lack.peers.end());
-  operation.id = 0;
   return lack;
 }
 
-Shortfall MpiTransport::give_up(Ticket ticket) { return take_back(find(ticket)); }
+/// A receive can be cancelled; a send cannot, and is left to MPI until the job ends.
+void MpiTransport::take_back(Operation& operation) {
+  for (std::size_t i = 0; i < operation.parts.size(); ++i) {
+    if (operation.requests[i] == MPI_REQUEST_NULL) continue;
+    if (operation.parts[i].receives) MPI_Cancel(&operation.requests[i]);
+    MPI_Request_free(&operation.requests[i]);
+  }
+  operation.id = 0;
+}
 
 void MpiTransport::abort(const Error& error) noexcept {
   MPI_Abort(MPI_COMM_WORLD, error.code() == ErrorCode::kBadInput ? 2 : 1);

@@ -35,6 +35,7 @@ struct Message {
 /// An operation under way on a Transport.
 struct Ticket {
   std::uint64_t id = 0;
+  std::uint64_t record = 0;  ///< Its number in a flight recorder, 0 without one.
 };
 
 /// What a rank is doing, for messages about waits and failures; -1 where it has no meaning.
@@ -47,7 +48,7 @@ struct Phase {
   std::string text() const;
 };
 
-/// What an operation that was given up still lacked. Ranks are those of the whole job.
+/// What an operation still lacks. Ranks are those of the whole job.
 struct Shortfall {
   int rank = 0;            ///< Who waited,
   std::vector<int> peers;  ///< and for whom, ascending.
@@ -72,9 +73,11 @@ class Transport {
   /// Moves operations forward; true once `ticket` is complete, after which it is forgotten. Throws kPeer when a rank of
   /// the group has aborted, with that rank's own message.
   virtual bool test(Ticket ticket) = 0;
-  /// Takes `ticket` back for a wait that ran out and says what it lacked; ranks of this process no longer touch its
-  /// memory. The group is then of no further use but to abort.
-  virtual Shortfall give_up(Ticket ticket) = 0;
+  /// What `ticket` lacked when test() last moved it.
+  virtual Shortfall lack(Ticket ticket) = 0;
+  /// Takes `ticket` back for a wait that ran out: ranks of this process no longer touch its memory. The group is then
+  /// of no further use but to abort.
+  virtual void give_up(Ticket ticket) = 0;
   /// Tells every rank of the job that this one failed, so that their waits end. A launcher's job may be taken down by
   /// it.
   virtual void abort(const Error& error) noexcept = 0;
@@ -85,9 +88,5 @@ class Transport {
 
 /// How long any wait may last; the default of the configuration.
 inline constexpr std::chrono::milliseconds kDefaultDeadline{60'000};
-
-/// Waits until `ticket` is complete: the one place that blocks. Throws kPeer after `deadline`, naming this rank, the
-/// peers, the phase, and what was expected and seen.
-void wait(Transport& transport, Ticket ticket, std::chrono::milliseconds deadline, const Phase& phase);
 
 }  // namespace coe

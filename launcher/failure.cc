@@ -12,6 +12,7 @@
 #include "comm/collectives.h"
 #include "comm/make_transport.h"
 #include "kernels/error.h"
+#include "launcher/flight_report.h"
 
 namespace coe {
 namespace {
@@ -57,10 +58,35 @@ bool all_have_failed(Transport& failures) {
   }
 }
 
-int end_rank(const Error& error, Transport& world, Transport& failures) {
+/// Whether all ranks fail alike, and thus end in order, each by itself.
+bool is_shared(const Error& error, Transport& failures) {
   const bool alike = error.code() == ErrorCode::kBadInput || error.code() == ErrorCode::kNonFinite;
-  const bool shared = alike && all_have_failed(failures);
+  return alike && all_have_failed(failures);
+}
+
+int end_rank(const Error& error, Transport& world, Transport& failures) {
+  const bool shared = is_shared(error, failures);
   if (!shared || world.rank() == 0) say(error);
+  if (!shared) world.abort(error);
+  return exit_code(error);
+}
+
+Error with_who_was_behind(const Error& error, const FlightRecorder& recorder) {
+  if (error.code() != ErrorCode::kPeer) return error;
+  const std::string behind = who_was_behind(recorder.folder());
+  return {error.code(), error.what() + (behind.empty() ? "" : "; " + behind)};
+}
+
+int end_recorded_rank(const Error& error, Transport& world, Transport& failures, FlightRecorder& recorder) {
+  const bool shared = is_shared(error, failures);
+  if (shared && error.code() == ErrorCode::kBadInput) {
+    recorder.remove();
+    if (world.rank() == 0) say(error);
+    return exit_code(error);
+  }
+  const std::string told = one_line(with_who_was_behind(error, recorder).what());
+  if (recorder.claim_failure(told))
+    fmt::print(stderr, "coe: {}; coe inspect {} tells more\n", told, recorder.folder().string());
   if (!shared) world.abort(error);
   return exit_code(error);
 }
@@ -81,6 +107,26 @@ int run_ranks(const std::function<void(Transport& world)>& body) {
   try {
     body(*world);
     return 0;
+  } catch (const std::exception& error) {
+    return end_rank(as_error(error), *world, *failures);
+  }
+}
+
+int run_recorded_ranks(const std::filesystem::path& folder,
+                       const std::function<void(Transport& world, FlightRecorder& recorder)>& body) {
+  const std::unique_ptr<Transport> world = make_transport(launched_by_mpi() ? "mpi" : "local");
+  if (world->rank() == 0) FlightRecorder::clear(folder);
+  const std::unique_ptr<Transport> failures =
+      world->split(0, world->rank());  // nobody leaves it before the folder is clear
+  try {
+    FlightRecorder recorder(folder, world->rank(), world->size());
+    try {
+      body(*world, recorder);
+      recorder.remove();
+      return 0;
+    } catch (const std::exception& error) {
+      return end_recorded_rank(as_error(error), *world, *failures, recorder);
+    }
   } catch (const std::exception& error) {
     return end_rank(as_error(error), *world, *failures);
   }

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <exception>
+#include <filesystem>
 #include <functional>
 
+#include "comm/flight_recorder.h"
 #include "comm/transport.h"
 
 namespace coe {
@@ -15,5 +17,10 @@ int report_failure(const std::exception& error);
 /// that all ranks share is said by rank 0 and ends each of them; any other is said by the rank that has it, then told
 /// to the rest, whose waits end. Returns the exit code. Collective.
 int run_ranks(const std::function<void(Transport& world)>& body);
+
+/// The same with a flight recorder, whose files lie in `folder` until the job ends in order or for bad input that all
+/// ranks share. Of ranks that fail on their own the first speaks, saying who is behind and where the files lie.
+int run_recorded_ranks(const std::filesystem::path& folder,
+                       const std::function<void(Transport& world, FlightRecorder& recorder)>& body);
 
 }  // namespace coe

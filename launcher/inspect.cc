@@ -1,9 +1,11 @@
+#include <array>
 #include <filesystem>
 #include <span>
 #include <vector>
 
 #include "kernels/error.h"
 #include "launcher/command.h"
+#include "launcher/inspect_flight.h"
 #include "launcher/options.h"
 
 namespace coe {
@@ -18,7 +20,9 @@ struct Inspector {
   void (*inspect)(const Paths& paths, const po::variables_map& values);
 };
 
-constexpr std::span<const Inspector> kInspectors{};
+constexpr std::array kInspectors{
+    Inspector{knows_flights, inspect_flights},
+};
 
 const Inspector& inspector_of(const std::filesystem::path& path) {
   for (const Inspector& inspector : kInspectors)
@@ -30,12 +34,16 @@ const Inspector& inspector_of(const std::filesystem::path& path) {
 }  // namespace
 
 int run_inspect(std::span<const std::string> arguments) {
-  const VerbSyntax syntax{.verb = "inspect",
-                          .usage = "FILE... [options]",
-                          .text = "Explains what a run left.",
-                          .positional = "file",
-                          .most = -1};
-  const po::options_description options("options");
+  const VerbSyntax syntax{
+      .verb = "inspect",
+      .usage = "FILE... [options]",
+      .text =
+          "Explains what a run left: flight files, or the folder of them, say which rank was behind\n"
+          "when a job ended before its time.",
+      .positional = "file",
+      .most = -1};
+  po::options_description options("options");
+  add_flight_options(options);
   const auto values = parse_options(syntax, options, arguments);
   if (!values) return 0;
   const auto names = (*values)["file"].as<std::vector<std::string>>();

@@ -1,6 +1,7 @@
 #include <memory>
 #include <optional>
 
+#include "comm/make_transport.h"
 #include "launcher/command.h"
 #include "launcher/config_options.h"
 #include "launcher/failure.h"
@@ -8,6 +9,7 @@
 #include "launcher/run_directory.h"
 #include "launcher/training_run.h"
 #include "runtime/config.h"
+#include "runtime/rank_groups.h"
 #include "runtime/token_source.h"
 
 namespace coe {
@@ -54,8 +56,12 @@ int run_train(std::span<const std::string> arguments) {
     return make_token_source(config.data, split, model.sequence, model.vocab, config.training.seed);
   };
   const std::unique_ptr<TokenSource> train = open(Split::kTrain), valid = open(Split::kValidation);
-  check_run_directory({config.output.directory}, parsed->resume);
-  return run_ranks([&](Transport& world) { TrainingRun(config, world, *train, *valid, parsed->resume).run(); });
+  const RunDirectory directory{config.output.directory};
+  check_run_directory(directory, parsed->resume);
+  check_expert_parallel(config.distributed.expert_parallel, launched_ranks());
+  return run_recorded_ranks(directory.flight(), [&](Transport& world, FlightRecorder& recorder) {
+    TrainingRun(config, world, recorder, *train, *valid, parsed->resume).run();
+  });
 }
 
 }  // namespace coe

@@ -15,12 +15,13 @@
 
 namespace coe {
 
-TrainingRun::TrainingRun(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid,
-                         bool resume)
+TrainingRun::TrainingRun(const Config& config, Transport& world, FlightRecorder& recorder, const TokenSource& train,
+                         const TokenSource& valid, bool resume)
     : config_(config),
       world_(world),
+      recorder_(recorder),
       directory_{config.output.directory},
-      trainer_(config, world, train, valid),
+      trainer_(config, world, train, valid, &recorder),
       resumed_(resume ? trainer_.resume() : std::nullopt) {
   if (resumed_) saved_step_ = trainer_.steps_done();
 }
@@ -64,7 +65,8 @@ void TrainingRun::begin() {
 bool TrainingRun::agreed_to_stop() {
   std::array<std::int32_t, 1> asked{signals_.raised() != 0 ? 1 : 0};
   if (world_.size() > 1)
-    all_reduce_sum<std::int32_t>({&world_, config_.distributed.deadline()}, asked, {.name = "agreeing to stop"});
+    all_reduce_sum<std::int32_t>({&world_, config_.distributed.deadline(), &recorder_}, asked,
+                                 {.name = "agreeing to stop"});
   return asked[0] > 0;
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "comm/flight_recorder.h"
 #include "comm/transport.h"
 #include "launcher/progress.h"
 #include "launcher/run_directory.h"
@@ -20,7 +21,8 @@ namespace coe {
 class TrainingRun {
  public:
   /// Views everything but the Config's values.
-  TrainingRun(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid, bool resume);
+  TrainingRun(const Config& config, Transport& world, FlightRecorder& recorder, const TokenSource& train,
+              const TokenSource& valid, bool resume);
   /// Throws what Trainer throws; for kNonFinite with the last good checkpoint.
   void run();
 
@@ -39,6 +41,7 @@ class TrainingRun {
 
   const Config& config_;
   Transport& world_;
+  FlightRecorder& recorder_;
   RunDirectory directory_;
   StopSignals signals_;
   Trainer trainer_;

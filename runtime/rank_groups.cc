@@ -5,12 +5,18 @@
 
 namespace coe {
 
-RankGroups::RankGroups(Transport& world, std::int64_t expert_parallel, std::chrono::milliseconds deadline)
-    : world_(&world), deadline_(deadline) {
-  const std::int64_t ranks = world.size();
+void check_expert_parallel(std::int64_t expert_parallel, std::int64_t ranks) {
   const std::int64_t group = expert_parallel == 0 ? ranks : expert_parallel;
   check(group >= 1 && ranks % group == 0, "distributed.expert_parallel is ", expert_parallel,
         "; it must divide the number of ranks, ", ranks);
+}
+
+RankGroups::RankGroups(Transport& world, std::int64_t expert_parallel, std::chrono::milliseconds deadline,
+                       FlightRecorder* recorder)
+    : world_(&world), deadline_(deadline), recorder_(recorder) {
+  const std::int64_t ranks = world.size();
+  check_expert_parallel(expert_parallel, ranks);
+  const std::int64_t group = expert_parallel == 0 ? ranks : expert_parallel;
   if (group == ranks) {
     alone_ = make_transport("local");
     return;

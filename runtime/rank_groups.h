@@ -14,18 +14,24 @@ namespace coe {
 class RankGroups {
  public:
   /// `expert_parallel` 0 means all ranks. Collective; throws kBadInput where it does not divide the number of ranks.
-  RankGroups(Transport& world, std::int64_t expert_parallel, std::chrono::milliseconds deadline);
+  /// Exchanges of all its groups go to `recorder`, if there is one.
+  RankGroups(Transport& world, std::int64_t expert_parallel, std::chrono::milliseconds deadline,
+             FlightRecorder* recorder = nullptr);
 
-  Group world() const { return {world_, deadline_}; }
+  Group world() const { return {world_, deadline_, recorder_}; }
   /// The ranks among which one set of experts is sharded.
-  Group experts() const { return {experts_ ? experts_.get() : world_, deadline_}; }
+  Group experts() const { return {experts_ ? experts_.get() : world_, deadline_, recorder_}; }
   /// The ranks that hold the same experts, one of every expert-parallel group; a group of one without data parallelism.
-  Group replicas() const { return {replicas_ ? replicas_.get() : alone_.get(), deadline_}; }
+  Group replicas() const { return {replicas_ ? replicas_.get() : alone_.get(), deadline_, recorder_}; }
 
  private:
   Transport* world_;
   std::unique_ptr<Transport> experts_, replicas_, alone_;
   std::chrono::milliseconds deadline_;
+  FlightRecorder* recorder_;
 };
+
+/// Throws kBadInput where expert-parallel groups of so many ranks (0: all) do not divide `ranks`.
+void check_expert_parallel(std::int64_t expert_parallel, std::int64_t ranks);
 
 }  // namespace coe

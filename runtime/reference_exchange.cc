@@ -59,7 +59,7 @@ void ReferenceExchange::post(Slot& slot) {
     if (message.peer == group_.rank()) continue;
     for (const Piece& piece : message.pieces) bytes_sent_ += static_cast<std::int64_t>(piece.bytes);
   }
-  slot.ticket = group_.transport->post(slot.sent.messages, slot.received.messages);
+  slot.ticket = coe::post(group_, slot.sent.messages, slot.received.messages, slot.phase);
 }
 
 void ReferenceExchange::begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor* scalar, int slot,
@@ -79,7 +79,7 @@ void ReferenceExchange::begin_dispatch(const DispatchPlan& plan, const Tensor& x
 
 ExpertRows ReferenceExchange::finish_dispatch(const DispatchPlan& plan, int slot, Arena& arena) {
   Slot& used = slot_at(slot);
-  wait(*group_.transport, used.ticket, group_.deadline, used.phase);
+  wait(group_, used.ticket, used.phase);
   const Blocks& landed = used.received;
   ExpertRows arrived{arena.make<float>(landed.rows.shape()), arena.make<float>(landed.scalar.shape()),
                      plan.expert_offsets};
@@ -107,7 +107,7 @@ void ReferenceExchange::begin_combine(const DispatchPlan& plan, const ExpertRows
 void ReferenceExchange::finish_combine(const DispatchPlan& plan, const Tensor& weights, int slot, const Tensor& sum,
                                        const Tensor* scalar) {
   Slot& used = slot_at(slot);
-  wait(*group_.transport, used.ticket, group_.deadline, used.phase);
+  wait(group_, used.ticket, used.phase);
   combine_rows(used.received.rows, plan.offsets, plan.place, weights, sum);
   if (scalar == nullptr) return;
   const auto* place = plan.place.data<std::int32_t>();

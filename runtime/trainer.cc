@@ -39,9 +39,11 @@ std::int64_t numbers_per_iteration(const LayerConfig& layer) { return layer.expe
 }  // namespace
 
 struct Trainer::State {
-  State(const Config& wanted, Transport& world, const TokenSource& train_source, const TokenSource& valid_source)
+  State(const Config& wanted, Transport& world, const TokenSource& train_source, const TokenSource& valid_source,
+        FlightRecorder* flight_recorder)
       : config(wanted),
-        groups(world, wanted.distributed.expert_parallel, wanted.distributed.deadline()),
+        recorder(flight_recorder),
+        groups(world, wanted.distributed.expert_parallel, wanted.distributed.deadline(), flight_recorder),
         model(wanted.model, groups, true),
         optimiser(wanted.training, groups, model.parameters()),
         train(&train_source),
@@ -59,6 +61,7 @@ struct Trainer::State {
   }
 
   Config config;
+  FlightRecorder* recorder;
   RankGroups groups;
   Model model;
   Optimiser optimiser;
@@ -68,8 +71,9 @@ struct Trainer::State {
   TrainingState progress;
 };
 
-Trainer::Trainer(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid)
-    : state_(std::make_unique<State>(config, world, train, valid)) {
+Trainer::Trainer(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid,
+                 FlightRecorder* recorder)
+    : state_(std::make_unique<State>(config, world, train, valid, recorder)) {
   initialise(config.model, config.training.seed, state_->model.parameters());
 }
 
@@ -99,6 +103,7 @@ LossPart Trainer::State::accumulate() {
 StepReport Trainer::step() {
   State& state = *state_;
   const Clock::time_point start = Clock::now();
+  if (state.recorder != nullptr) state.recorder->set_step(state.progress.step + 1);
   PartTimes& times = state.model.times();
   times = {};
   for (ChainLayer& chain : state.model.chains()) chain.clear_counters();

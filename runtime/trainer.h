@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "comm/flight_recorder.h"
 #include "comm/transport.h"
 #include "runtime/checkpoint.h"
 #include "runtime/config.h"
@@ -18,8 +19,10 @@ namespace coe {
 class Trainer {
  public:
   /// Builds the model and draws its weights (the same at any number of ranks). The transport and the sources are
-  /// viewed, not owned. Throws kBadInput where the configuration does not fit the number of ranks.
-  Trainer(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid);
+  /// viewed, not owned, and so is the recorder of what goes on between the ranks, if there is one. Throws kBadInput
+  /// where the configuration does not fit the number of ranks.
+  Trainer(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid,
+          FlightRecorder* recorder = nullptr);
   ~Trainer();
 
   /// One optimiser step. Throws kNonFinite, on every rank alike and before any weight changes, where the loss or the

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <string>
 
+#include "comm/group.h"
+
 namespace coe {
 namespace {
 
@@ -37,7 +39,7 @@ TEST(LocalTransport, LoneRankSendsToItself) {
   const Piece from{reinterpret_cast<std::byte*>(out.data()), sizeof(out)};
   const Piece to{reinterpret_cast<std::byte*>(in.data()), sizeof(in)};
   const Message send{0, {&from, 1}}, receive{0, {&to, 1}};
-  wait(*alone, alone->post({&send, 1}, {&receive, 1}), kDefaultDeadline, kPhase);
+  wait({alone.get()}, alone->post({&send, 1}, {&receive, 1}), kPhase);
   EXPECT_EQ(in, out);
 }
 
@@ -67,7 +69,7 @@ TEST(LocalTransport, SendThatNobodyTakesRunsOut) {
   TwoRanks ranks;
   const Message send{1, {&ranks.whole, 1}};
   EXPECT_EQ(error_of([&] {
-              wait(*ranks.zero, ranks.zero->post({&send, 1}, {}), kSoon, kPhase);
+              wait({ranks.zero.get(), kSoon}, ranks.zero->post({&send, 1}, {}), kPhase);
             }),
             "rank 0 waits for rank 1 in combine: 0 of 16 bytes were taken after 0.05 s");
 }
@@ -76,7 +78,7 @@ TEST(LocalTransport, FailedWaitNamesBothDirections) {
   TwoRanks ranks;
   const Message send{1, {&ranks.half, 1}}, receive{1, {&ranks.whole, 1}};
   EXPECT_EQ(error_of([&] {
-              wait(*ranks.zero, ranks.zero->post({&send, 1}, {&receive, 1}), kSoon, kPhase);
+              wait({ranks.zero.get(), kSoon}, ranks.zero->post({&send, 1}, {&receive, 1}), kPhase);
             }),
             "rank 0 waits for rank 1 in combine: 0 of 16 bytes arrived, 0 of 8 bytes were taken after 0.05 s");
 }
@@ -84,9 +86,9 @@ TEST(LocalTransport, FailedWaitNamesBothDirections) {
 TEST(LocalTransport, SendGivenUpIsNotReceived) {
   TwoRanks ranks;
   const Message send{1, {&ranks.half, 1}}, receive{0, {&ranks.half, 1}};
-  EXPECT_NE(error_of([&] { wait(*ranks.zero, ranks.zero->post({&send, 1}, {}), kSoon, kPhase); }), "no error");
+  EXPECT_NE(error_of([&] { wait({ranks.zero.get(), kSoon}, ranks.zero->post({&send, 1}, {}), kPhase); }), "no error");
   EXPECT_EQ(error_of([&] {
-              wait(*ranks.one, ranks.one->post({}, {&receive, 1}), kSoon, kPhase);
+              wait({ranks.one.get(), kSoon}, ranks.one->post({}, {&receive, 1}), kPhase);
             }),
             "rank 1 waits for rank 0 in combine: 0 of 8 bytes arrived after 0.05 s");
 }
@@ -114,7 +116,7 @@ TEST(LocalTransport, AbortEndsEveryWaitWithTheFirstMessage) {
   const Ticket ticket = ranks.zero->post({}, {&receive, 1});
   ranks.one->abort(Error(ErrorCode::kSystem, "disk full"));
   ranks.zero->abort(Error(ErrorCode::kSystem, "too late"));
-  EXPECT_EQ(error_of([&] { wait(*ranks.zero, ticket, kDefaultDeadline, kPhase); }), "rank 1 failed: disk full");
+  EXPECT_EQ(error_of([&] { wait({ranks.zero.get()}, ticket, kPhase); }), "rank 1 failed: disk full");
 }
 
 }  // namespace

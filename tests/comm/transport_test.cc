@@ -76,7 +76,7 @@ TEST(TransportOnRanks, RingPassesARowOnAndOn) {
     for (int step = 1; step <= ranks; ++step) {
       const Piece out = piece_of(row), in = piece_of(next);
       const Message send{(me + 1) % ranks, {&out, 1}}, receive{(me + ranks - 1) % ranks, {&in, 1}};
-      wait(transport, transport.post({&send, 1}, {&receive, 1}), kDefaultDeadline, kPhase);
+      wait({&transport}, transport.post({&send, 1}, {&receive, 1}), kPhase);
       std::swap(row, next);
       EXPECT_EQ(row, std::vector<std::int32_t>(1000, (me + ranks - step % ranks) % ranks));
     }
@@ -94,7 +94,7 @@ TEST(TransportOnRanks, SizesMayBeUnevenOrZeroAndGoToOneself) {
       exchange.out[static_cast<std::size_t>(peer)].assign(rows(me, peer), 10 * me + peer);
       exchange.in[static_cast<std::size_t>(peer)].assign(rows(peer, me), -1);
     }
-    wait(transport, exchange.post(transport), kDefaultDeadline, kPhase);
+    wait({&transport}, exchange.post(transport), kPhase);
     for (int peer = 0; peer < transport.size(); ++peer) {
       EXPECT_EQ(exchange.in[static_cast<std::size_t>(peer)], std::vector<std::int32_t>(rows(peer, me), 10 * peer + me));
     }
@@ -124,7 +124,7 @@ TEST(TransportOnRanks, ManyTicketsMatchInTheOrderPostedAndEndInAnyOrder) {
     // Backwards on even ranks, forwards on odd ones.
     for (int i = 0; i < kTickets; ++i) {
       const auto number = static_cast<std::size_t>(transport.rank() % 2 == 0 ? kTickets - 1 - i : i);
-      wait(transport, tickets[number], kDefaultDeadline, kPhase);
+      wait({&transport}, tickets[number], kPhase);
       for (int peer = 0; peer < transport.size(); ++peer) {
         EXPECT_EQ(exchanges[number].in[static_cast<std::size_t>(peer)],
                   std::vector<std::int32_t>(50, 100 * peer + static_cast<int>(number)));
@@ -142,7 +142,7 @@ TEST(TransportOnRanks, PiecesLandEachInItsPlace) {
     const std::array<Piece, 4> in = {piece_of(to_a), piece_of(to_b), piece_of(none), piece_of(to_c)};
     const int source = (me + ranks - 1) % ranks;
     const Message send{(me + 1) % ranks, out}, receive{source, in};
-    wait(transport, transport.post({&send, 1}, {&receive, 1}), kDefaultDeadline, kPhase);
+    wait({&transport}, transport.post({&send, 1}, {&receive, 1}), kPhase);
     EXPECT_EQ(to_a, std::vector<std::int32_t>(3, source));
     EXPECT_EQ(to_b, std::vector<std::int32_t>(1, source + 10));
     EXPECT_EQ(to_c, std::vector<std::int32_t>(5000, source + 20));
@@ -200,8 +200,8 @@ TEST(TransportOnRanks, ParentAndChildDoNotMixTheirMessages) {
     Ticket first_below = odd ? below.post(*child) : Ticket{};
     const Ticket in_parent = above.post(transport);
     if (!odd) first_below = below.post(*child);
-    wait(*child, first_below, kDefaultDeadline, kPhase);
-    wait(transport, in_parent, kDefaultDeadline, kPhase);
+    wait({child.get()}, first_below, kPhase);
+    wait({&transport}, in_parent, kPhase);
     for (int peer = 0; peer < transport.size(); ++peer) {
       EXPECT_EQ(above.in[static_cast<std::size_t>(peer)], std::vector<std::int32_t>(100, 1000 + peer));
     }
@@ -219,7 +219,8 @@ std::string message_of_failed_wait(Transport& transport, const std::vector<int>&
   std::vector<Message> receives;
   for (std::size_t i = 0; i < peers.size(); ++i) receives.push_back({peers[i], {&pieces[i], 1}});
   try {
-    wait(transport, transport.post({}, receives), milliseconds(100), {.name = "dispatch", .layer = 3, .iteration = 1});
+    wait({&transport, milliseconds(100)}, transport.post({}, receives),
+         {.name = "dispatch", .layer = 3, .iteration = 1});
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kPeer);
     return error.what();
@@ -257,12 +258,12 @@ TEST(TransportOnRanks, FailedWaitCountsWhatArrived) {
     const Piece first{memory.data(), 8}, second{memory.data() + 8, 4};
     if (transport.rank() == 0) {
       const Message send{1, {&first, 1}};
-      wait(transport, transport.post({&send, 1}, {}), kDefaultDeadline, kPhase);
+      wait({&transport}, transport.post({&send, 1}, {}), kPhase);
       return;
     }
     const std::array<Message, 2> receives = {Message{0, {&first, 1}}, Message{0, {&second, 1}}};
     try {
-      wait(transport, transport.post({}, receives), milliseconds(300), kPhase);
+      wait({&transport, milliseconds(300)}, transport.post({}, receives), kPhase);
       ADD_FAILURE() << "the second message never comes";
     } catch (const Error& error) {
       EXPECT_STREQ(error.what(), "rank 1 waits for rank 0 in test: 8 of 12 bytes arrived after 0.3 s");

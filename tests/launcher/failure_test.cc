@@ -5,6 +5,7 @@
 #include <new>
 
 #include "kernels/error.h"
+#include "tests/launcher/scratch.h"
 
 namespace coe {
 namespace {
@@ -37,6 +38,31 @@ TEST(Failure, ARankThatFailsSaysSoAndReturnsItsCode) {
   EXPECT_EQ(run_ranks([](Transport&) { check(false, "no"); }), 2);
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "coe: no\n");
   EXPECT_EQ(run_ranks([](Transport& world) { EXPECT_EQ(world.size(), 1); }), 0);
+}
+
+TEST(Failure, FlightRecordsStayWhereAJobFailsAndTheLineNamesThem) {
+  const Scratch scratch;
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(run_recorded_ranks(scratch / "flight",
+                               [](Transport&, FlightRecorder&) { fail(ErrorCode::kSystem, "disk full"); }),
+            1);
+  const std::string folder = (scratch / "flight").string();
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "coe: disk full; coe inspect " + folder + " tells more\n");
+  EXPECT_TRUE(std::filesystem::exists(scratch / "flight/rank_0.flight"));
+  EXPECT_EQ(read_text(scratch / "flight/first_failure.txt"), "disk full\n");
+}
+
+TEST(Failure, FlightRecordsGoWithAnOrderlyEndAndWithBadInput) {
+  const Scratch scratch;
+  const auto body = [&](Transport&, FlightRecorder& recorder) {
+    EXPECT_TRUE(std::filesystem::exists(recorder.folder() / "rank_0.flight"));
+  };
+  EXPECT_EQ(run_recorded_ranks(scratch / "flight", body), 0);
+  EXPECT_FALSE(std::filesystem::exists(scratch / "flight"));
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(run_recorded_ranks(scratch / "flight", [](Transport&, FlightRecorder&) { check(false, "no"); }), 2);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "coe: no\n");
+  EXPECT_FALSE(std::filesystem::exists(scratch / "flight"));
 }
 
 }  // namespace

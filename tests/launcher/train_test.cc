@@ -51,6 +51,7 @@ TEST_P(Train, LeavesConfigMetricsAndACheckpoint) {
   EXPECT_EQ(lines[1].tokens, 4 * 32);
   EXPECT_TRUE(std::filesystem::is_directory(scratch_ / "run/checkpoints/step_00000004"));
   EXPECT_TRUE(std::filesystem::exists(scratch_ / "run/loss.svg"));
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "run/flight"));
   EXPECT_THAT(read_text(scratch_ / "run/config.toml"), HasSubstr("expert_hidden = 8"));
   EXPECT_THAT(outcome.out, HasSubstr("CoE-2(2/4)"));
   EXPECT_THAT(outcome.out, HasSubstr("expert load max/mean, iteration 2"));

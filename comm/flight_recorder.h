@@ -1,0 +1,64 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "comm/flight_file.h"
+#include "comm/transport.h"
+
+namespace coe {
+
+/// Keeps the newest exchanges of one rank in a mapped file, so that a post-mortem knows them however the rank ended. A
+/// record is a few stores: no system call, no allocation. Belongs to one rank and one thread.
+class FlightRecorder {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  /// Makes the folder and this rank's file in it. Throws kSystem where that fails.
+  FlightRecorder(std::filesystem::path folder, int rank, int ranks);
+  /// The file stays.
+  ~FlightRecorder();
+  FlightRecorder(const FlightRecorder&) = delete;
+  FlightRecorder& operator=(const FlightRecorder&) = delete;
+
+  /// Removes what an earlier job left in the folder; by one rank, before any other makes its file.
+  static void clear(const std::filesystem::path& folder);
+  /// After a normal end: removes this rank's file, and the folder with the last one.
+  void remove();
+
+  /// What follows belongs to this step.
+  void set_step(std::int64_t step) { step_ = step; }
+  /// An exchange was posted; returns the number of its record.
+  std::uint64_t begin(const Phase& phase, std::uint64_t bytes_out, std::uint64_t bytes_in);
+  /// The rank still polls.
+  void alive(Time now);
+  /// The peers that record `number` still waits for.
+  void miss(std::uint64_t number, std::span<const int> peers);
+  void end(std::uint64_t number, FlightState state);
+
+  /// The first of `peers` whose process, of this machine, is no more; -1 where all live or nothing is known.
+  int dead_among(std::span<const int> peers) const;
+  /// Keeps `message` as the job's first failure, in the folder; false where another rank's is there already.
+  bool claim_failure(const std::string& message) const;
+
+  const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  void show_life(std::int64_t now);
+  FlightRecord* find(std::uint64_t number);
+
+  std::filesystem::path folder_;
+  int rank_;
+  FlightHeader* header_ = nullptr;
+  FlightRecord* records_ = nullptr;
+  std::uint64_t last_ = 0;
+  std::int64_t step_ = 0;
+};
+
+/// Where the first failure of a folder's job is kept, as one line.
+std::filesystem::path first_failure_path(const std::filesystem::path& folder);
+
+}  // namespace coe

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <chrono>
+#include <span>
+
+#include "comm/flight_recorder.h"
+#include "comm/transport.h"
+
+namespace coe {
+
+/// A group of ranks, the patience that this rank has with it, and who keeps record. Views what somebody else owns.
+struct Group {
+  Transport* transport = nullptr;
+  std::chrono::milliseconds deadline = kDefaultDeadline;
+  FlightRecorder* recorder = nullptr;  ///< May be missing.
+  int rank() const { return transport->rank(); }
+  int size() const { return transport->size(); }
+};
+
+/// Transport::post, recorded.
+Ticket post(const Group& group, std::span<const Message> sends, std::span<const Message> receives, const Phase& phase);
+
+/// Waits until `ticket` is complete: the one place that blocks. Throws kPeer after the deadline, or earlier where a
+/// peer's process is no more, naming this rank, the peers, the phase, and what was expected and seen.
+void wait(const Group& group, Ticket ticket, const Phase& phase);
+
+}  // namespace coe
