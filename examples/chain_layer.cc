@@ -53,7 +53,7 @@ std::vector<float> run_rank(Transport& world) {
     x[tag].data<float>()[tag] = kOn;
     x[tag].data<float>()[kExperts] = static_cast<float>(world.rank() + 1);
   }
-  const Tensor y = layer.forward(x, deal_batch(world.size(), kTokens, groups), 0, nullptr, arena).y;
+  const Tensor y = layer.forward(x, deal_batch(world.size(), kTokens, groups), {}, nullptr, arena).y;
   std::vector<float> values;
   for (std::int64_t tag = 0; tag < kTokens; ++tag) values.push_back(y[tag].data<float>()[kExperts]);
   return values;

@@ -41,15 +41,15 @@ std::uint64_t random_below(RandomKey key, std::uint64_t counter, std::uint64_t b
   return static_cast<std::uint64_t>(static_cast<Wide>(random_bits(key, counter)) * bound >> 64);
 }
 
-void fill_uniform(const Tensor& x, RandomKey key, float low, float high) {
+void fill_uniform(const Tensor& x, RandomKey key, float low, float high, std::uint64_t first) {
   if (!(low < high)) fail(ErrorCode::kInternal, "fill_uniform: low is ", low, ", must be below high, ", high);
   const float last = std::nextafter(high, low);  // the product can round up to high
-  std::uint64_t counter = 0;
+  std::uint64_t counter = first;
   for (float& value : x.span<float>()) value = std::fmin(last, low + random_uniform(key, counter++) * (high - low));
 }
 
-void fill_normal(const Tensor& x, RandomKey key, float mean, float deviation) {
-  std::uint64_t counter = 0;
+void fill_normal(const Tensor& x, RandomKey key, float mean, float deviation, std::uint64_t first) {
+  std::uint64_t counter = first;
   for (float& value : x.span<float>()) value = static_cast<float>(mean + deviation * random_normal(key, counter++));
 }
 

@@ -19,9 +19,9 @@ float random_uniform(RandomKey key, std::uint64_t counter);
 /// In [0, bound), without bias that matters (64-bit multiply-shift); bound >= 1.
 std::uint64_t random_below(RandomKey key, std::uint64_t counter, std::uint64_t bound);
 
-/// Element i is uniform in [low, high), drawn at counter i.
-void fill_uniform(const Tensor& x, RandomKey key, float low, float high);
-/// Element i is normal (Box-Muller on counter i).
-void fill_normal(const Tensor& x, RandomKey key, float mean, float deviation);
+/// Element i is uniform in [low, high), drawn at counter `first` + i.
+void fill_uniform(const Tensor& x, RandomKey key, float low, float high, std::uint64_t first = 0);
+/// Element i is normal (Box-Muller on counter `first` + i).
+void fill_normal(const Tensor& x, RandomKey key, float mean, float deviation, std::uint64_t first = 0);
 
 }  // namespace coe

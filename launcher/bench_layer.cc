@@ -70,7 +70,7 @@ class RandomLayer {
     const std::int64_t allocations_before = allocations(), faults_before = minor_faults();
     const auto start = std::chrono::steady_clock::now();
     ChainSaved* saved = benchmark_.forward_only ? nullptr : &saved_;
-    layer_.forward(input_, batch_, 0, saved, arena_);
+    layer_.forward(input_, batch_, {}, saved, arena_);
     if (saved != nullptr) layer_.backward(upstream_, batch_, saved_, gradient_, arena_);
     barrier(groups_.world(), kPhase);
     StepCost cost;

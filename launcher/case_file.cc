@@ -52,12 +52,6 @@ class Options {
     }
     fail(ErrorCode::kBadInput, where_, ": ", key, " is ", json::serialize(value), ", allowed are ", names);
   }
-  /// An option that this build knows in one setting only.
-  void expect(const char* key, const json::value& only) {
-    const json::value& value = at(key);
-    check(value == only, where_, ": ", key, " is ", json::serialize(value), ", this build knows only ",
-          json::serialize(only));
-  }
   void finish() const {
     for (const auto& [key, value] : object_) {
       check(asked_.contains(key), where_, ": unknown option ", std::string_view(key));
@@ -111,10 +105,10 @@ LayerConfig read_layer(Options& options) {
   layer.drop_policy = options.word(
       "drop_policy", std::array{std::pair{"none"sv, DropPolicy::kNone}, std::pair{"position"sv, DropPolicy::kPosition},
                                 std::pair{"probability"sv, DropPolicy::kProbability}});
-  options.expect("router_bias", false);
-  options.expect("num_groups", 1);
-  options.expect("groups_kept", 1);
-  options.expect("reroute_rounds", 0);
+  layer.router_bias = options.boolean("router_bias");
+  layer.groups = options.integer("num_groups");
+  layer.groups_kept = options.integer("groups_kept");
+  layer.reroute_rounds = options.integer("reroute_rounds");
   return layer;
 }
 

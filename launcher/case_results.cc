@@ -49,7 +49,8 @@ void CaseResults::gather_gradients(const Parameters& parameters, const Placement
                                    const std::function<std::vector<ParameterSpec>(Share)>& specs_of) {
   for (const Parameter& parameter : parameters.all()) {
     const auto gradient = parameter.gradient.span<float>();
-    if (!parameter.expert) values_["grad." + parameter.name].assign(gradient.begin(), gradient.end());
+    if (!parameter.expert && gradient.data() != nullptr)
+      values_["grad." + parameter.name].assign(gradient.begin(), gradient.end());
   }
   const auto parts = gather_floats(*groups_, parameters.expert_gradients().span<float>());
   for (int rank = 0; rank < placement.ranks(); ++rank) {

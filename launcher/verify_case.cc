@@ -18,13 +18,13 @@ namespace {
 
 std::span<const float> floats(const Tensor& tensor) { return tensor.span<float>(); }
 
-/// [T, N] flags of this rank's choices: all of them, or those that were kept.
-std::vector<float> flags(const Routing& routing, bool only_kept) {
+/// [T, N] flags of what the router chose, or of what runs.
+std::vector<float> flags(const Routing& routing, const Tensor& set) {
   std::vector<float> result(static_cast<std::size_t>(routing.tokens() * routing.experts));
   const auto* offsets = routing.offsets.data<std::int32_t>();
   for (std::int64_t t = 0; t < routing.tokens(); ++t) {
     for (std::int32_t j = offsets[t]; j < offsets[t + 1]; ++j) {
-      if (only_kept && routing.kept.data<std::uint8_t>()[j] == 0) continue;
+      if (set.data<std::uint8_t>()[j] == 0) continue;
       result[static_cast<std::size_t>(t * routing.experts + routing.expert.data<std::int32_t>()[j])] = 1;
     }
   }
@@ -65,7 +65,8 @@ CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups) {
   Arena arena;
   ChainSaved saved;
   const Tensor dx = arena.make<float>({batch.tokens(), config.hidden});
-  const ChainOutput output = layer.forward(mine("input"), batch, config.l1_coeff, &saved, arena);
+  const ChainOutput output =
+      layer.forward(mine("input"), batch, {.l1_coeff = config.l1_coeff, .random = {}}, &saved, arena);
   layer.backward(mine("grad_output"), batch, saved, dx, arena);
   Optimiser({}, groups, parameters).reduce_gradients();
 
@@ -75,8 +76,8 @@ CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups) {
   results.add("aux_loss", {summed(groups, output.balance_loss)});
   for (std::size_t t = 0; t < saved.iterations.size(); ++t) {
     const Routing& routing = saved.iterations[t].routed.routing;
-    results.gather("chosen." + std::to_string(t), flags(routing, false));
-    results.gather("kept." + std::to_string(t), flags(routing, true));
+    results.gather("chosen." + std::to_string(t), flags(routing, routing.chosen));
+    results.gather("kept." + std::to_string(t), flags(routing, routing.kept));
   }
   results.gather_gradients(parameters, placement, specs_of);
   const std::vector<std::string> digested = {"output", "grad.input"};
@@ -107,6 +108,7 @@ CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups) {
   const Tensor labels = read_ids(file, "labels", sequences, batch, ids_arena);
   const double scale = 1 / static_cast<double>(batch.world_tokens());
 
+  const RoutingContext routing{.l1_coeff = file.layer().l1_coeff, .random = {}};
   CaseResults results(groups);
   const Tensor logits = ids_arena.make<float>({batch.tokens(), model.config().vocab});
   model.logits(ids, batch, logits, arena);
@@ -115,7 +117,7 @@ CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups) {
   for (std::int64_t step = 1; step <= file.training().steps; ++step) {
     arena.reset();
     model.parameters().zero_gradients();
-    const LossPart part = model.loss_and_gradients(ids, labels, batch, scale, file.layer().l1_coeff, arena);
+    const LossPart part = model.loss_and_gradients(ids, labels, batch, scale, routing, arena);
     optimiser.reduce_gradients();
     const double norm = optimiser.gradient_norm();
     losses.push_back(summed(groups, part.cross_entropy * scale));

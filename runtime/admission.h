@@ -5,18 +5,19 @@
 #include "comm/collectives.h"
 #include "kernels/arena.h"
 #include "runtime/config.h"
-#include "runtime/routing.h"
+#include "runtime/router.h"
 
 namespace coe {
 
-/// Rows that an expert takes per iteration under global capacity: ceil(T K factor / N), T of the expert-parallel group.
-std::int64_t capacity_of(const LayerConfig& config, std::int64_t group_tokens);
+/// Rows that an expert takes per iteration from `tokens` tokens: ceil(T K factor / N).
+std::int64_t capacity_of(const LayerConfig& config, std::int64_t tokens);
 
-/// Decides which choices keep their place (GShard, arXiv 2006.16668, section 2.2, over the whole group): clears
-/// routing.kept where one does not, and turns `counts`, int32 [R, N] choices per (rank of the group, expert), into the
-/// rows that are kept. By position nothing is sent; by probability the scores of contested experts are all-gathered.
-/// Collective over `group` unless the policy is none.
-void admit(const LayerConfig& config, std::int64_t group_tokens, const Routing& routing, const Tensor& counts,
-           Group group, const Phase& phase, Arena& arena);
+/// Decides which choices keep their place (GShard, arXiv 2006.16668, section 2.2) among `tokens` tokens of all ranks of
+/// `group`, which is one rank's own where capacity is of rank scope: clears routing.kept where a choice does not, and
+/// turns `counts`, int32 [R, N] choices per (rank of the group, expert), into the rows that run. Returns the routing
+/// that runs: with reroute_rounds, choices that were dropped ask for their token's next best open expert, and those
+/// that are granted stand in it with chosen 0 and without a weight. Collective over `group` unless the policy is none.
+Routing admit(const LayerConfig& config, std::int64_t tokens, const Routed& routed, const Tensor& counts, Group group,
+              const Phase& phase, Arena& arena);
 
 }  // namespace coe

@@ -6,6 +6,7 @@
 #include "kernels/rms_norm.h"
 #include "kernels/rows.h"
 #include "runtime/admission.h"
+#include "runtime/router_bias.h"
 
 namespace coe {
 namespace {
@@ -27,8 +28,7 @@ ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext&
       experts_(weights_.experts),
       counters_(static_cast<std::size_t>(config.iterations)) {
   for (std::size_t t = 0; t < counters_.size(); ++t) {
-    const TrainedTensor& weight = weights_.gates[std::min(t, weights_.gates.size() - 1)];
-    gates_.emplace_back(weight.value, weight.gradient, *router_);
+    gates_.emplace_back(config, layer, static_cast<int>(t), weights_.gates[t], *router_);
     counters_[t].load.resize(static_cast<std::size_t>(config.experts));
   }
   unsaved_.iterations.resize(1);
@@ -37,11 +37,16 @@ ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext&
 void ChainLayer::clear_counters() {
   for (IterationCounters& counters : counters_) {
     std::ranges::fill(counters.load, 0);
-    counters.tokens = counters.dropped = counters.bytes_sent = 0;
+    counters.tokens = counters.dropped = counters.rerouted = counters.bytes_sent = 0;
   }
 }
 
-ChainOutput ChainLayer::forward(const Tensor& x, const Batch& batch, double l1_coeff, ChainSaved* saved, Arena& arena) {
+void ChainLayer::update_router_bias(int iteration, std::span<const std::int64_t> load) {
+  coe::update_router_bias(config_.router_bias_rate, load, gates_[static_cast<std::size_t>(iteration)].bias());
+}
+
+ChainOutput ChainLayer::forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
+                                Arena& arena) {
   ChainOutput output;
   if (saved != nullptr) saved->iterations.resize(static_cast<std::size_t>(config_.iterations));
   Tensor current = x;
@@ -49,7 +54,7 @@ ChainOutput ChainLayer::forward(const Tensor& x, const Batch& batch, double l1_c
     const Tensor next = arena.make<float>(x.shape());
     const Arena::Mark mark = arena.mark();
     IterationSaved& state = saved != nullptr ? saved->iterations[static_cast<std::size_t>(t)] : unsaved_.iterations[0];
-    iterate(t, current, batch, l1_coeff, state, next, output.balance_loss, arena);
+    iterate(t, current, batch, context, state, next, output.balance_loss, arena);
     if (saved == nullptr) arena.reset(mark);
     current = next;
   }
@@ -58,8 +63,8 @@ ChainOutput ChainLayer::forward(const Tensor& x, const Batch& batch, double l1_c
   return output;
 }
 
-void ChainLayer::iterate(int t, const Tensor& x, const Batch& batch, double l1_coeff, IterationSaved& saved,
-                         const Tensor& next, double& balance, Arena& arena) {
+void ChainLayer::iterate(int t, const Tensor& x, const Batch& batch, const RoutingContext& context,
+                         IterationSaved& saved, const Tensor& next, double& balance, Arena& arena) {
   saved.x = saved.normed = x;
   if (config_.iteration_norm) {
     const PartTimer timer(*context_.times, Part::kGate);
@@ -67,7 +72,7 @@ void ChainLayer::iterate(int t, const Tensor& x, const Batch& batch, double l1_c
     saved.inverse_rms = arena.make<float>({x.extent(0)});
     rms_norm(x, weights_.norms[static_cast<std::size_t>(t)].value, config_.norm_eps, saved.normed, saved.inverse_rms);
   }
-  route(t, batch, l1_coeff, saved, balance, arena);
+  route(t, batch, context, saved, balance, arena);
 
   Exchange& exchange = *context_.exchange;
   const std::int64_t sent_before = exchange.bytes_sent();
@@ -92,32 +97,57 @@ void ChainLayer::iterate(int t, const Tensor& x, const Batch& batch, double l1_c
   counters_[static_cast<std::size_t>(t)].bytes_sent += exchange.bytes_sent() - sent_before;
 }
 
-void ChainLayer::route(int t, const Batch& batch, double l1_coeff, IterationSaved& saved, double& balance,
+void ChainLayer::route(int t, const Batch& batch, const RoutingContext& context, IterationSaved& saved, double& balance,
                        Arena& arena) {
-  IterationCounters& counters = counters_[static_cast<std::size_t>(t)];
   {
     const PartTimer timer(*context_.times, Part::kGate);
-    saved.routed = gates_[static_cast<std::size_t>(t)].forward(saved.normed, batch.length, arena);
+    const Gate& gate = gates_[static_cast<std::size_t>(t)];
+    saved.routed = gate.forward(saved.normed, batch, context, saved.gate, arena);
   }
   const PartTimer timer(*context_.times, Part::kPlan);
-  const Routing& routing = saved.routed.routing;
-  const Group group = context_.groups->experts();
-  const Tensor counts = arena.make<std::int32_t>({config_.experts});
-  const Tensor table = arena.make<std::int32_t>({group.size(), config_.experts});
-  count_choices(routing, 0, routing.tokens(), counts.span<std::int32_t>());
-  all_gather<std::int32_t>(group, counts.span<std::int32_t>(), table.span<std::int32_t>(), phase("plan", t));
+  const Routing& chosen = saved.routed.routing;
+  const std::int64_t choices = chosen.choices();
+  const Tensor counts = arena.make<std::int32_t>({1, config_.experts});
+  count_choices(chosen, 0, chosen.tokens(), counts.span<std::int32_t>());
+  IterationCounters& counters = counters_[static_cast<std::size_t>(t)];
+  std::ranges::transform(counters.load, counts.span<std::int32_t>(), counters.load.begin(), std::plus<>());
 
-  const auto world =
-      needs_world_counts(config_) ? world_counts(table, phase("balance", t), arena) : std::span<const std::int64_t>{};
+  balance_and_admit(t, batch, context.l1_coeff, counts, saved, balance, arena);
+  const Routing& routing = saved.routed.routing;
+  counters.tokens += routing.tokens();
+  counters.dropped += choices - saved.plan.rows_sent();
+  counters.rerouted += routing.choices() - choices;
+}
+
+void ChainLayer::balance_and_admit(int t, const Batch& batch, double l1_coeff, const Tensor& counts,
+                                   IterationSaved& saved, double& balance, Arena& arena) {
+  const bool alone = config_.capacity_scope == CapacityScope::kRank;
+  const Group group = context_.groups->experts();
+  const Tensor table = arena.make<std::int32_t>({group.size(), config_.experts});
+  const auto gather = [&] {
+    all_gather<std::int32_t>(group, counts.span<std::int32_t>(), table.span<std::int32_t>(), phase("plan", t));
+  };
+  if (!alone) gather();
+  std::span<const std::int64_t> world;
+  if (needs_world_counts(config_)) world = world_counts(alone ? counts : table, phase("balance", t), arena);
   const Balance losses = balance_loss(config_, l1_coeff, saved.routed, world, batch, arena);
   saved.balance = losses.gradient;
   balance += losses.loss;
-  admit(config_, batch.group_tokens(), routing, table, group, phase("admission", t), arena);
-  saved.plan = make_dispatch_plan(routing, table, *context_.placement, group.rank(), arena);
 
-  std::ranges::transform(counters.load, counts.span<std::int32_t>(), counters.load.begin(), std::plus<>());
-  counters.tokens += routing.tokens();
-  counters.dropped += routing.choices() - saved.plan.rows_sent();
+  const std::int64_t tokens = alone ? batch.tokens() : batch.group_tokens();
+  saved.routed.routing = admit(config_, tokens, saved.routed, alone ? counts : table,
+                               alone ? context_.groups->alone() : group, phase("admission", t), arena);
+  if (config_.reroute_rounds > 0) router_->weigh(saved.routed.routing);
+  if (alone) gather();
+  saved.plan = make_dispatch_plan(saved.routed.routing, table, *context_.placement, group.rank(), arena,
+                                  padded_rows(batch, group.size()));
+}
+
+std::int64_t ChainLayer::padded_rows(const Batch& batch, int ranks) const {
+  if (!config_.pad_to_capacity) return 0;
+  // Every rank of its own rounds up: together by less than one row a rank.
+  const std::int64_t rounding = config_.capacity_scope == CapacityScope::kRank ? ranks - 1 : 0;
+  return capacity_of(config_, batch.group_tokens()) + rounding;
 }
 
 std::span<const std::int64_t> ChainLayer::world_counts(const Tensor& table, const Phase& phase, Arena& arena) const {
@@ -126,7 +156,8 @@ std::span<const std::int64_t> ChainLayer::world_counts(const Tensor& table, cons
   for (std::int64_t i = 0; i < table.elements(); ++i) {
     counts[static_cast<std::size_t>(i % experts)] += table.data<std::int32_t>()[i];
   }
-  all_reduce_sum<std::int64_t>(context_.groups->replicas(), counts, phase);
+  const bool alone = config_.capacity_scope == CapacityScope::kRank;
+  all_reduce_sum<std::int64_t>(alone ? context_.groups->world() : context_.groups->replicas(), counts, phase);
   return counts;
 }
 
@@ -165,8 +196,7 @@ void ChainLayer::iterate_backward(int t, const Tensor& d, const Batch& batch, co
   routed_backward(t, d, saved, dnormed, dweight, arena);
   shared_backward(d, batch, saved, dnormed, arena);
   const PartTimer timer(*context_.times, Part::kGate);
-  gates_[static_cast<std::size_t>(t)].backward(saved.normed, batch.length, saved.routed, dweight, saved.balance,
-                                               dnormed, arena);
+  gates_[static_cast<std::size_t>(t)].backward(batch, saved.gate, saved.routed, dweight, saved.balance, dnormed, arena);
   if (config_.iteration_norm) {
     const TrainedTensor& norm = weights_.norms[static_cast<std::size_t>(t)];
     std::ranges::fill(dx.span<float>(), 0.0F);

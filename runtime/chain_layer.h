@@ -16,17 +16,14 @@
 #include "runtime/gate.h"
 #include "runtime/part_times.h"
 #include "runtime/rank_groups.h"
+#include "runtime/routing_context.h"
+#include "runtime/trained_tensor.h"
 
 namespace coe {
 
-/// A weight and where its gradient adds up (empty where nothing is trained); views Parameters.
-struct TrainedTensor {
-  Tensor value, gradient;
-};
-
 /// The weights of one chain layer on this rank.
 struct ChainWeights {
-  std::vector<TrainedTensor> gates;    ///< [N, D] each: C of them, or one that all iterations share
+  std::vector<GateWeights> gates;      ///< C of them
   std::vector<TrainedTensor> norms;    ///< [D] each: C of them with iteration_norm, else none
   std::vector<ExpertWeights> experts;  ///< this rank's, in ascending global id
   std::optional<ExpertWeights> shared;
@@ -45,6 +42,7 @@ struct IterationSaved {
   Tensor x;            ///< x_{t-1} [T, D]
   Tensor normed;       ///< what gate and experts saw; x itself without iteration_norm
   Tensor inverse_rms;  ///< [T]
+  GateSaved gate;
   Routed routed;
   BalanceGradient balance;
   DispatchPlan plan;
@@ -64,7 +62,7 @@ struct ChainOutput {
 /// What passed through one iteration on this rank since the counters were last cleared.
 struct IterationCounters {
   std::vector<std::int64_t> load;  ///< [N] choices of this rank's tokens, before any is dropped
-  std::int64_t tokens = 0, dropped = 0, bytes_sent = 0;
+  std::int64_t tokens = 0, dropped = 0, rerouted = 0, bytes_sent = 0;  ///< dropped: without a place in the end
 };
 
 /// A Chain-of-Experts layer (arXiv 2506.18945): C times norm, gate, admission, plan, dispatch,
@@ -73,20 +71,30 @@ class ChainLayer {
  public:
   ChainLayer(const LayerConfig& config, int layer, const ChainContext& context, ChainWeights weights);
 
-  /// x [T, D], whole sequences. `l1_coeff` is ReMoE's lambda. The output and what is saved live in the arena; `saved`
-  /// may be nullptr where no backward follows.
-  ChainOutput forward(const Tensor& x, const Batch& batch, double l1_coeff, ChainSaved* saved, Arena& arena);
+  /// x [T, D], whole sequences. The output and what is saved live in the arena; `saved` may be nullptr where no
+  /// backward follows.
+  ChainOutput forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
+                      Arena& arena);
   /// dx [T, D] (overwritten; may be dy itself) from dy; adds up all weight gradients, those of the balance losses
   /// included.
   void backward(const Tensor& dy, const Batch& batch, const ChainSaved& saved, const Tensor& dx, Arena& arena);
+
+  /// Moves each iteration's router bias by router_bias_rate towards an even load: load [N] choices of the whole step,
+  /// over all ranks (Wang et al. 2024, arXiv 2408.15664). Does nothing without a bias.
+  void update_router_bias(int iteration, std::span<const std::int64_t> load);
 
   std::span<IterationCounters> counters() { return counters_; }
   void clear_counters();
 
  private:
-  void iterate(int t, const Tensor& x, const Batch& batch, double l1_coeff, IterationSaved& saved, const Tensor& next,
-               double& balance, Arena& arena);
-  void route(int t, const Batch& batch, double l1_coeff, IterationSaved& saved, double& balance, Arena& arena);
+  void iterate(int t, const Tensor& x, const Batch& batch, const RoutingContext& context, IterationSaved& saved,
+               const Tensor& next, double& balance, Arena& arena);
+  void route(int t, const Batch& batch, const RoutingContext& context, IterationSaved& saved, double& balance,
+             Arena& arena);
+  /// Balance losses, admission and plan from `counts`, int32 [1, N] choices of this rank (changed).
+  void balance_and_admit(int t, const Batch& batch, double l1_coeff, const Tensor& counts, IterationSaved& saved,
+                         double& balance, Arena& arena);
+  std::int64_t padded_rows(const Batch& batch, int ranks) const;
   std::span<const std::int64_t> world_counts(const Tensor& table, const Phase& phase, Arena& arena) const;
   void iterate_backward(int t, const Tensor& d, const Batch& batch, const IterationSaved& saved, const Tensor& dx,
                         Arena& arena);

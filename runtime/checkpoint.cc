@@ -41,7 +41,10 @@ std::vector<Shard> write_shard(const fs::path& directory, const std::string& fil
   std::vector<NamedTensor> tensors;
   for (const Parameter& parameter : parameters.all()) {
     if (parameter.expert != expert) continue;
-    for (const Kept& kept : kKept) tensors.push_back({parameter.name + kept.suffix, parameter.*kept.tensor});
+    for (const Kept& kept : kKept) {
+      const Tensor& tensor = parameter.*kept.tensor;
+      if (tensor.raw() != nullptr) tensors.push_back({parameter.name + kept.suffix, tensor});
+    }
   }
   if (tensors.empty()) return {};
   shard.digest = write_safetensors(directory / file, {{"format", "coe-checkpoint-shard-1"}}, std::move(tensors));

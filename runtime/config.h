@@ -15,6 +15,7 @@ enum class Residual { kInner, kOuter, kNone };             ///< "inner", "outer"
 enum class ResidualStream { kAuthors, kPrenorm };          ///< "authors", "prenorm"
 enum class BalanceLoss { kNone, kSequence, kBatch };       ///< "none", "sequence", "batch"
 enum class DropPolicy { kNone, kPosition, kProbability };  ///< "none", "position", "probability"
+enum class CapacityScope { kGlobal, kRank };               ///< "global", "rank"
 enum class Schedule { kConstant, kCosine };                ///< "constant", "cosine"; after the warm-up
 enum class DataFormat {
   kAuto,
@@ -37,6 +38,12 @@ struct LayerConfig {
   bool iteration_norm = false;  ///< RMSNorm of x_{t-1} before gate and experts; a prenorm model sets it
   float norm_eps = 1e-6F;
   std::int64_t shared_experts = 0;  ///< one SwiGLU of this many times F
+  bool router_noise = false;        ///< noisy top-k: learned normal noise on the logits, training only
+  float router_jitter = 0.0F;       ///< eps: the gate sees x * U(1 - eps, 1 + eps), training only
+  bool router_bias = false;         ///< choose by score + bias, weigh by score
+  float router_bias_rate = 0.001F;  ///< what the bias moves by after each step, towards an even load
+  std::int64_t groups = 1;          ///< of equally many neighbouring experts
+  std::int64_t groups_kept = 1;     ///< in which a token chooses: those with the largest sum of their two best
   bool norm_topk_prob = false;
   float routed_scaling_factor = 1.0F;
   BalanceLoss balance_loss = BalanceLoss::kNone;
@@ -44,7 +51,11 @@ struct LayerConfig {
   float z_loss_coeff = 0.0F;
   float l1_coeff = 1e-8F;  ///< ReMoE's lambda before the first step
   DropPolicy drop_policy = DropPolicy::kNone;
-  double capacity_factor = 0.0;  ///< needed by a drop policy
+  double capacity_factor = 0.0;                           ///< needed by a drop policy
+  CapacityScope capacity_scope = CapacityScope::kGlobal;  ///< whose tokens and order: the expert-parallel group's, or a
+                                                          ///< rank's own (then results depend on the number of ranks)
+  std::int64_t reroute_rounds = 0;  ///< in which dropped choices ask for their token's next best expert
+  bool pad_to_capacity = false;     ///< experts always compute as many rows as they may take; the rest is zeros
 
   bool operator==(const LayerConfig&) const = default;
 };

@@ -35,6 +35,12 @@ inline constexpr std::tuple kLayerKeys = {
     Key{"gate", &LayerConfig::gate},
     Key{"residual", &LayerConfig::residual},
     Key{"shared_experts", &LayerConfig::shared_experts},
+    Key{"router_noise", &LayerConfig::router_noise},
+    Key{"router_jitter", &LayerConfig::router_jitter},
+    Key{"router_bias", &LayerConfig::router_bias},
+    Key{"router_bias_rate", &LayerConfig::router_bias_rate},
+    Key{"groups", &LayerConfig::groups},
+    Key{"groups_kept", &LayerConfig::groups_kept},
     Key{"norm_topk_prob", &LayerConfig::norm_topk_prob},
     Key{"routed_scaling_factor", &LayerConfig::routed_scaling_factor},
     Key{"balance_loss", &LayerConfig::balance_loss},
@@ -43,6 +49,9 @@ inline constexpr std::tuple kLayerKeys = {
     Key{"l1_coeff", &LayerConfig::l1_coeff},
     Key{"drop_policy", &LayerConfig::drop_policy},
     Key{"capacity_factor", &LayerConfig::capacity_factor},
+    Key{"capacity_scope", &LayerConfig::capacity_scope},
+    Key{"reroute_rounds", &LayerConfig::reroute_rounds},
+    Key{"pad_to_capacity", &LayerConfig::pad_to_capacity},
 };
 inline constexpr std::tuple kTrainingKeys = {
     Key{"steps", &TrainingConfig::steps},
@@ -97,6 +106,8 @@ inline constexpr std::array kWords<BalanceLoss> = {std::string_view("none"), std
 template <>
 inline constexpr std::array kWords<DropPolicy> = {std::string_view("none"), std::string_view("position"),
                                                   std::string_view("probability")};
+template <>
+inline constexpr std::array kWords<CapacityScope> = {std::string_view("global"), std::string_view("rank")};
 template <>
 inline constexpr std::array kWords<Schedule> = {std::string_view("constant"), std::string_view("cosine")};
 template <>

@@ -37,6 +37,35 @@ void check_capacity(const LayerConfig& layer) {
   check(!drops || bounded, "layer.drop_policy: needs layer.capacity_factor above 0");
   check(drops || !bounded, "layer.capacity_factor: ", layer.capacity_factor,
         " needs layer.drop_policy \"position\" or \"probability\"");
+  check_range("layer.reroute_rounds", layer.reroute_rounds, 0, layer.experts);
+  check(drops || layer.reroute_rounds == 0, "layer.reroute_rounds: ", layer.reroute_rounds,
+        " needs layer.drop_policy \"position\" or \"probability\"");
+  check(drops || layer.capacity_scope == CapacityScope::kGlobal,
+        "layer.capacity_scope: \"rank\" needs layer.drop_policy \"position\" or \"probability\"");
+  check(drops || !layer.pad_to_capacity,
+        "layer.pad_to_capacity: needs layer.drop_policy \"position\" or \"probability\"");
+}
+
+void check_groups(const LayerConfig& layer) {
+  check_range("layer.groups", layer.groups, 1, layer.experts);
+  check_range("layer.groups_kept", layer.groups_kept, 1, layer.groups);
+  check(layer.experts % layer.groups == 0, "layer.groups: ", layer.groups, " does not divide layer.experts ",
+        layer.experts);
+  const std::int64_t open = layer.groups_kept * (layer.experts / layer.groups);
+  check(layer.top_k <= open, "layer.top_k: ", layer.top_k, " is more than the ", open, " experts of layer.groups_kept ",
+        layer.groups_kept);
+}
+
+void check_router(const LayerConfig& layer) {
+  check(layer.router_jitter >= 0 && layer.router_jitter < 1, "layer.router_jitter: ", layer.router_jitter,
+        ", must be from 0 to below 1");
+  check_finite_from_0("layer.router_bias_rate", layer.router_bias_rate);
+  check_groups(layer);
+  if (layer.router != RouterKind::kRelu) return;
+  check(!layer.router_noise, "layer.router_noise: must be false with router \"relu\"");
+  check(!layer.router_bias, "layer.router_bias: must be false with router \"relu\"");
+  check(layer.groups == 1, "layer.groups: ", layer.groups, ", must be 1 with router \"relu\"");
+  check(layer.reroute_rounds == 0, "layer.reroute_rounds: ", layer.reroute_rounds, ", must be 0 with router \"relu\"");
 }
 
 void check_losses(const LayerConfig& layer) {
@@ -127,6 +156,7 @@ void validate(const LayerConfig& layer) {
   check_finite_above_0("layer.norm_eps", layer.norm_eps);
   check_finite_above_0("layer.routed_scaling_factor", layer.routed_scaling_factor);
   check_losses(layer);
+  check_router(layer);
   check_capacity(layer);
 }
 

@@ -48,7 +48,8 @@ void plan_sends(const Routing& routing, const std::int32_t* rows, const Placemen
   if (placed != sent) fail(ErrorCode::kInternal, "dispatch plan: ", placed, " kept choices, the table says ", sent);
 }
 
-void plan_receives(const Tensor& rows, const Placement& placement, int rank, DispatchPlan& plan, Arena& arena) {
+void plan_receives(const Tensor& rows, const Placement& placement, int rank, std::int64_t padded_rows,
+                   DispatchPlan& plan, Arena& arena) {
   const std::int64_t ranks = rows.extent(0), experts = rows.extent(1);
   const Share mine = placement.experts_of(rank);
   const auto receive_rows = make_sizes(ranks, arena);
@@ -67,6 +68,13 @@ void plan_receives(const Tensor& rows, const Placement& placement, int rank, Dis
       receive_rows[static_cast<std::size_t>(source)] += static_cast<std::size_t>(count);
     }
   }
+  for (std::int64_t local = 1; padded_rows > 0 && local <= mine.count; ++local) {
+    if (expert_offsets[local] > padded_rows) {
+      fail(ErrorCode::kInternal, "dispatch plan: an expert has ", expert_offsets[local], " rows, padded to ",
+           padded_rows);
+    }
+    expert_offsets[local] = static_cast<std::int32_t>(padded_rows);
+  }
   std::partial_sum(expert_offsets, expert_offsets + mine.count + 1, expert_offsets);
   plan.receive_rows = receive_rows;
 }
@@ -74,11 +82,15 @@ void plan_receives(const Tensor& rows, const Placement& placement, int rank, Dis
 }  // namespace
 
 std::int64_t DispatchPlan::rows_received() const {
+  return static_cast<std::int64_t>(std::accumulate(receive_rows.begin(), receive_rows.end(), std::size_t{0}));
+}
+
+std::int64_t DispatchPlan::expert_rows() const {
   return expert_offsets.data<std::int32_t>()[expert_offsets.elements() - 1];
 }
 
 DispatchPlan make_dispatch_plan(const Routing& routing, const Tensor& rows, const Placement& placement, int rank,
-                                Arena& arena) {
+                                Arena& arena, std::int64_t padded_rows) {
   if (rows.extent(0) != placement.ranks() || rows.extent(1) != routing.experts ||
       placement.experts() != routing.experts) {
     fail(ErrorCode::kInternal, "dispatch plan: a table of ", rows.shape().text(), " for ", placement.ranks(),
@@ -86,7 +98,7 @@ DispatchPlan make_dispatch_plan(const Routing& routing, const Tensor& rows, cons
   }
   DispatchPlan plan;
   plan_sends(routing, rows.data<std::int32_t>() + rank * routing.experts, placement, plan, arena);
-  plan_receives(rows, placement, rank, plan, arena);
+  plan_receives(rows, placement, rank, padded_rows, plan, arena);
   return plan;
 }
 

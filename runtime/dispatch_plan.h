@@ -25,16 +25,20 @@ struct DispatchPlan {
   /// int32 [local experts, R, 2]: (begin, count) of the rows of (expert, source) in the landing order, which is by
   /// (source, expert, token); begin counts from the first row that arrives.
   Tensor segments;
-  /// int32 [local experts + 1]: where each expert's rows begin when they are put together by (expert, source, token).
+  /// int32 [local experts + 1]: where each expert's rows begin when they are put together by (expert, source, token);
+  /// padding stands behind them.
   Tensor expert_offsets;
 
   std::int64_t rows_sent() const { return send_token.elements(); }
   std::int64_t rows_received() const;
+  /// Rows of all local experts, padding included.
+  std::int64_t expert_rows() const;
 };
 
 /// The plan of `rank`: a pure function of its kept choices, of the kept rows of all ranks, int32 [R, N], and the
-/// placement. Throws kInternal where the routing and the table disagree.
+/// placement. With `padded_rows` every expert has as many rows, of which the last are zeros that do not travel. Throws
+/// kInternal where the routing and the table disagree.
 DispatchPlan make_dispatch_plan(const Routing& routing, const Tensor& rows, const Placement& placement, int rank,
-                                Arena& arena);
+                                Arena& arena, std::int64_t padded_rows = 0);
 
 }  // namespace coe

@@ -4,26 +4,53 @@
 #include <memory>
 
 #include "kernels/arena.h"
+#include "runtime/batch.h"
+#include "runtime/config.h"
 #include "runtime/router.h"
+#include "runtime/routing_context.h"
+#include "runtime/trained_tensor.h"
 
 namespace coe {
 
-/// The router weights of one (layer, iteration): tokens -> Routing. Iterations that share a gate have Gates on one
-/// weight.
+/// Weights of one gate; iterations that share a gate view the same ones, but each has its own bias.
+struct GateWeights {
+  TrainedTensor weight;  ///< [N, D]
+  TrainedTensor noise;   ///< [N, D]; empty without noise
+  Tensor bias;           ///< [N]; empty without bias
+};
+
+/// What a gate's backward needs of its forward; views the step's Arena.
+struct GateSaved {
+  Tensor x;            ///< [T, D] what the logits were made of: the gate's input, or that with jitter
+  Tensor jitter;       ///< [T, D] factors; empty without
+  Tensor noise_slope;  ///< [T, N] d(logit) / d(noise logit); empty without noise
+};
+
+/// The gate of one (layer, iteration): tokens -> Routing.
 class Gate {
  public:
-  /// weight and gradient [N, D] view Parameters; gradient is empty where nothing is trained. The router is viewed.
-  Gate(const Tensor& weight, const Tensor& gradient, const Router& router)
-      : weight_(weight), gradient_(gradient), router_(&router) {}
+  /// The router is viewed.
+  Gate(const LayerConfig& config, int layer, int iteration, const GateWeights& weights, const Router& router);
 
-  /// x [T, D], whole sequences of `length` tokens: fp32 logits, one product per sequence, then the router.
-  Routed forward(const Tensor& x, std::int64_t length, Arena& arena) const;
-  /// dx [T, D] += gradient through the logits; adds up the weight's gradient. dweight [choices].
-  void backward(const Tensor& x, std::int64_t length, const Routed& routed, const Tensor& dweight,
+  /// x [T, D], whole sequences: fp32 logits, one product per sequence, then the router. Jitter multiplies what the gate
+  /// sees (Switch, arXiv 2101.03961); noise adds N(0, 1) softplus(x Wn) to the logits (Shazeer et al. 2017, arXiv
+  /// 1701.06538, section 2.1); both only where `context` has random numbers.
+  Routed forward(const Tensor& x, const Batch& batch, const RoutingContext& context, GateSaved& saved,
+                 Arena& arena) const;
+  /// dx [T, D] += gradient through the logits; adds up the weights' gradients. dweight [choices].
+  void backward(const Batch& batch, const GateSaved& saved, const Routed& routed, const Tensor& dweight,
                 const BalanceGradient& balance, const Tensor& dx, Arena& arena) const;
 
+  const Tensor& bias() const { return weights_.bias; }
+
  private:
-  Tensor weight_, gradient_;
+  void add_jitter(const Batch& batch, const StepRandom& random, GateSaved& saved, Arena& arena) const;
+  void add_noise(const Batch& batch, const StepRandom& random, const Tensor& logits, GateSaved& saved,
+                 Arena& arena) const;
+
+  float jitter_;
+  std::int64_t place_;  ///< of (layer, iteration), for random numbers
+  GateWeights weights_;
   const Router* router_;
 };
 

@@ -17,6 +17,7 @@ json::object to_json(const RoutingMetrics& routing) {
           {"load_max_over_mean", routing.load_max_over_mean},
           {"idle_experts", routing.idle_experts},
           {"dropped", routing.dropped},
+          {"rerouted", routing.rerouted},
           {"sparsity", routing.sparsity},
           {"bytes_exchanged", routing.bytes_exchanged}};
 }
@@ -50,6 +51,7 @@ RoutingMetrics routing_from_json(const json::object& line) {
   routing.load_max_over_mean = line.at("load_max_over_mean").to_number<double>();
   routing.idle_experts = line.at("idle_experts").to_number<int>();
   routing.dropped = line.at("dropped").to_number<std::int64_t>();
+  routing.rerouted = line.at("rerouted").to_number<std::int64_t>();
   routing.sparsity = line.at("sparsity").to_number<double>();
   routing.bytes_exchanged = line.at("bytes_exchanged").to_number<std::int64_t>();
   return routing;
@@ -124,7 +126,7 @@ StepMetrics make_step_metrics(const StepReport& report, std::optional<double> va
   metrics.times = report.times;
   for (const RoutingReport& one : report.routing)
     metrics.routing.push_back({one.layer, one.iteration, one.load_max_over_mean(), one.idle_experts(), one.dropped,
-                               one.sparsity(), one.bytes_exchanged});
+                               one.rerouted, one.sparsity(), one.bytes_exchanged});
   return metrics;
 }
 

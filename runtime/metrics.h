@@ -16,7 +16,7 @@ struct RoutingMetrics {
   int layer = 0, iteration = 0;
   double load_max_over_mean = 0;
   int idle_experts = 0;
-  std::int64_t dropped = 0;
+  std::int64_t dropped = 0, rerouted = 0;
   double sparsity = 0;
   std::int64_t bytes_exchanged = 0;
 

@@ -74,7 +74,7 @@ const Routing& Model::last_routing(std::int64_t layer, std::int64_t iteration) c
   return chain.iterations[static_cast<std::size_t>(iteration)].routed.routing;
 }
 
-Tensor Model::forward(const Tensor& ids, const Batch& batch, double l1_coeff, bool save, double& balance,
+Tensor Model::forward(const Tensor& ids, const Batch& batch, const RoutingContext& routing, bool save, double& balance,
                       Arena& arena) {
   check(batch.length <= config_.sequence, "model: a sequence of ", batch.length, " tokens, at most ", config_.sequence);
   Tensor h = arena.make<float>({batch.tokens(), config_.hidden});
@@ -86,15 +86,15 @@ Tensor Model::forward(const Tensor& ids, const Batch& batch, double l1_coeff, bo
       const PartTimer timer(times_, Part::kAttention);
       h = attentions_[l].forward(h, batch, cosine_, sine_, saved_[l].attention, arena);
     }
-    add(chain_forward(l, h, batch, l1_coeff, save, balance, arena), 0, result);
+    add(chain_forward(l, h, batch, routing, save, balance, arena), 0, result);
     if (!save) arena.reset(mark);
     h = result;
   }
   return h;
 }
 
-Tensor Model::chain_forward(std::size_t layer, const Tensor& h, const Batch& batch, double l1_coeff, bool save,
-                            double& balance, Arena& arena) {
+Tensor Model::chain_forward(std::size_t layer, const Tensor& h, const Batch& batch, const RoutingContext& routing,
+                            bool save, double& balance, Arena& arena) {
   LayerSaved& saved = saved_[layer];
   saved.h = h;
   Tensor x = h;
@@ -104,7 +104,7 @@ Tensor Model::chain_forward(std::size_t layer, const Tensor& h, const Batch& bat
     saved.inverse_rms = arena.make<float>({h.extent(0)});
     rms_norm(h, post_attention_norms_[layer].value, config_.norm_eps, x, saved.inverse_rms);
   }
-  const ChainOutput output = chains_[layer].forward(x, batch, l1_coeff, save ? &saved.chain : nullptr, arena);
+  const ChainOutput output = chains_[layer].forward(x, batch, routing, save ? &saved.chain : nullptr, arena);
   balance += output.balance_loss;
   if (!config_.layer.iteration_norm && config_.layer.residual == Residual::kOuter) add(h, 1, output.y);
   return output.y;
@@ -128,7 +128,7 @@ void Model::chain_backward(std::size_t layer, const Tensor& d, const Batch& batc
 void Model::logits(const Tensor& ids, const Batch& batch, const Tensor& logits, Arena& arena) {
   ArenaScope scratch(arena);
   double balance = 0;
-  const Tensor h = forward(ids, batch, 0, false, balance, arena);
+  const Tensor h = forward(ids, batch, {}, false, balance, arena);
   const Tensor normed = arena.make<float>(h.shape()), inverse_rms = arena.make<float>({h.extent(0)});
   rms_norm(h, final_norm_.value, config_.norm_eps, normed, inverse_rms);
   for (std::int64_t t = 0; t < batch.tokens(); t += batch.length) {
@@ -139,7 +139,7 @@ void Model::logits(const Tensor& ids, const Batch& batch, const Tensor& logits, 
 double Model::loss(const Tensor& ids, const Tensor& labels, const Batch& batch, Arena& arena) {
   ArenaScope scratch(arena);
   double balance = 0, sum = 0;
-  const Tensor h = forward(ids, batch, 0, false, balance, arena);
+  const Tensor h = forward(ids, batch, {}, false, balance, arena);
   const PartTimer timer(times_, Part::kHead);
   const Tensor normed = arena.make<float>(h.shape()), inverse_rms = arena.make<float>({h.extent(0)});
   const Tensor logits = arena.make<float>({batch.length, config_.vocab});
@@ -152,9 +152,9 @@ double Model::loss(const Tensor& ids, const Tensor& labels, const Batch& batch, 
 }
 
 LossPart Model::loss_and_gradients(const Tensor& ids, const Tensor& labels, const Batch& batch, double scale,
-                                   double l1_coeff, Arena& arena) {
+                                   const RoutingContext& routing, Arena& arena) {
   LossPart part;
-  const Tensor h = forward(ids, batch, l1_coeff, true, part.balance, arena);
+  const Tensor h = forward(ids, batch, routing, true, part.balance, arena);
   const Tensor d = arena.zeros<float>(h.shape());
   {
     const PartTimer timer(times_, Part::kHead);

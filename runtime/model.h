@@ -43,7 +43,7 @@ class Model {
   double loss(const Tensor& ids, const Tensor& labels, const Batch& batch, Arena& arena);
   /// Forward and backward: adds up this rank's gradients of scale * cross-entropy sum + balance losses.
   LossPart loss_and_gradients(const Tensor& ids, const Tensor& labels, const Batch& batch, double scale,
-                              double l1_coeff, Arena& arena);
+                              const RoutingContext& routing, Arena& arena);
 
   std::span<ChainLayer> chains() { return chains_; }
   /// The routing of the last loss_and_gradients() in one layer and iteration; views that call's arena.
@@ -56,8 +56,9 @@ class Model {
     Tensor h, inverse_rms;  ///< before the authors' post-attention norm
     ChainSaved chain;
   };
-  Tensor forward(const Tensor& ids, const Batch& batch, double l1_coeff, bool save, double& balance, Arena& arena);
-  Tensor chain_forward(std::size_t layer, const Tensor& h, const Batch& batch, double l1_coeff, bool save,
+  Tensor forward(const Tensor& ids, const Batch& batch, const RoutingContext& routing, bool save, double& balance,
+                 Arena& arena);
+  Tensor chain_forward(std::size_t layer, const Tensor& h, const Batch& batch, const RoutingContext& routing, bool save,
                        double& balance, Arena& arena);
   void chain_backward(std::size_t layer, const Tensor& d, const Batch& batch, Arena& arena);
   TrainedTensor trained(const std::string& name);

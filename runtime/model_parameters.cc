@@ -38,6 +38,10 @@ std::string numbered(const std::string& prefix, const char* noun, std::int64_t n
   return prefix + noun + "." + std::to_string(number) + ".weight";
 }
 
+std::string bias_name(const std::string& prefix, std::int64_t iteration) {
+  return prefix + "router_bias." + std::to_string(iteration);
+}
+
 std::uint64_t hash_of(const std::string& name) {
   XXH64_state_t state;
   XXH64_reset(&state, 0);
@@ -53,6 +57,12 @@ std::vector<ParameterSpec> chain_specs(const LayerConfig& config, const std::str
   std::vector<ParameterSpec> specs;
   for (std::int64_t t = 0; t < gates_of(config); ++t) {
     specs.push_back({numbered(prefix, "gate", t), {config.experts, config.hidden}});
+  }
+  for (std::int64_t t = 0; config.router_noise && t < gates_of(config); ++t) {
+    specs.push_back({numbered(prefix, "noise", t), {config.experts, config.hidden}});
+  }
+  for (std::int64_t t = 0; config.router_bias && t < config.iterations; ++t) {
+    specs.push_back({bias_name(prefix, t), {config.experts}, false, false});
   }
   for (std::int64_t t = 0; config.iteration_norm && t < config.iterations; ++t) {
     specs.push_back({numbered(prefix, "norm", t), {config.hidden}});
@@ -74,7 +84,12 @@ ChainWeights chain_weights(const LayerConfig& config, const std::string& prefix,
     return TrainedTensor{parameter.value, parameter.gradient};
   };
   ChainWeights weights;
-  for (std::int64_t t = 0; t < gates_of(config); ++t) weights.gates.push_back(trained(numbered(prefix, "gate", t)));
+  for (std::int64_t t = 0; t < config.iterations; ++t) {
+    const std::int64_t gate = std::min(t, gates_of(config) - 1);
+    weights.gates.push_back({.weight = trained(numbered(prefix, "gate", gate)), .noise = {}, .bias = {}});
+    if (config.router_noise) weights.gates.back().noise = trained(numbered(prefix, "noise", gate));
+    if (config.router_bias) weights.gates.back().bias = parameters.at(bias_name(prefix, t)).value;
+  }
   for (std::int64_t t = 0; config.iteration_norm && t < config.iterations; ++t) {
     weights.norms.push_back(trained(numbered(prefix, "norm", t)));
   }
@@ -108,7 +123,10 @@ void initialise(const ModelConfig& config, std::uint64_t seed, Parameters& param
   const float bound = 1 / std::sqrt(static_cast<float>(config.hidden));
   for (const Parameter& parameter : parameters.all()) {
     const RandomKey key{seed, hash_of(parameter.name)};
-    if (parameter.name.find(".gate.") != std::string::npos) {
+    const auto is = [&](const char* noun) { return parameter.name.find(noun) != std::string::npos; };
+    if (is(".noise.") || is(".router_bias.")) {
+      std::ranges::fill(parameter.value.span<float>(), 0.0F);
+    } else if (is(".gate.")) {
       fill_uniform(parameter.value, key, -bound, bound);
     } else if (parameter.value.shape().rank() == 1) {
       std::ranges::fill(parameter.value.span<float>(), 1.0F);

@@ -44,6 +44,7 @@ void Optimiser::update(std::int64_t step, double gradient_norm) {
     options.gradient_scale = static_cast<float>(std::min(1.0, config_.clip / (gradient_norm + kFloor)));
   }
   for (Parameter& parameter : parameters_->all()) {
+    if (parameter.gradient.raw() == nullptr) continue;
     adamw(options, parameter.gradient, parameter.value, parameter.first_moment, parameter.second_moment);
   }
 }

@@ -20,8 +20,12 @@ Parameters::Parameters(std::span<const ParameterSpec> specs, bool trained) : par
     const bool fresh = index_.emplace(specs[i].name, i).second;
     if (!fresh) fail(ErrorCode::kInternal, "parameters: ", specs[i].name, " stands twice");
   }
-  lay_out(specs, false, trained);
-  lay_out(specs, true, trained);
+  const auto replicated = [](const ParameterSpec& spec) { return spec.trained && !spec.expert; };
+  const auto sharded = [](const ParameterSpec& spec) { return spec.trained && spec.expert; };
+  replicated_gradients_ = lay_out(specs, replicated, trained);
+  expert_gradients_ = lay_out(specs, sharded, trained);
+  lay_out(
+      specs, [](const ParameterSpec& spec) { return !spec.trained; }, false);
 }
 
 Tensor Parameters::allocate(std::int64_t elements) {
@@ -30,29 +34,29 @@ Tensor Parameters::allocate(std::int64_t elements) {
   return {buffer.data(), DType::kF32, Shape{elements}};
 }
 
-void Parameters::lay_out(std::span<const ParameterSpec> specs, bool expert, bool trained) {
+Tensor Parameters::lay_out(std::span<const ParameterSpec> specs, const Kind& kind, bool with_gradients) {
   std::int64_t elements = 0;
-  for (const ParameterSpec& spec : specs) elements += spec.expert == expert ? spec.shape.elements() : 0;
+  for (const ParameterSpec& spec : specs) elements += kind(spec) ? spec.shape.elements() : 0;
   const Tensor values = allocate(elements);
   Tensor gradients, first_moments, second_moments;
-  if (trained) {
+  if (with_gradients) {
     gradients = allocate(elements);
     first_moments = allocate(elements);
     second_moments = allocate(elements);
   }
-  (expert ? expert_gradients_ : replicated_gradients_) = gradients;
   std::int64_t offset = 0;
   for (std::size_t i = 0; i < specs.size(); ++i) {
     const ParameterSpec& spec = specs[i];
-    if (spec.expert != expert) continue;
+    if (!kind(spec)) continue;
     parameters_[i] = {spec.name,
-                      expert,
+                      spec.expert,
                       carve(values, offset, spec.shape),
                       carve(gradients, offset, spec.shape),
                       carve(first_moments, offset, spec.shape),
                       carve(second_moments, offset, spec.shape)};
     offset += spec.shape.elements();
   }
+  return gradients;
 }
 
 Parameter& Parameters::at(std::string_view name) {

@@ -19,19 +19,20 @@ struct ParameterSpec {
   std::string name;  ///< As in Hugging Face's Llama, "model.layers.0.mlp.experts.7.up_proj.weight"
   Shape shape;
   bool expert = false;  ///< Sharded over the expert-parallel group, named by its global expert id; else on every rank.
+  bool trained = true;  ///< By gradients; else its value alone is kept.
 };
 
-/// One weight with its gradient and AdamW moments, fp32, all of one shape; gradient and moments are empty where the
-/// weights are not to be trained. Views memory of its Parameters.
+/// One weight with its gradient and AdamW moments, fp32, all of one shape; gradient and moments are empty where it is
+/// not to be trained. Views memory of its Parameters.
 struct Parameter {
   std::string name;
   bool expert = false;
   Tensor value, gradient, first_moment, second_moment;
 };
 
-/// This rank's weights. Replicated ones lie together, and expert ones lie together, each kind in the order of the
-/// specs and without gaps, so that gradients are reduced in one go and neighbours (gate_proj, up_proj of one expert)
-/// are one matrix. Only the first of each kind is aligned to 64 bytes.
+/// This rank's weights. Replicated ones lie together, and expert ones, and those not trained, each kind in the order of
+/// the specs and without gaps, so that gradients are reduced in one go and neighbours (gate_proj, up_proj of one
+/// expert) are one matrix. Only the first of each kind is aligned to 64 bytes.
 class Parameters {
  public:
   /// Allocates and zeroes everything; gradients and moments only where the weights are to be trained. Throws kInternal
@@ -51,8 +52,10 @@ class Parameters {
   void zero_gradients();
 
  private:
+  using Kind = std::function<bool(const ParameterSpec&)>;
   Tensor allocate(std::int64_t elements);
-  void lay_out(std::span<const ParameterSpec> specs, bool expert, bool trained);
+  /// Gives one kind its place; returns all its gradients, where there are any.
+  Tensor lay_out(std::span<const ParameterSpec> specs, const Kind& kind, bool with_gradients);
 
   std::vector<Buffer> memory_;
   std::vector<Parameter> parameters_;

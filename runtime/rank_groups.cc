@@ -13,14 +13,11 @@ void check_expert_parallel(std::int64_t expert_parallel, std::int64_t ranks) {
 
 RankGroups::RankGroups(Transport& world, std::int64_t expert_parallel, std::chrono::milliseconds deadline,
                        FlightRecorder* recorder)
-    : world_(&world), deadline_(deadline), recorder_(recorder) {
+    : world_(&world), alone_(make_transport("local")), deadline_(deadline), recorder_(recorder) {
   const std::int64_t ranks = world.size();
   check_expert_parallel(expert_parallel, ranks);
   const std::int64_t group = expert_parallel == 0 ? ranks : expert_parallel;
-  if (group == ranks) {
-    alone_ = make_transport("local");
-    return;
-  }
+  if (group == ranks) return;
   const int replica = static_cast<int>(world.rank() / group), member = static_cast<int>(world.rank() % group);
   experts_ = world.split(replica, member);
   replicas_ = world.split(member, replica);

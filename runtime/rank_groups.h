@@ -23,6 +23,8 @@ class RankGroups {
   Group experts() const { return {experts_ ? experts_.get() : world_, deadline_, recorder_}; }
   /// The ranks that hold the same experts, one of every expert-parallel group; a group of one without data parallelism.
   Group replicas() const { return {replicas_ ? replicas_.get() : alone_.get(), deadline_, recorder_}; }
+  /// This rank and nobody else.
+  Group alone() const { return {alone_.get(), deadline_, recorder_}; }
 
  private:
   Transport* world_;

@@ -14,16 +14,23 @@ void copy_floats(const float* from, std::int64_t count, float* to) {
 }
 
 /// Calls move(landing, sorted, count) for every run of rows that lies together in the landing order, which is by
-/// (source, expert), and in the sorted order, which is by (expert, source).
+/// (source, expert), and in the sorted order, which is by (expert, source) with padding behind each expert.
 template <class Move>
 void for_each_segment(const DispatchPlan& plan, const Move& move) {
   const std::int64_t experts = plan.segments.extent(0), ranks = plan.segments.extent(1);
   const auto* segment = plan.segments.data<std::int32_t>();
-  std::int64_t sorted = 0;
-  for (std::int64_t i = 0; i < experts * ranks; ++i, segment += 2) {
-    if (segment[1] > 0) move(segment[0], sorted, segment[1]);
-    sorted += segment[1];
+  for (std::int64_t e = 0; e < experts; ++e) {
+    std::int64_t sorted = plan.expert_offsets.data<std::int32_t>()[e];
+    for (std::int64_t r = 0; r < ranks; ++r, segment += 2) {
+      if (segment[1] > 0) move(segment[0], sorted, segment[1]);
+      sorted += segment[1];
+    }
   }
+}
+
+/// An uninitialised tensor, or zeros where not every element will be written.
+Tensor make_rows(Shape shape, bool padded, Arena& arena) {
+  return padded ? arena.zeros<float>(shape) : arena.make<float>(shape);
 }
 
 }  // namespace
@@ -81,8 +88,10 @@ ExpertRows ReferenceExchange::finish_dispatch(const DispatchPlan& plan, int slot
   Slot& used = slot_at(slot);
   wait(group_, used.ticket, used.phase);
   const Blocks& landed = used.received;
-  ExpertRows arrived{arena.make<float>(landed.rows.shape()), arena.make<float>(landed.scalar.shape()),
-                     plan.expert_offsets};
+  const std::int64_t rows = plan.expert_rows();
+  const bool padded = rows > landed.rows.extent(0);
+  const ExpertRows arrived{make_rows({rows, hidden_}, padded, arena),
+                           make_rows({used.with_scalar ? rows : 0}, padded, arena), plan.expert_offsets};
   for_each_segment(plan, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
     copy_floats(landed.rows.data<float>() + from * hidden_, count * hidden_, arrived.rows.data<float>() + to * hidden_);
     if (used.with_scalar) copy_floats(landed.scalar.data<float>() + from, count, arrived.scalar.data<float>() + to);

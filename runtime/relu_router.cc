@@ -7,10 +7,10 @@
 
 namespace coe {
 
-Routed ReluRouter::route(const Tensor& logits, Arena& arena) const {
+Routed ReluRouter::route(const Tensor& logits, const Tensor& /*bias*/, Arena& arena) const {
   const std::int64_t tokens = logits.extent(0), experts = logits.extent(1);
   Routed routed;
-  routed.scores = arena.make<float>(logits.shape());
+  routed.scores = routed.ranking = arena.make<float>(logits.shape());
   Routing& routing = routed.routing;
   routing.experts = experts;
   routing.offsets = arena.make<std::int32_t>({tokens + 1});
@@ -31,17 +31,24 @@ Routed ReluRouter::route(const Tensor& logits, Arena& arena) const {
   const std::int64_t choices = offsets[tokens];
   routing.expert = arena.make<std::int32_t>({choices});
   routing.weight = arena.make<float>({choices});
+  routing.score = arena.make<float>({choices});
+  routing.chosen = arena.make<std::uint8_t>({choices});
   routing.kept = arena.make<std::uint8_t>({choices});
+  std::ranges::fill(routing.chosen.span<std::uint8_t>(), std::uint8_t{1});
   std::ranges::fill(routing.kept.span<std::uint8_t>(), std::uint8_t{1});
   std::int64_t choice = 0;
   for (std::int64_t i = 0; i < tokens * experts; ++i) {
     const float score = routed.scores.data<float>()[i];
     if (score <= 0) continue;
     routing.expert.data<std::int32_t>()[choice] = static_cast<std::int32_t>(i % experts);
-    routing.weight.data<float>()[choice++] = score;
+    routing.score.data<float>()[choice++] = score;
   }
-  routing.score = routing.weight;
+  weigh(routing);
   return routed;
+}
+
+void ReluRouter::weigh(const Routing& routing) const {
+  std::ranges::copy(routing.score.span<float>(), routing.weight.data<float>());
 }
 
 void ReluRouter::backward(const Routed& routed, const Tensor& dweight, const BalanceGradient& balance,

@@ -7,7 +7,8 @@ namespace coe {
 /// ReMoE's router: R = relu(logits), every expert with R > 0 chosen, w = R (arXiv 2412.14711, section 3.2).
 class ReluRouter : public Router {
  public:
-  Routed route(const Tensor& logits, Arena& arena) const override;
+  Routed route(const Tensor& logits, const Tensor& bias, Arena& arena) const override;
+  void weigh(const Routing& routing) const override;
   void backward(const Routed& routed, const Tensor& dweight, const BalanceGradient& balance,
                 const Tensor& dlogits) const override;
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <memory>
 
 #include "kernels/arena.h"
@@ -9,10 +10,14 @@
 
 namespace coe {
 
+/// The ranking of an expert that is not open to a token.
+inline constexpr float kClosed = std::numeric_limits<float>::lowest();
+
 /// A router's decision with what its backward and the balance losses need. Views the step's Arena.
 struct Routed {
   Routing routing;
   Tensor scores;     ///< fp32 [T, N]: probabilities, or ReLU's outputs
+  Tensor ranking;    ///< fp32 [T, N]: what experts are chosen by; kClosed where a token may not choose one
   Tensor logsumexp;  ///< fp32 [T] of the logits; empty for a router without softmax
 };
 
@@ -27,8 +32,10 @@ struct BalanceGradient {
 class Router {
  public:
   virtual ~Router() = default;
-  /// logits [T, N] fp32; may be overwritten.
-  virtual Routed route(const Tensor& logits, Arena& arena) const = 0;
+  /// logits [T, N] fp32; may be overwritten. `bias` [N] is added to the scores where experts are chosen; empty: none.
+  virtual Routed route(const Tensor& logits, const Tensor& bias, Arena& arena) const = 0;
+  /// Fills routing.weight from the scores: of every choice, where rerouting added some.
+  virtual void weigh(const Routing& routing) const = 0;
   /// dlogits [T, N] (overwritten) from dweight [choices], which is 0 for choices that were dropped.
   virtual void backward(const Routed& routed, const Tensor& dweight, const BalanceGradient& balance,
                         const Tensor& dlogits) const = 0;

@@ -14,6 +14,7 @@ struct Routing {
   Tensor expert;             ///< int32 [choices], global expert id
   Tensor weight;             ///< fp32 [choices], mixing weight w
   Tensor score;              ///< fp32 [choices], what choices are ranked by where capacity is short
+  Tensor chosen;             ///< uint8 [choices], 1 where the router chose it, 0 where rerouting put it in
   Tensor kept;               ///< uint8 [choices], 1 where the choice keeps its place; the router sets all to 1
 
   std::int64_t tokens() const { return offsets.elements() - 1; }

@@ -4,19 +4,23 @@
 #include <cmath>
 
 #include "kernels/error.h"
+#include "kernels/rows.h"
 #include "kernels/softmax.h"
 #include "kernels/topk.h"
+#include "runtime/expert_groups.h"
 
 namespace coe {
 namespace {
 
 constexpr float kNormFloor = 1e-20F;
 
+/// Of the experts that the router chose for one token, whether they kept their place or not.
 float sum_of_scores(const Routing& routing, std::int64_t token) {
   const auto* offsets = routing.offsets.data<std::int32_t>();
   const auto* score = routing.score.data<float>();
+  const auto* chosen = routing.chosen.data<std::uint8_t>();
   float sum = 0;
-  for (std::int32_t j = offsets[token]; j < offsets[token + 1]; ++j) sum += score[j];
+  for (std::int32_t j = offsets[token]; j < offsets[token + 1]; ++j) sum += chosen[j] != 0 ? score[j] : 0.0F;
   return sum + kNormFloor;
 }
 
@@ -31,15 +35,20 @@ void expect_finite(const Tensor& logsumexp) {
 }  // namespace
 
 SoftmaxTopkRouter::SoftmaxTopkRouter(const LayerConfig& config)
-    : top_k_(config.top_k), normalise_(config.norm_topk_prob), scale_(config.routed_scaling_factor) {}
+    : top_k_(config.top_k),
+      groups_(config.groups),
+      groups_kept_(config.groups_kept),
+      normalise_(config.norm_topk_prob),
+      scale_(config.routed_scaling_factor) {}
 
-Routed SoftmaxTopkRouter::route(const Tensor& logits, Arena& arena) const {
+Routed SoftmaxTopkRouter::route(const Tensor& logits, const Tensor& bias, Arena& arena) const {
   const std::int64_t tokens = logits.extent(0), experts = logits.extent(1), choices = tokens * top_k_;
   Routed routed;
   routed.scores = arena.make<float>(logits.shape());
   routed.logsumexp = arena.make<float>({tokens});
   softmax(logits, routed.scores, routed.logsumexp);
   expect_finite(routed.logsumexp);
+  routed.ranking = rank(routed.scores, bias, arena);
 
   Routing& routing = routed.routing;
   routing.experts = experts;
@@ -47,8 +56,10 @@ Routed SoftmaxTopkRouter::route(const Tensor& logits, Arena& arena) const {
   routing.expert = arena.make<std::int32_t>({choices});
   routing.weight = arena.make<float>({choices});
   routing.score = arena.make<float>({choices});
+  routing.chosen = arena.make<std::uint8_t>({choices});
   routing.kept = arena.make<std::uint8_t>({choices});
-  topk(routed.scores, routing.expert.reshaped({tokens, top_k_}));
+  topk(routed.ranking, routing.expert.reshaped({tokens, top_k_}));
+  std::ranges::fill(routing.chosen.span<std::uint8_t>(), std::uint8_t{1});
   std::ranges::fill(routing.kept.span<std::uint8_t>(), std::uint8_t{1});
   for (std::int64_t t = 0; t <= tokens; ++t)
     routing.offsets.data<std::int32_t>()[t] = static_cast<std::int32_t>(t * top_k_);
@@ -60,14 +71,26 @@ Routed SoftmaxTopkRouter::route(const Tensor& logits, Arena& arena) const {
   return routed;
 }
 
+Tensor SoftmaxTopkRouter::rank(const Tensor& scores, const Tensor& bias, Arena& arena) const {
+  if (bias.elements() == 0 && groups_kept_ == groups_) return scores;
+  const Tensor ranking = arena.make<float>(scores.shape());
+  std::ranges::copy(scores.span<float>(), ranking.data<float>());
+  if (bias.elements() > 0) {
+    for (std::int64_t t = 0; t < scores.extent(0); ++t) add(bias, 1, ranking.rows(t, 1).reshaped(bias.shape()));
+  }
+  keep_best_groups(ranking, groups_, groups_kept_, arena);
+  return ranking;
+}
+
 void SoftmaxTopkRouter::weigh(const Routing& routing) const {
+  const auto* offsets = routing.offsets.data<std::int32_t>();
   const auto* score = routing.score.data<float>();
   auto* weight = routing.weight.data<float>();
   for (std::int64_t j = 0; j < routing.choices(); ++j) weight[j] = scale_ * score[j];
   if (!normalise_) return;
   for (std::int64_t t = 0; t < routing.tokens(); ++t) {
     const float sum = sum_of_scores(routing, t);
-    for (std::int64_t j = t * top_k_; j < (t + 1) * top_k_; ++j) weight[j] = score[j] / sum;
+    for (std::int32_t j = offsets[t]; j < offsets[t + 1]; ++j) weight[j] = score[j] / sum;
   }
 }
 
@@ -97,17 +120,19 @@ void SoftmaxTopkRouter::backward(const Routed& routed, const Tensor& dweight, co
 
 void SoftmaxTopkRouter::weigh_backward(const Routing& routing, std::int64_t token, const float* dweight,
                                        float* ds) const {
+  const auto* offsets = routing.offsets.data<std::int32_t>();
   const auto* expert = routing.expert.data<std::int32_t>();
   const auto* weight = routing.weight.data<float>();
-  const std::int64_t first = token * top_k_, last = first + top_k_;
+  const auto* chosen = routing.chosen.data<std::uint8_t>();
+  const std::int32_t first = offsets[token], last = offsets[token + 1];
   if (!normalise_) {
-    for (std::int64_t j = first; j < last; ++j) ds[expert[j]] += scale_ * dweight[j];
+    for (std::int32_t j = first; j < last; ++j) ds[expert[j]] += scale_ * dweight[j];
     return;
   }
   float mean = 0;
-  for (std::int64_t j = first; j < last; ++j) mean += weight[j] * dweight[j];
+  for (std::int32_t j = first; j < last; ++j) mean += weight[j] * dweight[j];
   const float sum = sum_of_scores(routing, token);
-  for (std::int64_t j = first; j < last; ++j) ds[expert[j]] += (dweight[j] - mean) / sum;
+  for (std::int32_t j = first; j < last; ++j) ds[expert[j]] += (dweight[j] - (chosen[j] != 0 ? mean : 0.0F)) / sum;
 }
 
 }  // namespace coe

@@ -4,20 +4,22 @@
 
 namespace coe {
 
-/// s = softmax(logits), the K largest chosen (ties to the lower expert), w = c s, or s over the sum of the chosen.
+/// s = softmax(logits), the K largest s + bias of the groups kept are chosen (ties to the lower expert), w = c s, or s
+/// over the sum of the chosen (the bias: Wang et al. 2024, arXiv 2408.15664).
 class SoftmaxTopkRouter : public Router {
  public:
   explicit SoftmaxTopkRouter(const LayerConfig& config);
-  Routed route(const Tensor& logits, Arena& arena) const override;
+  Routed route(const Tensor& logits, const Tensor& bias, Arena& arena) const override;
+  void weigh(const Routing& routing) const override;
   void backward(const Routed& routed, const Tensor& dweight, const BalanceGradient& balance,
                 const Tensor& dlogits) const override;
 
  private:
-  void weigh(const Routing& routing) const;
+  Tensor rank(const Tensor& scores, const Tensor& bias, Arena& arena) const;
   /// ds of one token's choices, added to ds [N].
   void weigh_backward(const Routing& routing, std::int64_t token, const float* dweight, float* ds) const;
 
-  std::int64_t top_k_;
+  std::int64_t top_k_, groups_, groups_kept_;
   bool normalise_;
   float scale_;
 };

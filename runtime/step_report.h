@@ -12,7 +12,8 @@ struct RoutingReport {
   int layer = 0, iteration = 0;
   std::vector<std::int64_t> load;  ///< [N] choices per expert, before any is dropped
   std::int64_t tokens = 0;
-  std::int64_t dropped = 0;          ///< choices that lost their place to capacity
+  std::int64_t dropped = 0;          ///< choices that found no place under capacity
+  std::int64_t rerouted = 0;         ///< choices that found it at another expert
   std::int64_t bytes_exchanged = 0;  ///< sent to other ranks, forward and backward, over all ranks
 
   double load_max_over_mean() const;  ///< 0 where nothing was chosen

@@ -34,7 +34,7 @@ double next_l1_coeff(const LayerConfig& layer, double l1_coeff, double sparsity)
   return sparsity < wanted ? l1_coeff * kL1Factor : l1_coeff / kL1Factor;
 }
 
-std::int64_t numbers_per_iteration(const LayerConfig& layer) { return layer.experts + 3; }
+std::int64_t numbers_per_iteration(const LayerConfig& layer) { return layer.experts + 4; }
 
 }  // namespace
 
@@ -56,6 +56,8 @@ struct Trainer::State {
   void sum_loss(const LossPart& loss, StepReport& report);
   void report_times(StepReport& report);
   void report_routing(StepReport& report);
+  /// Load-balancing feedback of a whole step: ReMoE's lambda and the routers' biases.
+  void adapt_routing(const StepReport& report);
   CheckpointPlace checkpoint_place() const {
     return {config.output.directory / "checkpoints", config.output.checkpoints_kept};
   }
@@ -93,7 +95,9 @@ LossPart Trainer::State::accumulate() {
       const PartTimer timer(model.times(), Part::kData);
       tokens = read_token_batch(*train, progress.next_sequence + done, batch, arena);
     }
-    const LossPart part = model.loss_and_gradients(tokens.ids, tokens.labels, batch, scale, progress.l1_coeff, arena);
+    const RoutingContext routing{.l1_coeff = progress.l1_coeff,
+                                 .random = StepRandom{progress.seed, progress.step + 1, done}};
+    const LossPart part = model.loss_and_gradients(tokens.ids, tokens.labels, batch, scale, routing, arena);
     loss.cross_entropy += part.cross_entropy * scale;
     loss.balance += part.balance;
   }
@@ -132,6 +136,7 @@ StepReport Trainer::step() {
   state.progress.step = report.step;
   state.progress.next_sequence += state.config.training.batch;
   state.report_routing(report);
+  state.adapt_routing(report);
   state.report_times(report);
   report.seconds = seconds_since(start);
   return report;
@@ -156,21 +161,27 @@ void Trainer::State::report_routing(StepReport& report) {
   for (ChainLayer& chain : model.chains()) {
     for (const IterationCounters& counters : chain.counters()) {
       numbers.insert(numbers.end(), counters.load.begin(), counters.load.end());
-      numbers.insert(numbers.end(), {counters.tokens, counters.dropped, counters.bytes_sent});
+      numbers.insert(numbers.end(), {counters.tokens, counters.dropped, counters.rerouted, counters.bytes_sent});
     }
   }
   all_reduce_sum<std::int64_t>(groups.world(), numbers, {"routing report"});
-  double sparsity = 0;
   auto next = numbers.begin();
   for (int l = 0; l < config.model.layers; ++l) {
     for (int t = 0; t < layer.iterations; ++t, next += numbers_per_iteration(layer)) {
       const auto end = next + layer.experts;
-      report.routing.push_back({l, t, {next, end}, end[0], end[1], end[2]});
-      report.bytes_exchanged += end[2];
-      sparsity += report.routing.back().sparsity();
+      report.routing.push_back({l, t, {next, end}, end[0], end[1], end[2], end[3]});
+      report.bytes_exchanged += end[3];
     }
   }
-  sparsity /= static_cast<double>(report.routing.size());
+}
+
+void Trainer::State::adapt_routing(const StepReport& report) {
+  const LayerConfig& layer = config.model.layer;
+  double sparsity = 0;
+  for (const RoutingReport& one : report.routing) {
+    sparsity += one.sparsity() / static_cast<double>(report.routing.size());
+    model.chains()[static_cast<std::size_t>(one.layer)].update_router_bias(one.iteration, one.load);
+  }
   if (layer.router == RouterKind::kRelu) progress.l1_coeff = next_l1_coeff(layer, progress.l1_coeff, sparsity);
 }
 
@@ -186,7 +197,7 @@ std::int64_t Trainer::parameters() const {
   const ModelConfig& config = state_->config.model;
   std::int64_t total = 0;
   for (const ParameterSpec& spec : model_specs(state_->model.config(), {0, config.layer.experts})) {
-    total += spec.shape.elements();
+    total += spec.trained ? spec.shape.elements() : 0;
   }
   return total;
 }

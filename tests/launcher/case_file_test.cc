@@ -53,7 +53,8 @@ TEST(CaseFile, RefusesWhatItDoesNotKnow) {
     return bad_input([&] { CaseFile{changed(scratch, key, from, to)}; });
   };
   EXPECT_THAT(refusal("format", "case-1", "case-9"), HasSubstr("format is coe-model-case-9"));
-  EXPECT_THAT(refusal("config", "\"reroute_rounds\": 0", "\"reroute_rounds\": 2"), HasSubstr("reroute_rounds is 2"));
+  EXPECT_THAT(refusal("config", "\"reroute_rounds\": 0", "\"reroute_rounds\": 2"),
+              HasSubstr("reroute_rounds: 2 needs layer.drop_policy"));
   EXPECT_THAT(refusal("config", "\"relu\"", "\"sigmoid\""), HasSubstr("allowed are softmax_topk, relu"));
   EXPECT_THAT(refusal("config", "\"hidden\": 32", "\"hidden\": \"wide\""), HasSubstr("an integer is needed"));
   EXPECT_THAT(refusal("config", "\"hidden\"", "\"height\""), HasSubstr("hidden is missing"));

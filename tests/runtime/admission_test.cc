@@ -25,11 +25,12 @@ void expect_admission(const LayerConfig& config, const Choices& tokens, Transpor
   const std::vector<Choices> before = deal_unevenly(tokens, world.size());
   const Routing routing = routing_of(config.experts, before[rank], arena);
   const Tensor counts = table_of(before, config.experts, false, arena);
-  admit(config, std::ssize(tokens), routing, counts, {&world}, {"admission"}, arena);
+  Routed routed;
+  routed.routing = routing;
+  admit(config, std::ssize(tokens), routed, counts, {&world}, {"admission"}, arena);
 
   Choices expected = tokens;
-  const std::int64_t capacity = capacity_of(config, std::ssize(tokens));
-  slow_admission(config.drop_policy, capacity, static_cast<std::int32_t>(config.experts), expected);
+  slow_admission(config, {}, expected);
   const std::vector<Choices> after = deal_unevenly(expected, world.size());
   EXPECT_EQ(values_of<std::uint8_t>(routing.kept), kept_of(after[rank]));
   const Tensor recount = table_of(after, config.experts, true, arena);
@@ -97,7 +98,7 @@ TEST(AdmissionOnRanks, WhereAllScoresAreEqualProbabilityIsPosition) {
     const LayerConfig config = layer_of(DropPolicy::kProbability, 1.0);
     expect_admission(config, tokens, world);
     Choices expected = tokens;
-    slow_admission(DropPolicy::kProbability, 4, 5, expected);
+    slow_admission(config, {}, expected);
     EXPECT_EQ(kept_of(expected), (std::vector<std::uint8_t>{1, 1, 1, 1, 0, 0, 0, 0}));
   });
 }

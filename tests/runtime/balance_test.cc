@@ -36,7 +36,7 @@ Counts counts_of(const Routed& routed) {
 
 double loss_of_two_sequences(const LayerConfig& config, double share = 1) {
   Arena arena;
-  const Routed routed = make_router(config)->route(two_sequences(arena), arena);
+  const Routed routed = make_router(config)->route(two_sequences(arena), {}, arena);
   Batch batch = whole_batch(2, 2);
   batch.share = share;
   return balance_loss(config, 0, routed, counts_of(routed), batch, arena).loss;
@@ -71,7 +71,7 @@ TEST(Balance, L1LossByHand) {
   LayerConfig config = three_experts();
   config.router = RouterKind::kRelu;
   const Tensor logits = tensor_of<float>({4, 3}, {1, -1, 2, 0.5, 0, -1, -1, -1, -1, 2, 1, 0}, arena);
-  const Routed routed = make_router(config)->route(logits, arena);
+  const Routed routed = make_router(config)->route(logits, {}, arena);
   const Batch batch = whole_batch(2, 2);
   const Balance balance = balance_loss(config, 0.1, routed, counts_of(routed), batch, arena);
   // n is 3 1 1; the sums are 3.5 1 2.
@@ -109,7 +109,7 @@ TEST(Balance, WithoutTokensThereIsNoLoss) {
   LayerConfig config = three_experts();
   config.balance_loss = BalanceLoss::kSequence;
   config.balance_loss_coeff = config.z_loss_coeff = 0.1F;
-  const Routed routed = make_router(config)->route(arena.make<float>({0, 3}), arena);
+  const Routed routed = make_router(config)->route(arena.make<float>({0, 3}), {}, arena);
   EXPECT_EQ(balance_loss(config, 0, routed, {}, whole_batch(0, 2), arena).loss, 0.0);
 }
 
@@ -131,7 +131,7 @@ TEST(Balance, LossesAndGradientsAgreeWithCentralDifferences) {
     const Tensor logits = random_tensor({12, 5}, 2, random, arena);
     const Doubles at = doubles_of(logits);
     const auto router = make_router(config);
-    const Routed routed = router->route(logits, arena);
+    const Routed routed = router->route(logits, {}, arena);
     const Balance balance = balance_loss(config, 0, routed, counts_of(routed), whole_batch(3, 4), arena);
     EXPECT_NEAR(balance.loss, slow_balance(config, 4, 0, at), 1e-6);
     const Tensor dlogits = arena.make<float>({12, 5});
@@ -148,7 +148,7 @@ std::pair<double, std::vector<float>> part_of_loss(const LayerConfig& config, co
   batch.first_sequence = first;
   batch.sequences = count;
   const auto router = make_router(config);
-  const Routed routed = router->route(logits.rows(4 * first, 4 * count), arena);
+  const Routed routed = router->route(logits.rows(4 * first, 4 * count), {}, arena);
   const Balance balance = balance_loss(config, 0.5, routed, counts, batch, arena);
   const Tensor dlogits = arena.make<float>({4 * count, config.experts});
   router->backward(routed, arena.zeros<float>({routed.routing.choices()}), balance.gradient, dlogits);
@@ -162,7 +162,7 @@ TEST(Balance, PartsOfRanksAddUpToTheWholeLoss) {
     Arena arena;
     std::mt19937 random(12);
     const Tensor logits = random_tensor({12, 5}, 2, random, arena);
-    const Counts counts = counts_of(make_router(config)->route(logits, arena));
+    const Counts counts = counts_of(make_router(config)->route(logits, {}, arena));
     const auto [whole, gradients] = part_of_loss(config, logits, counts, 0, 3);
     double sum = 0;
     std::vector<float> pieces;

@@ -57,6 +57,35 @@ std::vector<NamedLayer> layers_of(std::int64_t hidden, std::int64_t width, std::
     layer.capacity_factor = 0.75;
     layer.norm_topk_prob = true;
   });
+  add("bias, learned noise and jitter", [](LayerConfig& layer) {
+    layer.router_bias = layer.router_noise = true;
+    layer.router_jitter = 0.25F;
+  });
+  add("noise with a shared gate", [](LayerConfig& layer) {
+    layer.router_noise = true;
+    layer.gate = GateSharing::kShared;
+  });
+  add("groups", [](LayerConfig& layer) {
+    layer.groups = layer.experts;  // of one expert each
+    layer.groups_kept = 3;
+  });
+  add("rerouted by position", [](LayerConfig& layer) {
+    layer.drop_policy = DropPolicy::kPosition;
+    layer.capacity_factor = 0.75;
+    layer.reroute_rounds = 2;
+    layer.routed_scaling_factor = 2.5F;
+  });
+  add("rerouted by probability, normalised weights, bias", [](LayerConfig& layer) {
+    layer.drop_policy = DropPolicy::kProbability;
+    layer.capacity_factor = 1.0;
+    layer.reroute_rounds = 1;
+    layer.norm_topk_prob = layer.router_bias = true;
+  });
+  add("padded to capacity", [](LayerConfig& layer) {
+    layer.drop_policy = DropPolicy::kPosition;
+    layer.capacity_factor = 1.25;
+    layer.pad_to_capacity = true;
+  });
   return layers;
 }
 
@@ -88,10 +117,13 @@ struct Expected {
   std::map<std::string, Doubles> gradients = {};
 };
 
-Expected expected_of(const ChainCase& chain) {
+/// `parts` of the tokens have capacities of their own.
+Expected expected_of(const ChainCase& chain, const std::vector<Share>& parts = {}) {
   const SlowChain slow{.config = chain.layer,
                        .length = static_cast<std::size_t>(chain.length),
                        .l1_coeff = chain.l1_coeff,
+                       .random = chain.random,
+                       .parts = parts,
                        .weights = drawn_weights(chain.layer)};
   const Doubles x = widened(chain.x), dy = widened(chain.dy);
   Expected expected;
@@ -107,6 +139,7 @@ void expect_agreement(const ChainCase& chain, const ChainResult& result, const E
   EXPECT_NEAR(result.balance, expected.balance, kTolerance);
   std::size_t expert_offset = 0, replicated_offset = 0;
   for (const ParameterSpec& spec : chain_specs(chain.layer, "", {0, chain.layer.experts})) {
+    if (!spec.trained) continue;
     std::size_t& offset = spec.expert ? expert_offset : replicated_offset;
     const std::vector<float>& flat = spec.expert ? result.expert_gradients : result.replicated_gradients;
     const Share part{static_cast<std::int64_t>(offset), spec.shape.elements()};
@@ -227,6 +260,59 @@ TEST(ChainLayerOnRanks, TwoExpertGroupsOfTwoAgreeWithOneRank) {
       EXPECT_NEAR(result.balance, reference.balance, kTolerance);
     });
   }
+}
+
+TEST(ChainLayerOnRanks, WithCapacityOfRankScopeEveryRankCountsItsOwnTokens) {
+  for (const bool padded : {false, true}) {
+    LayerConfig layer = layers_of(4, 3, 5).front().layer;
+    layer.drop_policy = DropPolicy::kProbability;
+    layer.capacity_factor = 0.75;
+    layer.capacity_scope = CapacityScope::kRank;
+    layer.reroute_rounds = 1;
+    layer.balance_loss = BalanceLoss::kBatch;
+    layer.balance_loss_coeff = 0.5F;
+    layer.pad_to_capacity = padded;
+    const ChainCase chain = random_chain_case(layer, 5, 3);
+    for_each_ranks([&](Transport& world) {
+      std::vector<Share> tokens = uneven_shares(5, world.size());
+      for (Share& share : tokens) share = {3 * share.first, 3 * share.count};
+      expect_agreement(chain, ChainRun(chain, world).run(), expected_of(chain, tokens));
+    });
+  }
+}
+
+TEST(ChainLayerOnRanks, RandomNumbersBelongToTokensAndSteps) {
+  LayerConfig layer = layers_of(8, 6, 5).front().layer;
+  layer.router_noise = true;
+  layer.router_jitter = 0.5F;
+  ChainCase chain = random_chain_case(layer, 4, 3), later = chain, half = chain;
+  later.random->step += 1;
+  // The second half of the sequences as a micro-batch of its own.
+  half.sequences = 2;
+  half.random->first_sequence = 2;
+  const auto second_half = [&](const std::vector<float>& all) {
+    return part_of(all, {std::ssize(all) / 2, std::ssize(all) / 2});
+  };
+  half.x = second_half(chain.x);
+  const ChainResult whole = result_of_one_rank(chain);
+  EXPECT_NE(result_of_one_rank(later).y, whole.y);
+  expect_near(result_of_one_rank(half).y, widened(second_half(whole.y)), "the second half");
+}
+
+TEST(ChainLayerOnRanks, TheBiasMovesTowardsAnEvenLoad) {
+  LayerConfig layer = layers_of(4, 3, 5).front().layer;
+  layer.router_bias = true;
+  layer.router_bias_rate = 0.25F;
+  on_ranks(1, [&](Transport& world) {
+    ChainRun run(random_chain_case(layer, 2, 3), world);
+    for (const char* name : {"router_bias.0", "router_bias.1"}) {
+      std::ranges::fill(run.parameters().at(name).value.span<float>(), 0.0F);
+    }
+    run.layer().update_router_bias(1, std::vector<std::int64_t>{4, 2, 1, 2, 1});
+    EXPECT_EQ(values_of<float>(run.parameters().at("router_bias.0").value), std::vector<float>(5, 0));
+    EXPECT_EQ(values_of<float>(run.parameters().at("router_bias.1").value),
+              (std::vector<float>{-0.25F, 0, 0.25F, 0, 0.25F}));
+  });
 }
 
 TEST(ChainLayerOnRanks, NobodyNeedsToHaveTokens) {

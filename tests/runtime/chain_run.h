@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <random>
 #include <span>
 #include <vector>
@@ -20,6 +21,7 @@ struct ChainCase {
   LayerConfig layer;
   std::int64_t sequences = 0, length = 0;
   double l1_coeff = 0;
+  std::optional<StepRandom> random;
   std::vector<float> x, dy;  ///< [sequences * length * hidden]
 };
 
@@ -31,18 +33,20 @@ inline ChainCase random_chain_case(const LayerConfig& layer, std::int64_t sequen
           .sequences = sequences,
           .length = length,
           .l1_coeff = 0.05,
+          .random = StepRandom{.seed = 5, .step = 3, .first_sequence = 0},
           .x = values_of<float>(random_tensor(shape, 1, random, arena)),
           .dy = values_of<float>(random_tensor(shape, 1, random, arena))};
 }
 
-/// Draws a weight by its name, so that it does not depend on who holds it: norms about 1; matrices about 0, so that
-/// they keep the size of what they multiply.
+/// Draws a weight by its name, so that it does not depend on who holds it: norms about 1; router biases about 0 and no
+/// larger than scores; matrices about 0, so that they keep the size of what they multiply.
 inline void draw(const Parameter& parameter) {
   std::seed_seq seed(parameter.name.begin(), parameter.name.end());
   std::mt19937 random(seed);
   const Shape& shape = parameter.value.shape();
-  const bool norm = shape.rank() == 1;
-  const float bound = norm ? 0.5F : 1.5F / std::sqrt(static_cast<float>(shape[1]));
+  const bool bias = parameter.name.starts_with("router_bias"), norm = shape.rank() == 1 && !bias;
+  const float vector_bound = bias ? 0.1F : 0.5F;
+  const float bound = shape.rank() == 1 ? vector_bound : 1.5F / std::sqrt(static_cast<float>(shape[1]));
   std::uniform_real_distribution<float> uniform(-bound, bound);
   std::ranges::generate(parameter.value.span<float>(), [&] { return (norm ? 1.0F : 0.0F) + uniform(random); });
 }
@@ -93,7 +97,9 @@ class ChainRun {
     dy_ = mine_of(chain.dy);
   }
 
-  ChainOutput forward(ChainSaved* saved) { return layer_.forward(x_, batch_, case_.l1_coeff, saved, arena_); }
+  ChainOutput forward(ChainSaved* saved) {
+    return layer_.forward(x_, batch_, {.l1_coeff = case_.l1_coeff, .random = case_.random}, saved, arena_);
+  }
   /// Forward and backward, gathered from all ranks.
   ChainResult run() {
     ChainSaved saved;
@@ -132,6 +138,7 @@ class ChainRun {
       all_reduce_sum<std::int64_t>(world, sum.load, {"load"});
       all_reduce_sum<std::int64_t>(world, {&sum.tokens, 1}, {"tokens"});
       all_reduce_sum<std::int64_t>(world, {&sum.dropped, 1}, {"dropped"});
+      all_reduce_sum<std::int64_t>(world, {&sum.rerouted, 1}, {"rerouted"});
       all_reduce_sum<std::int64_t>(world, {&sum.bytes_sent, 1}, {"bytes"});
       result.counters.push_back(sum);
     }

@@ -171,7 +171,7 @@ TEST(ConfigToml, ReadsAFileAndNamesItInMessages) {
 
 TEST(ConfigToml, EveryFileThatTheProjectShipsIsValidAndSaysWhatItIs) {
   int read = 0;
-  for (const auto& entry : fs::directory_iterator(fs::path(__FILE__).parent_path() / "../../configs")) {
+  for (const auto& entry : fs::directory_iterator(fs::path(COE_SOURCE_DIR) / "configs")) {
     const Config config = read_config(entry.path());
     EXPECT_EQ(config.output.directory, "runs/" + entry.path().stem().string());
     std::ifstream file(entry.path());

@@ -92,6 +92,19 @@ TEST(DispatchPlan, ARankWithoutExpertsOnlySends) {
   EXPECT_EQ(plan.rows_received(), 0);
 }
 
+TEST(DispatchPlan, PaddingStandsBehindTheRowsOfEachExpert) {
+  Arena arena;
+  const Routing routing = routing_of(2, {{{0}, {1}}, {{1}}}, arena);
+  const Tensor table = tensor_of<std::int32_t>({1, 2}, {1, 2}, arena);
+  const Placement placement(2, 1);
+  const DispatchPlan plan = make_dispatch_plan(routing, table, placement, 0, arena, 3);
+  EXPECT_EQ(values_of<std::int32_t>(plan.expert_offsets), (Ints{0, 3, 6}));
+  EXPECT_EQ(values_of<std::int32_t>(plan.segments), (Ints{0, 1, 1, 2}));
+  EXPECT_EQ(plan.rows_received(), 3);
+  EXPECT_EQ(plan.expert_rows(), 6);
+  EXPECT_THROW(make_dispatch_plan(routing, table, placement, 0, arena, 1), Error);
+}
+
 TEST(DispatchPlan, ATableThatDisagreesIsABug) {
   Arena arena;
   const Routing routing = routing_of(2, {{{0}, {1}}}, arena);

@@ -33,9 +33,11 @@ TEST(Gate, GradientsAgreeWithCentralDifferencesAndAddUp) {
   const Tensor gradient = tensor_of<float>(weight.shape(), std::vector<float>(kExperts * kHidden, 2), arena);
   const Tensor dx = tensor_of<float>(x.shape(), std::vector<float>(kTokens * kHidden, 3), arena);
   const SoftmaxTopkRouter router(kLayer);
-  const Gate gate(weight, gradient, router);
-  const Routed routed = gate.forward(x, kLength, arena);
-  gate.backward(x, kLength, routed, dweight, {}, dx, arena);
+  const Gate gate(kLayer, 0, 0, {.weight = {weight, gradient}, .noise = {}, .bias = {}}, router);
+  const Batch batch{.sequences = kTokens / kLength, .length = kLength};
+  GateSaved saved;
+  const Routed routed = gate.forward(x, batch, {}, saved, arena);
+  gate.backward(batch, saved, routed, dweight, {}, dx, arena);
 
   const Doubles d = doubles_of(dweight), at_x = doubles_of(x), at_weight = doubles_of(weight);
   Doubles expected_dx = slow_gradient([&](const Doubles& moved) { return slow_loss(moved, at_weight, d); }, at_x);
@@ -53,13 +55,16 @@ TEST(Gate, BitsOfASequenceDoNotDependOnItsNeighbours) {
   const LayerConfig layer{.hidden = kWide, .experts = kMany, .top_k = kTopK};
   const SoftmaxTopkRouter router(layer);
   const Tensor weight = random_tensor({kMany, kWide}, 1, random, arena);
-  const Gate gate(weight, arena.zeros<float>(weight.shape()), router);
+  const Tensor gradient = arena.zeros<float>(weight.shape());
+  const Gate gate(layer, 0, 0, {.weight = {weight, gradient}, .noise = {}, .bias = {}}, router);
   const Tensor x = random_tensor({3 * kLong, kWide}, 1, random, arena);
   const Tensor dweight = random_tensor({3 * kLong * kTopK}, 1, random, arena);
   const auto bits_of = [&](std::int64_t first, std::int64_t count) {
     const Tensor rows = x.rows(first, count), dx = arena.zeros<float>(rows.shape());
-    const Routed routed = gate.forward(rows, kLong, arena);
-    gate.backward(rows, kLong, routed, dweight.rows(first * kTopK, count * kTopK), {}, dx, arena);
+    const Batch batch{.sequences = count / kLong, .length = kLong};
+    GateSaved saved;
+    const Routed routed = gate.forward(rows, batch, {}, saved, arena);
+    gate.backward(batch, saved, routed, dweight.rows(first * kTopK, count * kTopK), {}, dx, arena);
     return std::pair(values_of<float>(routed.scores), values_of<float>(dx));
   };
   const auto [scores, dx] = bits_of(0, 3 * kLong);
@@ -72,11 +77,13 @@ TEST(Gate, ThereMayBeNoTokens) {
   Arena arena;
   const SoftmaxTopkRouter router(kLayer);
   const Tensor gradient = arena.zeros<float>({kExperts, kHidden});
-  const Gate gate(arena.zeros<float>({kExperts, kHidden}), gradient, router);
+  const TrainedTensor weight{arena.zeros<float>({kExperts, kHidden}), gradient};
+  const Gate gate(kLayer, 0, 0, {.weight = weight, .noise = {}, .bias = {}}, router);
   const Tensor x = arena.make<float>({0, kHidden});
-  const Routed routed = gate.forward(x, kLength, arena);
+  GateSaved saved;
+  const Routed routed = gate.forward(x, {.length = kLength}, {}, saved, arena);
   EXPECT_EQ(routed.routing.tokens(), 0);
-  gate.backward(x, kLength, routed, arena.make<float>({0}), {}, arena.make<float>({0, kHidden}), arena);
+  gate.backward({.length = kLength}, saved, routed, arena.make<float>({0}), {}, arena.make<float>({0, kHidden}), arena);
   EXPECT_EQ(values_of<float>(gradient), std::vector<float>(kExperts * kHidden, 0));
 }
 

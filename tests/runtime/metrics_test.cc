@@ -48,7 +48,7 @@ StepReport report_of(std::int64_t step) {
   report.bytes_exchanged = 4096;
   report.times[Part::kExperts] = 0.25;
   report.routing.push_back(
-      {.layer = 1, .iteration = 1, .load = {3, 1}, .tokens = 4, .dropped = 1, .bytes_exchanged = 7});
+      {.layer = 1, .iteration = 1, .load = {3, 1}, .tokens = 4, .dropped = 1, .rerouted = 2, .bytes_exchanged = 7});
   return report;
 }
 
@@ -70,6 +70,7 @@ TEST_F(MetricsFile, ALineIsReadBackAsItWasWritten) {
                                .load_max_over_mean = 1.5,
                                .idle_experts = 0,
                                .dropped = 1,
+                               .rerouted = 2,
                                .sparsity = 0.5,
                                .bytes_exchanged = 7};
   EXPECT_EQ(line.routing, std::vector{routing});

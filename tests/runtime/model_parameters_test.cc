@@ -52,6 +52,24 @@ TEST(ModelParameters, AChainHasItsGatesNormsOwnExpertsAndSharedExpert) {
   for (const ParameterSpec& spec : specs) EXPECT_EQ(spec.expert, spec.name.starts_with("p.experts.")) << spec.name;
 }
 
+TEST(ModelParameters, NoiseBelongsToTheGateAndABiasToEveryIteration) {
+  LayerConfig layer = model_of(ResidualStream::kAuthors).layer;
+  layer.gate = GateSharing::kShared;
+  layer.router_noise = layer.router_bias = true;
+  const std::vector<ParameterSpec> specs = chain_specs(layer, "", {0, 0});
+  EXPECT_THAT(names_of(specs), ElementsAre("gate.0.weight", "noise.0.weight", "router_bias.0", "router_bias.1"));
+  EXPECT_EQ(spec_of(specs, "noise.0.weight").shape, (Shape{7, 8}));
+  EXPECT_TRUE(spec_of(specs, "noise.0.weight").trained);
+  EXPECT_EQ(spec_of(specs, "router_bias.1").shape, (Shape{7}));
+  EXPECT_FALSE(spec_of(specs, "router_bias.1").trained);
+  Parameters parameters(specs, true);
+  const ChainWeights weights = chain_weights(layer, "", {0, 0}, parameters);
+  ASSERT_EQ(weights.gates.size(), 2U);
+  EXPECT_EQ(weights.gates[1].weight.value.raw(), weights.gates[0].weight.value.raw());
+  EXPECT_EQ(weights.gates[1].noise.gradient.raw(), weights.gates[0].noise.gradient.raw());
+  EXPECT_NE(weights.gates[1].bias.raw(), weights.gates[0].bias.raw());
+}
+
 TEST(ModelParameters, ASharedGateIsOne) {
   LayerConfig layer = model_of(ResidualStream::kAuthors).layer;
   layer.gate = GateSharing::kShared;

@@ -62,7 +62,8 @@ class LossOfWeights {
     arena_.reset();
     model_.parameters().zero_gradients();
     const double scale = 1 / static_cast<double>(batch_.tokens());
-    const LossPart part = model_.loss_and_gradients(ids_, labels_, batch_, scale, 0.01, arena_);
+    const LossPart part =
+        model_.loss_and_gradients(ids_, labels_, batch_, scale, {.l1_coeff = 0.01, .random = {}}, arena_);
     return part.cross_entropy * scale + part.balance;
   }
 

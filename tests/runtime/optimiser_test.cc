@@ -145,6 +145,18 @@ void expect_updates(float clip, double gradient_scale) {
   }
 }
 
+TEST(Optimiser, LeavesAloneWhatIsNotTrained) {
+  const std::unique_ptr<Transport> alone = make_lone_transport();
+  const RankGroups groups(*alone, 0, kDefaultDeadline);
+  Parameters parameters(std::vector<ParameterSpec>{{"dense", {1}}, {"bias", {1}, false, false}}, true);
+  TrainingConfig config = schedule_of(Schedule::kConstant);
+  config.weight_decay = 0.5F;
+  for (const char* name : {"dense", "bias"}) parameters.at(name).value.data<float>()[0] = 1;
+  Optimiser(config, groups, parameters).update(1, 0);
+  EXPECT_LT(parameters.at("dense").value.data<float>()[0], 1);
+  EXPECT_EQ(parameters.at("bias").value.data<float>()[0], 1);
+}
+
 TEST(Optimiser, WithoutClippingGradientsAreTakenAsTheyAre) { expect_updates(0, 1); }
 
 TEST(Optimiser, ALargeGradientIsScaledDownToTheLimit) { expect_updates(1, 1 / (5 + 1e-6)); }

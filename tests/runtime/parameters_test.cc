@@ -50,6 +50,17 @@ TEST(Parameters, LieTogetherByKindWithoutGaps) {
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(gate) % 64, 0U);
 }
 
+TEST(Parameters, WhatIsNotTrainedHasAValueAlone) {
+  std::vector<ParameterSpec> specs = two_experts();
+  specs.insert(specs.begin() + 1, ParameterSpec{"bias", {4}, false, false});
+  const Parameters parameters(specs, true);
+  EXPECT_EQ(parameters.at("bias").value.shape(), Shape{4});
+  EXPECT_EQ(parameters.at("bias").gradient.raw(), nullptr);
+  EXPECT_EQ(parameters.at("bias").first_moment.raw(), nullptr);
+  EXPECT_EQ(parameters.replicated_gradients().shape(), Shape{20});
+  EXPECT_EQ(parameters.at("norm").value.data<float>(), parameters.at("embedding").value.data<float>() + 15);
+}
+
 TEST(Parameters, FlatGradientsAreTheGradientsOfTheirKind) {
   Parameters parameters(two_experts(), true);
   EXPECT_EQ(parameters.replicated_gradients().shape(), Shape{20});

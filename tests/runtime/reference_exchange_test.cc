@@ -200,6 +200,33 @@ TEST(ReferenceExchangeOnRanks, DroppedChoicesDoNotTravel) {
   });
 }
 
+TEST(ReferenceExchangeOnRanks, PaddingIsZeroAndComesBackNowhere) {
+  for_each_ranks([](Transport& world) {
+    // Every rank has one token, which visits expert 0 of 1; rank 0 holds it with room for two more rows.
+    Arena arena;
+    const Routing routing = routing_of(1, {{{0, 0.5}}}, arena);
+    const Tensor table = tensor_of<std::int32_t>({world.size(), 1}, std::vector<std::int32_t>(world.size(), 1), arena);
+    const Placement placement(1, world.size());
+    const DispatchPlan plan = make_dispatch_plan(routing, table, placement, world.rank(), arena, world.size() + 2);
+    ReferenceExchange exchange({&world}, 1, 1);
+    const Tensor x = tensor_of<float>({1, 1}, {static_cast<float>(world.rank() + 1)}, arena);
+    exchange.begin_dispatch(plan, x, &routing.weight, 0, {"dispatch"});
+    const ExpertRows rows = exchange.finish_dispatch(plan, 0, arena);
+    std::vector<float> arrived, weights;
+    for (int r = 0; world.rank() == 0 && r < world.size() + 2; ++r) {
+      arrived.push_back(r < world.size() ? static_cast<float>(r + 1) : 0);
+      weights.push_back(r < world.size() ? 0.5F : 0);
+    }
+    EXPECT_EQ(values_of<float>(rows.rows), arrived);
+    EXPECT_EQ(values_of<float>(rows.scalar), weights);
+    exchange.begin_combine(plan, rows, 0, {"combine"});
+    const Tensor sum = arena.zeros<float>({1, 1}), scalar = arena.make<float>({1});
+    exchange.finish_combine(plan, {}, 0, sum, &scalar);
+    EXPECT_EQ(sum.data<float>()[0], x.data<float>()[0]);
+    EXPECT_EQ(scalar.data<float>()[0], 0.5F);
+  });
+}
+
 TEST(ReferenceExchangeOnRanks, SevenRanksMayShareThreeExperts) {
   on_ranks(7, [](Transport& world) {
     std::mt19937 random(7);

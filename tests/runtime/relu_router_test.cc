@@ -17,7 +17,7 @@ TEST(ReluRouter, ChoosesWhatIsPositiveAndWeighsByIt) {
                                           -1, -1, -0.5, -3,  //
                                           2, 3, 0.25, 4},
                                          arena);
-  const Routed routed = ReluRouter().route(logits, arena);
+  const Routed routed = ReluRouter().route(logits, {}, arena);
   const Routing& routing = routed.routing;
   EXPECT_EQ(routing.experts, 4);
   EXPECT_EQ(values_of<std::int32_t>(routing.offsets), (std::vector<std::int32_t>{0, 2, 2, 6}));
@@ -32,7 +32,7 @@ TEST(ReluRouter, ChoosesWhatIsPositiveAndWeighsByIt) {
 TEST(ReluRouter, NoTokenNeedsAnExpert) {
   Arena arena;
   const Tensor logits = tensor_of<float>({2, 3}, {-1, 0, -2, -3, -1, 0}, arena);
-  const Routed routed = ReluRouter().route(logits, arena);
+  const Routed routed = ReluRouter().route(logits, {}, arena);
   EXPECT_EQ(routed.routing.tokens(), 2);
   EXPECT_EQ(routed.routing.choices(), 0);
   EXPECT_EQ(values_of<std::int32_t>(routed.routing.offsets), (std::vector<std::int32_t>{0, 0, 0}));
@@ -43,7 +43,7 @@ TEST(ReluRouter, NoTokenNeedsAnExpert) {
 
 TEST(ReluRouter, ThereMayBeNoTokens) {
   Arena arena;
-  const Routed routed = ReluRouter().route(arena.make<float>({0, 3}), arena);
+  const Routed routed = ReluRouter().route(arena.make<float>({0, 3}), {}, arena);
   EXPECT_EQ(routed.routing.tokens(), 0);
   EXPECT_EQ(routed.routing.choices(), 0);
 }
@@ -51,7 +51,7 @@ TEST(ReluRouter, ThereMayBeNoTokens) {
 TEST(ReluRouter, GradientsPassWhereTheOutputIsPositive) {
   Arena arena;
   const Tensor logits = tensor_of<float>({2, 3}, {1, -2, 3, -1, 4, 0}, arena);
-  const Routed routed = ReluRouter().route(logits, arena);
+  const Routed routed = ReluRouter().route(logits, {}, arena);
   const Tensor dweight = tensor_of<float>({3}, {10, 20, 30}, arena);
   const Tensor dlogits = tensor_of<float>({2, 3}, {9, 9, 9, 9, 9, 9}, arena);
   ReluRouter().backward(routed, dweight, {}, dlogits);
@@ -61,7 +61,7 @@ TEST(ReluRouter, GradientsPassWhereTheOutputIsPositive) {
 TEST(ReluRouter, TheL1GradientReachesDroppedChoicesToo) {
   Arena arena;
   const Tensor logits = tensor_of<float>({2, 2}, {1, -2, 3, 4}, arena);
-  const Routed routed = ReluRouter().route(logits, arena);
+  const Routed routed = ReluRouter().route(logits, {}, arena);
   // The choice (token 1, expert 0) was dropped: no gradient comes back from its expert.
   const Tensor dweight = tensor_of<float>({3}, {10, 0, 30}, arena);
   const BalanceGradient balance{.score = tensor_of<float>({1, 2}, {0.5, 0.25}, arena)};
@@ -74,7 +74,7 @@ TEST(ReluRouter, ALogitThatIsNotFiniteIsRefused) {
   Arena arena;
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     try {
-      ReluRouter().route(tensor_of<float>({1, 2}, {1, bad}, arena), arena);
+      ReluRouter().route(tensor_of<float>({1, 2}, {1, bad}, arena), {}, arena);
       ADD_FAILURE() << bad << " was accepted";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kNonFinite);

@@ -14,6 +14,7 @@ struct Choice {
   std::int32_t expert = 0;
   double weight = 1, score = 0;
   bool kept = true;
+  bool chosen = true;  ///< by the router, not by rerouting
 };
 
 /// Choices by token, in ascending expert id.
@@ -22,12 +23,13 @@ using Choices = std::vector<std::vector<Choice>>;
 inline Routing routing_of(std::int64_t experts, const Choices& tokens, Arena& arena) {
   std::vector<std::int32_t> offsets = {0}, expert;
   std::vector<float> weight, score;
-  std::vector<std::uint8_t> kept;
+  std::vector<std::uint8_t> chosen, kept;
   for (const std::vector<Choice>& token : tokens) {
     for (const Choice& choice : token) {
       expert.push_back(choice.expert);
       weight.push_back(static_cast<float>(choice.weight));
       score.push_back(static_cast<float>(choice.score));
+      chosen.push_back(choice.chosen ? 1 : 0);
       kept.push_back(choice.kept ? 1 : 0);
     }
     offsets.push_back(static_cast<std::int32_t>(expert.size()));
@@ -38,6 +40,7 @@ inline Routing routing_of(std::int64_t experts, const Choices& tokens, Arena& ar
           .expert = tensor_of<std::int32_t>(choices, expert, arena),
           .weight = tensor_of<float>(choices, weight, arena),
           .score = tensor_of<float>(choices, score, arena),
+          .chosen = tensor_of<std::uint8_t>(choices, chosen, arena),
           .kept = tensor_of<std::uint8_t>(choices, kept, arena)};
 }
 

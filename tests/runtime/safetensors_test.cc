@@ -182,7 +182,7 @@ TEST(Safetensors, RefusesAWrongHeaderLength) {
 }
 
 TEST(Safetensors, OpensTheCarriedCases) {
-  const fs::path cases = fs::path(__FILE__).parent_path().parent_path() / "cases";
+  const fs::path cases = fs::path(COE_SOURCE_DIR) / "tests/cases";
   int opened = 0;
   for (const auto& entry : fs::directory_iterator(cases)) {
     if (entry.path().extension() != ".safetensors") continue;

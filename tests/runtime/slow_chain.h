@@ -2,15 +2,19 @@
 
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "runtime/admission.h"
+#include "kernels/arena.h"
 #include "runtime/config.h"
+#include "runtime/routing_context.h"
 #include "tests/runtime/oracle.h"
 #include "tests/runtime/slow_admission.h"
 #include "tests/runtime/slow_balance.h"
+#include "tests/runtime/splits.h"
 
 namespace coe {
 
@@ -19,7 +23,9 @@ struct SlowChain {
   LayerConfig config;
   std::size_t length = 0;  ///< tokens of a sequence
   double l1_coeff = 0;
-  std::map<std::string, Doubles> weights;  ///< by name, as chain_specs() has them
+  std::optional<StepRandom> random = {};
+  std::vector<Share> parts = {};                ///< of the tokens, each with a capacity of its own; none: all together
+  std::map<std::string, Doubles> weights = {};  ///< by name, as chain_specs() has them
 
   Doubles forward(const Doubles& x0, double& balance) const {
     Doubles x = x0;
@@ -55,18 +61,17 @@ struct SlowChain {
                        weights.at(prefix + "down_proj.weight"), x);
   }
 
-  /// One token's choices by its logits.
-  std::vector<Choice> choose(const Doubles& logits) const {
+  /// One token's choices by its scores and their ranking.
+  std::vector<Choice> choose(const Doubles& s, const Doubles& ranking) const {
     std::vector<Choice> choices;
     if (config.router == RouterKind::kRelu) {
-      for (std::size_t i = 0; i < logits.size(); ++i) {
-        if (logits[i] > 0) choices.push_back({static_cast<std::int32_t>(i), logits[i], logits[i], true});
+      for (std::size_t i = 0; i < s.size(); ++i) {
+        if (s[i] > 0) choices.push_back({static_cast<std::int32_t>(i), s[i], s[i], true});
       }
       return choices;
     }
-    const Doubles s = slow_softmax(logits);
     double sum = 0;
-    for (const std::size_t i : slow_topk(s, static_cast<std::size_t>(config.top_k))) {
+    for (const std::size_t i : slow_topk(ranking, static_cast<std::size_t>(config.top_k))) {
       choices.push_back({static_cast<std::int32_t>(i), s[i] * config.routed_scaling_factor, s[i], true});
       sum += s[i];
     }
@@ -74,29 +79,85 @@ struct SlowChain {
     return choices;
   }
 
+  /// Scores with their bias, and minus infinity outside the groups that are kept.
+  Doubles ranking_of(const Doubles& s, std::int64_t t) const {
+    Doubles ranking = s;
+    const auto bias = weights.find("router_bias." + std::to_string(t));
+    for (std::size_t i = 0; bias != weights.end() && i < s.size(); ++i) ranking[i] += bias->second[i];
+    const auto groups = static_cast<std::size_t>(config.groups), each = s.size() / groups;
+    Doubles worth;
+    for (std::size_t g = 0; g < groups; ++g) {
+      Doubles group = slow_row(ranking, each, g);
+      std::ranges::sort(group, std::greater<>());
+      worth.push_back(group[0] + (each > 1 ? group[1] : 0));
+    }
+    const auto kept = slow_topk(worth, static_cast<std::size_t>(config.groups_kept));
+    for (std::size_t i = 0; i < s.size(); ++i) {
+      if (std::ranges::find(kept, i / each) == kept.end()) ranking[i] = -std::numeric_limits<double>::infinity();
+    }
+    return ranking;
+  }
+
+  /// Element `index` of a [tokens, width] tensor of random numbers.
+  float drawn(RoutingDraw purpose, std::int64_t t, std::size_t index) const {
+    Arena arena;
+    const Tensor one = arena.make<float>({1});
+    const RandomKey key = routing_key(*random, t, purpose);
+    const float eps = config.router_jitter;
+    if (purpose == RoutingDraw::kJitter) fill_uniform(one, key, 1 - eps, 1 + eps, index);
+    if (purpose == RoutingDraw::kNoise) fill_normal(one, key, 0, 1, index);
+    return one.data<float>()[0];
+  }
+
+  /// What the gate of iteration t makes of a token.
+  Doubles logits_of(Doubles row, std::int64_t t, std::size_t token) const {
+    const std::string number = std::to_string(config.gate == GateSharing::kShared ? 0 : t) + ".weight";
+    for (std::size_t d = 0; random && config.router_jitter > 0 && d < row.size(); ++d) {
+      row[d] *= drawn(RoutingDraw::kJitter, t, token * row.size() + d);
+    }
+    Doubles z = slow_product(weights.at("gate." + number), row);
+    if (!random || !config.router_noise) return z;
+    const Doubles spread = slow_product(weights.at("noise." + number), row);
+    for (std::size_t i = 0; i < z.size(); ++i) {
+      z[i] += drawn(RoutingDraw::kNoise, t, token * z.size() + i) * std::log1p(std::exp(spread[i]));
+    }
+    return z;
+  }
+
   Doubles iterate(std::int64_t t, const Doubles& x, double& balance) const {
-    const std::string number = std::to_string(t) + ".weight";
-    const Doubles& gate = weights.at(config.gate == GateSharing::kShared ? "gate.0.weight" : "gate." + number);
     const std::size_t tokens = x.size() / hidden();
     std::vector<Doubles> rows;
+    std::vector<RankedToken> ranked;
     Choices choices;
     Doubles logits;
     for (std::size_t token = 0; token < tokens; ++token) {
       rows.push_back(slow_row(x, hidden(), token));
       if (config.iteration_norm) {
-        rows.back() = slow_rms_norm(rows.back(), weights.at("norm." + number), static_cast<double>(config.norm_eps));
+        const Doubles& norm = weights.at("norm." + std::to_string(t) + ".weight");
+        rows.back() = slow_rms_norm(rows.back(), norm, static_cast<double>(config.norm_eps));
       }
-      const Doubles z = slow_product(gate, rows.back());
+      const Doubles z = logits_of(rows.back(), t, token);
       logits.insert(logits.end(), z.begin(), z.end());
-      choices.push_back(choose(z));
+      const Doubles s = config.router == RouterKind::kRelu ? z : slow_softmax(z);
+      ranked.push_back({s, ranking_of(s, t)});
+      choices.push_back(choose(s, ranked.back().ranking));
     }
     balance += slow_balance(config, length, l1_coeff, logits);
-    const std::int64_t capacity = capacity_of(config, static_cast<std::int64_t>(tokens));
-    slow_admission(config.drop_policy, capacity, static_cast<std::int32_t>(config.experts), choices);
+    admit_by_parts(ranked, choices);
 
     Doubles next = config.residual == Residual::kInner ? x : Doubles(x.size(), 0.0);
     for (std::size_t token = 0; token < tokens; ++token) add_experts(rows[token], choices[token], token, next);
     return next;
+  }
+
+  /// Capacity counts the tokens of each part by themselves.
+  void admit_by_parts(const std::vector<RankedToken>& ranked, Choices& choices) const {
+    const std::vector<Share> whole = {{0, std::ssize(choices)}};
+    for (const Share& part : parts.empty() ? whole : parts) {
+      Choices some = part_of(choices, part);
+      slow_admission(config, part_of(ranked, part), some);
+      std::ranges::copy(some, choices.begin() + part.first);
+    }
   }
 
   void add_experts(const Doubles& row, const std::vector<Choice>& choices, std::size_t token, Doubles& next) const {

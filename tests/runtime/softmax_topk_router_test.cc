@@ -23,7 +23,7 @@ Tensor eighths(Arena& arena) {
 
 TEST(SoftmaxTopkRouter, ChoosesTheLargestAndWeighsByProbability) {
   Arena arena;
-  const Routed routed = SoftmaxTopkRouter(layer_of(3, 2)).route(eighths(arena), arena);
+  const Routed routed = SoftmaxTopkRouter(layer_of(3, 2)).route(eighths(arena), {}, arena);
   const Routing& routing = routed.routing;
   EXPECT_EQ(routing.experts, 3);
   EXPECT_EQ(values_of<std::int32_t>(routing.offsets), (std::vector<std::int32_t>{0, 2, 4}));
@@ -39,7 +39,7 @@ TEST(SoftmaxTopkRouter, AScalingFactorScalesWeightsAndNotScores) {
   Arena arena;
   LayerConfig config = layer_of(3, 2);
   config.routed_scaling_factor = 2.5F;
-  const Routing routing = SoftmaxTopkRouter(config).route(eighths(arena), arena).routing;
+  const Routing routing = SoftmaxTopkRouter(config).route(eighths(arena), {}, arena).routing;
   expect_near(routing.weight, {0.625, 1.5625, 1.25, 0.9375}, 1e-6);
   expect_near(routing.score, {0.25, 0.625, 0.5, 0.375}, 1e-6);
 }
@@ -48,7 +48,7 @@ TEST(SoftmaxTopkRouter, NormalisedWeightsAddUpToOne) {
   Arena arena;
   LayerConfig config = layer_of(3, 2);
   config.norm_topk_prob = true;
-  const Routing routing = SoftmaxTopkRouter(config).route(eighths(arena), arena).routing;
+  const Routing routing = SoftmaxTopkRouter(config).route(eighths(arena), {}, arena).routing;
   expect_near(routing.weight, {2.0 / 7, 5.0 / 7, 4.0 / 7, 3.0 / 7}, 1e-6);
   expect_near(routing.score, {0.25, 0.625, 0.5, 0.375}, 1e-6);
 }
@@ -56,14 +56,35 @@ TEST(SoftmaxTopkRouter, NormalisedWeightsAddUpToOne) {
 TEST(SoftmaxTopkRouter, ATieGoesToTheLowerExpert) {
   Arena arena;
   const Tensor logits = tensor_of<float>({1, 4}, {1, 2, 2, 2}, arena);
-  const Routing routing = SoftmaxTopkRouter(layer_of(4, 2)).route(logits, arena).routing;
+  const Routing routing = SoftmaxTopkRouter(layer_of(4, 2)).route(logits, {}, arena).routing;
   EXPECT_EQ(values_of<std::int32_t>(routing.expert), (std::vector<std::int32_t>{1, 2}));
+}
+
+TEST(SoftmaxTopkRouter, ABiasMovesTheChoiceAndNotTheWeight) {
+  Arena arena;
+  // Scores 1/8, 2/8, 5/8 and 4/8, 1/8, 3/8.
+  const Tensor bias = tensor_of<float>({3}, {0.25F, 0, -0.5F}, arena);
+  const Routed routed = SoftmaxTopkRouter(layer_of(3, 1)).route(eighths(arena), bias, arena);
+  expect_near(routed.ranking, {0.375, 0.25, 0.125, 0.75, 0.125, -0.125}, 1e-6);
+  EXPECT_EQ(values_of<std::int32_t>(routed.routing.expert), (std::vector<std::int32_t>{0, 0}));
+  expect_near(routed.routing.weight, {0.125, 0.5}, 1e-6);
+}
+
+TEST(SoftmaxTopkRouter, ChoosesInsideTheGroupsThatAreKept) {
+  Arena arena;
+  LayerConfig config = layer_of(4, 2);
+  config.groups = 2;
+  config.groups_kept = 1;
+  // Expert 0 is the likeliest, but 2 and 3 together are worth more.
+  const Tensor logits = tensor_of<float>({1, 4}, {3, 0, 2.9F, 2.8F}, arena);
+  const Routing routing = SoftmaxTopkRouter(config).route(logits, {}, arena).routing;
+  EXPECT_EQ(values_of<std::int32_t>(routing.expert), (std::vector<std::int32_t>{2, 3}));
 }
 
 TEST(SoftmaxTopkRouter, TheSoftmaxOverOneExpertIsOne) {
   Arena arena;
   const Tensor logits = tensor_of<float>({2, 1}, {-3, 7}, arena);
-  const Routed routed = SoftmaxTopkRouter(layer_of(1, 1)).route(logits, arena);
+  const Routed routed = SoftmaxTopkRouter(layer_of(1, 1)).route(logits, {}, arena);
   EXPECT_EQ(values_of<float>(routed.routing.weight), (std::vector<float>{1, 1}));
   const Tensor dlogits = arena.make<float>({2, 1});
   SoftmaxTopkRouter(layer_of(1, 1)).backward(routed, tensor_of<float>({2}, {3, -4}, arena), {}, dlogits);
@@ -73,7 +94,7 @@ TEST(SoftmaxTopkRouter, TheSoftmaxOverOneExpertIsOne) {
 TEST(SoftmaxTopkRouter, ThereMayBeNoTokens) {
   Arena arena;
   const SoftmaxTopkRouter router(layer_of(3, 2));
-  const Routed routed = router.route(arena.make<float>({0, 3}), arena);
+  const Routed routed = router.route(arena.make<float>({0, 3}), {}, arena);
   EXPECT_EQ(routed.routing.tokens(), 0);
   EXPECT_EQ(routed.routing.choices(), 0);
   router.backward(routed, arena.make<float>({0}), {}, arena.make<float>({0, 3}));
@@ -83,7 +104,7 @@ TEST(SoftmaxTopkRouter, ALogitThatIsNotFiniteIsRefused) {
   Arena arena;
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     try {
-      SoftmaxTopkRouter(layer_of(2, 1)).route(tensor_of<float>({1, 2}, {1, bad}, arena), arena);
+      SoftmaxTopkRouter(layer_of(2, 1)).route(tensor_of<float>({1, 2}, {1, bad}, arena), {}, arena);
       ADD_FAILURE() << bad << " was accepted";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kNonFinite);
@@ -120,7 +141,7 @@ void expect_backward(const LayerConfig& config, const std::vector<float>& dweigh
       },
       at);
   const SoftmaxTopkRouter router(config);
-  const Routed routed = router.route(logits, arena);
+  const Routed routed = router.route(logits, {}, arena);
   const Tensor dlogits = tensor_of<float>({tokens, config.experts}, std::vector<float>(at.size(), 9), arena);
   router.backward(routed, tensor_of<float>({std::ssize(dweight)}, dweight, arena), {}, dlogits);
   expect_near(dlogits, expected, 1e-6);
@@ -165,7 +186,7 @@ TEST(SoftmaxTopkRouter, GradientsOfBalanceLossesComeOnTop) {
       },
       doubles_of(logits));
   const SoftmaxTopkRouter router(layer_of(3, 1));
-  const Routed routed = router.route(logits, arena);
+  const Routed routed = router.route(logits, {}, arena);
   const BalanceGradient balance{.score = tensor_of<float>({2, 3}, {score.begin(), score.end()}, arena),
                                 .z_scale = static_cast<float>(z_scale)};
   const Tensor dlogits = arena.make<float>({4, 3});

@@ -101,7 +101,7 @@ TEST(TokenSourceTest, RefusesSequencesOfNoTokens) {
 }
 
 TEST(TokenSourceTest, ReadsGsm8k) {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "../../../shared/data/gsm8k/train.jsonl";
+  const auto path = std::filesystem::path(COE_SOURCE_DIR) / "../shared/data/gsm8k/train.jsonl";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "GSM8K is not beside the checkout: " << path;
   const DataConfig data = data_of(path);
   const auto train = make_token_source(data, Split::kTrain, 256, kVocab, kSeed);

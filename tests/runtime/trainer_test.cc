@@ -33,6 +33,21 @@ Config tiny_config() {
   return config;
 }
 
+/// Everything that a router can draw, remember or move.
+Config all_routing_config() {
+  Config config = tiny_config();
+  LayerConfig& layer = config.model.layer;
+  layer.router_noise = layer.router_bias = layer.norm_topk_prob = true;
+  layer.router_jitter = 0.1F;
+  layer.groups = 4;
+  layer.groups_kept = 2;
+  layer.drop_policy = DropPolicy::kProbability;
+  layer.capacity_factor = 1.0;
+  layer.reroute_rounds = 2;
+  layer.pad_to_capacity = true;
+  return config;
+}
+
 struct Curve {
   std::vector<double> losses, norms;
   double validation = 0;
@@ -84,6 +99,14 @@ TEST(TrainerOnRanks, FiftyStepsDoNotDependOnTheNumberOfRanks) {
     expect_near(curve.norms, alone.norms, 1e-4);
     EXPECT_NEAR(curve.validation, alone.validation, 1e-4 * alone.validation);
   }
+}
+
+TEST(TrainerOnRanks, NorDoTheyWithNoiseJitterBiasGroupsAndRerouting) {
+  const Config config = all_routing_config();
+  const Curve alone = curve_of(config, 1, 20), three = curve_of(config, 3, 20);
+  if (alone.losses.empty() || three.losses.empty()) return;
+  expect_near(three.losses, alone.losses, 1e-4);
+  expect_near(three.norms, alone.norms, 1e-4);
 }
 
 TEST(TrainerOnRanks, FiftyStepsDoNotDependOnReplicas) {
@@ -204,9 +227,8 @@ std::vector<double> losses_after_resume(const Config& config, int ranks, int ste
   return losses;
 }
 
-TEST(TrainerOnRanks, ResumesBitForBitAndOnOtherRanksClosely) {
-  Config config = tiny_config();
-  config.output.directory = fresh_folder(ranks_are_processes() ? "mpi" : "local");
+void expect_resumption(Config config, const std::string& name) {
+  config.output.directory = fresh_folder(name + (ranks_are_processes() ? "_mpi" : "_local"));
   std::vector<double> undisturbed;
   on_ranks(2, [&](Transport& world) {
     if (world.rank() == 0) std::filesystem::remove_all(config.output.directory);
@@ -225,6 +247,31 @@ TEST(TrainerOnRanks, ResumesBitForBitAndOnOtherRanksClosely) {
     if (losses.empty() || undisturbed.empty()) continue;
     EXPECT_NEAR(losses[0], undisturbed[0], 1e-5 * undisturbed[0]);
   }
+}
+
+TEST(TrainerOnRanks, ResumesBitForBitAndOnOtherRanksClosely) { expect_resumption(tiny_config(), "plain"); }
+
+TEST(TrainerOnRanks, ResumesWithRouterBiasNoiseAndJitter) { expect_resumption(all_routing_config(), "all_routing"); }
+
+TEST(TrainerOnRanks, AnEvenerLoadComesOfARouterBias) {
+  Config config = tiny_config();
+  config.model.layer.balance_loss = BalanceLoss::kNone;
+  config.model.layer.router_bias_rate = 0.01F;
+  const auto mean_imbalance = [&](bool bias) {
+    config.model.layer.router_bias = bias;
+    double sum = 0;
+    on_ranks(1, [&](Transport& world) {
+      const auto source = make_token_source({}, Split::kTrain, config.model.sequence, config.model.vocab, 1);
+      Trainer trainer(config, world, *source, *source);
+      for (int step = 1; step <= 60; ++step) {
+        const StepReport report = trainer.step();
+        for (const RoutingReport& routing : report.routing) sum += step > 40 ? routing.load_max_over_mean() / 80 : 0;
+      }
+    });
+    return sum;
+  };
+  const double with = mean_imbalance(true), without = mean_imbalance(false);
+  EXPECT_LT(with, 0.8 * without);
 }
 
 }  // namespace
