@@ -2,11 +2,13 @@
 
 #include <memory>
 #include <numbers>
+#include <optional>
 
 #include "launcher/command.h"
 #include "launcher/config_options.h"
 #include "launcher/failure.h"
 #include "launcher/options.h"
+#include "launcher/routing_recording.h"
 #include "launcher/trained_model.h"
 #include "runtime/token_batch.h"
 
@@ -22,6 +24,8 @@ int run_eval(std::span<const std::string> arguments) {
   po::options_description options("options");
   add_config_options(options);
   add_checkpoint_option(options);
+  options.add_options()("record-routing", po::value<std::string>()->value_name("FILE"),
+                        "count which experts are chosen, together and in turn");
   const auto values = parse_options(syntax, options, arguments);
   if (!values) return 0;
   const Config config = configured(*values);
@@ -29,11 +33,20 @@ int run_eval(std::span<const std::string> arguments) {
   const ModelConfig& model = config.model;
   const std::unique_ptr<TokenSource> source =
       make_token_source(config.data, Split::kValidation, model.sequence, model.vocab, config.training.seed);
+  std::optional<RecordingOptions> recording;
+  if (values->count("record-routing") == 1)
+    recording = recording_options((*values)["record-routing"].as<std::string>(), model, false);
   return run_ranks([&](Transport& world) {
     TrainedModel trained(config, checkpoint, world);
+    std::optional<RoutingRecording> record;
+    if (recording) {
+      record.emplace(*recording, model, 0, world.rank());
+      trained.model.record_routing(&record->counter());
+    }
     Arena arena;
     const double loss = mean_loss(trained.model, trained.groups, *source, config.validation.sequences,
                                   config.training.sequences_at_once(), arena);
+    if (record) record->write(trained.groups.world());
     if (world.rank() != 0) return;
     fmt::print("{} after {} steps: validation loss {:.4f} nats per token, {:.4f} bits per token\n",
                model_name(model.layer), trained.steps, loss, loss / std::numbers::ln2);

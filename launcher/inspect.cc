@@ -6,6 +6,7 @@
 #include "kernels/error.h"
 #include "launcher/command.h"
 #include "launcher/inspect_flight.h"
+#include "launcher/inspect_routing.h"
 #include "launcher/options.h"
 
 namespace coe {
@@ -22,6 +23,7 @@ struct Inspector {
 
 constexpr std::array kInspectors{
     Inspector{knows_flights, inspect_flights},
+    Inspector{knows_routing_record, inspect_routing_records},
 };
 
 const Inspector& inspector_of(const std::filesystem::path& path) {
@@ -38,12 +40,13 @@ int run_inspect(std::span<const std::string> arguments) {
       .verb = "inspect",
       .usage = "FILE... [options]",
       .text =
-          "Explains what a run left: flight files, or the folder of them, say which rank was behind\n"
-          "when a job ended before its time.",
+          "Explains what a run left. Flight files, or the folder of them, say which rank was behind when a job\n"
+          "ended before its time; routing records (coe train --record-routing) are summed up and drawn.",
       .positional = "file",
       .most = -1};
   po::options_description options("options");
   add_flight_options(options);
+  add_routing_options(options);
   const auto values = parse_options(syntax, options, arguments);
   if (!values) return 0;
   const auto names = (*values)["file"].as<std::vector<std::string>>();

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/process.hpp>
 #include <string_view>
 #include <vector>
 
 #include "kernels/error.h"
+#include "launcher/gnuplot.h"
 #include "launcher/run_directory.h"
 #include "runtime/config.h"
 #include "runtime/metrics.h"
@@ -31,13 +31,6 @@ Curve read_curve(const std::filesystem::path& directory) {
   const RunDirectory run{directory};
   check(run.holds_run(), directory.string(), " holds no run (config.toml and metrics.jsonl are missing)");
   return {model_name(read_config(run.config()).model.layer), read_metrics(run.metrics())};
-}
-
-/// Text that gnuplot takes as it is, between single quotes.
-std::string quoted(const std::string& text) {
-  std::string result = "'";
-  for (const char letter : text) result += letter == '\'' ? "''" : std::string(1, letter);
-  return result + "'";
 }
 
 /// "step loss" lines of training, each the mean of as many steps as make a point.
@@ -80,30 +73,19 @@ std::string loss_plot_program(std::span<const std::filesystem::path> runs, const
     plots += fmt::format(
         "{}$training{} with lines lw 1 lc rgb '{}' title {}, $validation{} with linespoints lw 2.5 pt 7 ps 0.6 lc rgb "
         "'{}' title {}",
-        i == 0 ? "plot " : ", ", i, colour, quoted(curve.name + ", training"), i, colour,
-        quoted(curve.name + ", validation"));
+        i == 0 ? "plot " : ", ", i, colour, gnuplot_text(curve.name + ", training"), i, colour,
+        gnuplot_text(curve.name + ", validation"));
   }
   return program + fmt::format(
                        "set terminal svg size 900,560 enhanced background rgb 'white' font 'sans-serif,15'\n"
                        "set output {}\n"
                        "set xlabel 'step'\nset ylabel 'loss (nats per token)'\n"
                        "set grid lc rgb '#dddddd'\nset border 3\nset tics nomirror\nset key top right noenhanced\n{}\n",
-                       quoted(picture.string()), plots);
+                       gnuplot_text(picture.string()), plots);
 }
 
 bool draw_losses(std::span<const std::filesystem::path> runs, const std::filesystem::path& picture) {
-  namespace process = boost::process;
-  const std::string program = loss_plot_program(runs, picture);
-  const auto gnuplot = process::search_path("gnuplot");
-  if (gnuplot.empty()) return false;
-  process::opstream input;
-  process::child child(gnuplot, process::std_in<input, process::std_err> process::null);
-  input << program << std::flush;
-  input.pipe().close();
-  child.wait();
-  if (child.exit_code() != 0)
-    fail(ErrorCode::kSystem, "plot: gnuplot could not draw ", picture.string(), " (exit code ", child.exit_code(), ")");
-  return true;
+  return run_gnuplot(loss_plot_program(runs, picture), picture);
 }
 
 }  // namespace coe

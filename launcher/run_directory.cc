@@ -26,17 +26,22 @@ bool RunDirectory::holds_run() const {
   return fs::exists(config()) || fs::exists(metrics()) || fs::exists(checkpoints());
 }
 
-void check_run_directory(const RunDirectory& directory, bool resume) {
-  const fs::path nearest = nearest_existing(directory.root);
-  const std::string name = directory.root.string();
-  check(!name.empty(), "output.directory is empty; it must name a folder (--out DIR)");
-  check(fs::is_directory(nearest), "output.directory: ", name, " cannot be made: ", nearest.string(), " is no folder");
+void check_writable_folder(const fs::path& folder, std::string_view asked) {
+  const fs::path nearest = nearest_existing(folder);
+  check(fs::is_directory(nearest), asked, ": ", folder.string(), " cannot be made: ", nearest.string(),
+        " is no folder");
   // What permissions promise, a read-only or virtual file system need not keep: make something.
   const fs::path probe = nearest / (".coe_probe_" + std::to_string(getpid()));
   std::error_code error, ignored;
   fs::create_directory(probe, error);
   fs::remove(probe, ignored);
-  check(!error, "output.directory: ", name, " cannot be written: ", nearest.string(), ": ", error.message());
+  check(!error, asked, ": ", folder.string(), " cannot be written: ", nearest.string(), ": ", error.message());
+}
+
+void check_run_directory(const RunDirectory& directory, bool resume) {
+  const std::string name = directory.root.string();
+  check(!name.empty(), "output.directory is empty; it must name a folder (--out DIR)");
+  check_writable_folder(directory.root, "output.directory");
   check(resume || !directory.holds_run(), "output.directory: ", name,
         " holds a run already; go on with --resume, or name another folder with --out");
 }

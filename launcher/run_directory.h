@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string_view>
 
 namespace coe {
 
@@ -17,6 +18,10 @@ struct RunDirectory {
   /// Whether a run has begun here.
   bool holds_run() const;
 };
+
+/// Throws kBadInput, naming what `asked` for it, where `folder` can neither be written to nor made. Leaves nothing
+/// behind.
+void check_writable_folder(const std::filesystem::path& folder, std::string_view asked);
 
 /// Throws kBadInput where a run cannot write to `directory`, and where one has begun there unless `resume`. Leaves
 /// nothing behind.

@@ -19,6 +19,7 @@ namespace {
 struct TrainArguments {
   Config config;
   bool resume = false;
+  std::optional<std::string> record;
 };
 
 po::options_description option_list() {
@@ -27,6 +28,8 @@ po::options_description option_list() {
   auto add = options.add_options();
   add("out", po::value<std::string>()->value_name("DIR"), "the run's folder: config, metrics, checkpoints");
   add("resume", po::bool_switch(), "go on from the newest checkpoint in the run's folder, from the start without one");
+  add("record-routing", po::value<std::string>()->value_name("FILE"),
+      "count which experts are chosen, together and in turn; with --resume goes on from FILE");
   return options;
 }
 
@@ -39,9 +42,10 @@ std::optional<TrainArguments> parse(std::span<const std::string> arguments) {
                           .positional = "config"};
   const auto values = parse_options(syntax, option_list(), arguments);
   if (!values) return std::nullopt;
-  TrainArguments result{.config = configured(*values)};
+  TrainArguments result{configured(*values), false, std::nullopt};
   if (values->count("out") == 1) result.config.output.directory = (*values)["out"].as<std::string>();
   result.resume = (*values)["resume"].as<bool>();
+  if (values->count("record-routing") == 1) result.record = (*values)["record-routing"].as<std::string>();
   return result;
 }
 
@@ -59,8 +63,10 @@ int run_train(std::span<const std::string> arguments) {
   const RunDirectory directory{config.output.directory};
   check_run_directory(directory, parsed->resume);
   check_expert_parallel(config.distributed.expert_parallel, launched_ranks());
+  std::optional<RecordingOptions> recording;
+  if (parsed->record) recording = recording_options(*parsed->record, model, parsed->resume);
   return run_recorded_ranks(directory.flight(), [&](Transport& world, FlightRecorder& recorder) {
-    TrainingRun(config, world, recorder, *train, *valid, parsed->resume).run();
+    TrainingRun(config, world, recorder, *train, *valid, parsed->resume, recording).run();
   });
 }
 

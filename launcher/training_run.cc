@@ -16,7 +16,7 @@
 namespace coe {
 
 TrainingRun::TrainingRun(const Config& config, Transport& world, FlightRecorder& recorder, const TokenSource& train,
-                         const TokenSource& valid, bool resume)
+                         const TokenSource& valid, bool resume, const std::optional<RecordingOptions>& recording)
     : config_(config),
       world_(world),
       recorder_(recorder),
@@ -24,6 +24,9 @@ TrainingRun::TrainingRun(const Config& config, Transport& world, FlightRecorder&
       trainer_(config, world, train, valid, &recorder),
       resumed_(resume ? trainer_.resume() : std::nullopt) {
   if (resumed_) saved_step_ = trainer_.steps_done();
+  if (!recording) return;
+  recording_.emplace(*recording, config.model, trainer_.steps_done(), world.rank());
+  trainer_.record_routing(recording_->counter());
 }
 
 void TrainingRun::run() {
@@ -99,6 +102,7 @@ void TrainingRun::save() {
   if (saved_step_ == trainer_.steps_done()) return;
   trainer_.save();
   saved_step_ = trainer_.steps_done();
+  if (recording_) recording_->write({&world_, config_.distributed.deadline()});
 }
 
 void TrainingRun::draw_picture() {

@@ -7,6 +7,7 @@
 #include "comm/flight_recorder.h"
 #include "comm/transport.h"
 #include "launcher/progress.h"
+#include "launcher/routing_recording.h"
 #include "launcher/run_directory.h"
 #include "launcher/stop_signals.h"
 #include "runtime/config.h"
@@ -20,9 +21,9 @@ namespace coe {
 /// run's folder and tells how it goes. All methods are collective.
 class TrainingRun {
  public:
-  /// Views everything but the Config's values.
+  /// Views everything but the Config's values. `recording` asks for a routing record, written with every checkpoint.
   TrainingRun(const Config& config, Transport& world, FlightRecorder& recorder, const TokenSource& train,
-              const TokenSource& valid, bool resume);
+              const TokenSource& valid, bool resume, const std::optional<RecordingOptions>& recording);
   /// Throws what Trainer throws; for kNonFinite with the last good checkpoint.
   void run();
 
@@ -47,6 +48,7 @@ class TrainingRun {
   Trainer trainer_;
   std::optional<FoundCheckpoint> resumed_;
   std::optional<std::int64_t> saved_step_;
+  std::optional<RoutingRecording> recording_;
   std::optional<MetricsWriter> metrics_;  ///< rank 0's
   std::optional<Progress> progress_;      ///< rank 0's
 };

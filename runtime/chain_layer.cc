@@ -117,6 +117,7 @@ void ChainLayer::route(int t, const Batch& batch, const RoutingContext& context,
   counters.tokens += routing.tokens();
   counters.dropped += choices - saved.plan.rows_sent();
   counters.rerouted += routing.choices() - choices;
+  if (counter_ != nullptr) counter_->count(layer_, t, routing);
 }
 
 void ChainLayer::balance_and_admit(int t, const Batch& batch, double l1_coeff, const Tensor& counts,

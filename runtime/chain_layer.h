@@ -17,6 +17,7 @@
 #include "runtime/part_times.h"
 #include "runtime/rank_groups.h"
 #include "runtime/routing_context.h"
+#include "runtime/routing_record.h"
 #include "runtime/trained_tensor.h"
 
 namespace coe {
@@ -85,6 +86,8 @@ class ChainLayer {
 
   std::span<IterationCounters> counters() { return counters_; }
   void clear_counters();
+  /// Every forward's routing is counted in `counter`, which is viewed; nullptr ends it.
+  void record_routing(RoutingCounter* counter) { counter_ = counter; }
 
  private:
   void iterate(int t, const Tensor& x, const Batch& batch, const RoutingContext& context, IterationSaved& saved,
@@ -113,6 +116,7 @@ class ChainLayer {
   std::vector<Gate> gates_;
   Experts experts_;
   std::vector<IterationCounters> counters_;
+  RoutingCounter* counter_ = nullptr;
   ChainSaved unsaved_;  ///< one iteration's state where no backward follows
 };
 

@@ -74,6 +74,10 @@ const Routing& Model::last_routing(std::int64_t layer, std::int64_t iteration) c
   return chain.iterations[static_cast<std::size_t>(iteration)].routed.routing;
 }
 
+void Model::record_routing(RoutingCounter* counter) {
+  for (ChainLayer& chain : chains_) chain.record_routing(counter);
+}
+
 Tensor Model::forward(const Tensor& ids, const Batch& batch, const RoutingContext& routing, bool save, double& balance,
                       Arena& arena) {
   check(batch.length <= config_.sequence, "model: a sequence of ", batch.length, " tokens, at most ", config_.sequence);

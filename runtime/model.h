@@ -14,6 +14,7 @@
 #include "runtime/placement.h"
 #include "runtime/rank_groups.h"
 #include "runtime/reference_exchange.h"
+#include "runtime/routing_record.h"
 
 namespace coe {
 
@@ -48,6 +49,8 @@ class Model {
   std::span<ChainLayer> chains() { return chains_; }
   /// The routing of the last loss_and_gradients() in one layer and iteration; views that call's arena.
   const Routing& last_routing(std::int64_t layer, std::int64_t iteration) const;
+  /// Every forward's routing is counted in `counter`, which is viewed; nullptr ends it.
+  void record_routing(RoutingCounter* counter);
   PartTimes& times() { return times_; }
 
  private:

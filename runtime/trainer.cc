@@ -71,6 +71,7 @@ struct Trainer::State {
   const TokenSource* valid;
   Arena arena;
   TrainingState progress;
+  RoutingCounter* routing_counter = nullptr;
 };
 
 Trainer::Trainer(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid,
@@ -88,6 +89,7 @@ LossPart Trainer::State::accumulate() {
   batch.share = static_cast<double>(micro) / static_cast<double>(whole);
   const double scale = 1 / static_cast<double>(whole * length);
   LossPart loss;
+  model.record_routing(routing_counter);
   for (std::int64_t done = 0; done < whole; done += micro) {
     arena.reset();
     TokenBatch tokens;
@@ -101,6 +103,7 @@ LossPart Trainer::State::accumulate() {
     loss.cross_entropy += part.cross_entropy * scale;
     loss.balance += part.balance;
   }
+  model.record_routing(nullptr);
   return loss;
 }
 
@@ -135,6 +138,7 @@ StepReport Trainer::step() {
   }
   state.progress.step = report.step;
   state.progress.next_sequence += state.config.training.batch;
+  if (state.routing_counter != nullptr) state.routing_counter->count_step(report.step);
   state.report_routing(report);
   state.adapt_routing(report);
   state.report_times(report);
@@ -190,6 +194,8 @@ double Trainer::validate() {
   return mean_loss(state.model, state.groups, *state.valid, state.config.validation.sequences,
                    state.config.training.sequences_at_once(), state.arena);
 }
+
+void Trainer::record_routing(RoutingCounter& counter) { state_->routing_counter = &counter; }
 
 std::int64_t Trainer::steps_done() const { return state_->progress.step; }
 

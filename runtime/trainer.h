@@ -9,6 +9,7 @@
 #include "comm/transport.h"
 #include "runtime/checkpoint.h"
 #include "runtime/config.h"
+#include "runtime/routing_record.h"
 #include "runtime/step_report.h"
 #include "runtime/token_source.h"
 
@@ -30,6 +31,9 @@ class Trainer {
   StepReport step();
   /// Mean cross-entropy over the first validation.sequences sequences of the validation source, nats per token.
   double validate();
+
+  /// Counts the routing of every step from now on, but not of validation, in `counter`, which is viewed.
+  void record_routing(RoutingCounter& counter);
 
   /// Steps done so far.
   std::int64_t steps_done() const;
