@@ -43,6 +43,9 @@ std::vector<Entry> entries_in(const fs::path& directory) {
   for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
     if (auto entry = parse_entry(at->path())) entries.push_back(std::move(*entry));
   }
+  // A run that cannot see its checkpoints must not take it for having none.
+  const bool seen = !error || error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
+  if (!seen) fail(ErrorCode::kSystem, directory.string(), ": cannot be read: ", error.message());
   return entries;
 }
 

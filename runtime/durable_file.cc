@@ -53,6 +53,8 @@ void DurableFile::commit() {
 
 void sync_directory(const std::filesystem::path& directory) {
   const int descriptor = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  // A folder that may be entered but not listed is somebody else's, who made it last before.
+  if (descriptor < 0 && errno == EACCES) return;
   const bool synced = descriptor >= 0 && fsync(descriptor) == 0;
   const int problem = errno;
   const bool closed = descriptor >= 0 && close(descriptor) == 0;
@@ -61,13 +63,13 @@ void sync_directory(const std::filesystem::path& directory) {
 }
 
 void make_durable_directory(const std::filesystem::path& directory) {
-  const std::filesystem::path whole = std::filesystem::absolute(directory);
-  std::error_code error;
-  if (std::filesystem::is_directory(whole, error)) return;
-  if (whole.has_parent_path() && whole.parent_path() != whole) make_durable_directory(whole.parent_path());
-  std::filesystem::create_directory(whole, error);
+  const std::filesystem::path whole = std::filesystem::absolute(directory).lexically_normal();
+  const std::filesystem::path parent = whole.parent_path();
+  std::error_code error;  // what is no folder is found when it is to be made
+  if (!std::filesystem::is_directory(parent, error) && parent != whole) make_durable_directory(parent);
+  if (!std::filesystem::is_directory(whole, error)) std::filesystem::create_directory(whole, error);
   if (error) fail(ErrorCode::kSystem, whole.string(), ": cannot be made a folder: ", error.message());
-  sync_directory(whole.parent_path());
+  sync_directory(parent);
 }
 
 }  // namespace coe

@@ -3,6 +3,7 @@
 #include <boost/process.hpp>
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,10 @@ struct Outcome {
 /// A `coe` command, alone or as every rank of mpirun, running or ended.
 class Program {
  public:
-  /// Starts `coe ARGUMENTS...` in `folder`, where its output goes to files; ranks 0: without mpirun.
-  Program(const Scratch& folder, std::vector<std::string> arguments, int ranks = 0)
+  /// Starts `coe ARGUMENTS...` in `folder`, where its output goes to files; ranks 0: without mpirun. `variables` are
+  /// added to the environment.
+  Program(const Scratch& folder, std::vector<std::string> arguments, int ranks = 0,
+          const std::map<std::string, std::string>& variables = {})
       : out_(folder / "stdout.txt"), err_(folder / "stderr.txt"), start_(std::chrono::steady_clock::now()) {
     namespace process = boost::process;
     // Boost.Process writes over what is there and leaves the rest.
@@ -40,6 +43,7 @@ class Program {
       environment["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
       environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
     }
+    for (const auto& [name, value] : variables) environment[name] = value;
     child_ = process::child(file, process::args(arguments), process::start_dir(folder.path()), environment,
                             process::std_in<process::null, process::std_out> out_, process::std_err > err_);
   }
