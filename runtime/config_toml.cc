@@ -17,11 +17,17 @@
 namespace coe {
 namespace {
 
+/// A tree of TOML is larger than its text, and may be as deep as that is long.
+constexpr std::size_t kLongestConfig = 1 << 16;
+
 /// Where each key got its value: "file:line: " or "--set key=value: ".
 using Origins = std::map<std::string, std::string, std::less<>>;
 
+/// Text from a file or a setting as part of a message.
 std::string one_line(std::string_view text) {
-  std::string line(text);
+  constexpr std::size_t kLongest = 200;
+  std::string line(text.substr(0, kLongest));
+  if (text.size() > kLongest) line += "...";
   std::ranges::replace_if(
       line, [](char c) { return c == '\n' || c == '\r'; }, ' ');
   return line;
@@ -167,6 +173,7 @@ toml::table parse_setting(const std::string& text) {
 void apply_setting(const std::string& setting, Config& config, Origins& origins) {
   const std::size_t equals = setting.find('=');
   const std::string key = setting.substr(0, equals), origin = "--set " + one_line(setting) + ": ";
+  check(setting.size() <= kLongestConfig, origin, "has ", setting.size(), " bytes, at most ", kLongestConfig);
   check(equals != std::string::npos && key.find('.') != std::string::npos, origin, "must be section.key=value");
   const toml::table table = parse_setting(setting.substr(equals + 1));
   const bool known = std::ranges::count(known_keys(), key) > 0;
@@ -224,6 +231,8 @@ Config parse_config(const std::string& text, const std::string& origin, std::spa
 
 Config read_config(const std::filesystem::path& file, std::span<const std::string> settings) {
   const MappedFile mapped(file);
+  check(mapped.bytes().size() <= kLongestConfig, file.string(), ": has ", mapped.bytes().size(),
+        " bytes, a configuration has at most ", kLongestConfig);
   const std::string text(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
   return parse_config(text, file.string(), settings);
 }

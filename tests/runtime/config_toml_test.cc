@@ -6,8 +6,10 @@
 
 #include "kernels/error.h"
 #include "runtime/config.h"
+#include "tests/bad_input.h"
 #include "tests/runtime/scratch_directory.h"
 #include "tests/runtime/small_config.h"
+#include "tests/runtime/temporary_file.h"
 
 namespace coe {
 namespace {
@@ -182,6 +184,23 @@ TEST(ConfigToml, EveryFileThatTheProjectShipsIsValidAndSaysWhatItIs) {
     ++read;
   }
   EXPECT_EQ(read, 12);
+}
+
+TEST(ConfigToml, WhatIsLongerThanAnyConfigurationIsRefusedUnread) {
+  // A key of half a million parts makes a tree so deep that taking it down uses up the stack.
+  std::string deep = "[model";
+  for (int part = 0; part < 500'000; ++part) deep += ".a";
+  const TemporaryFile file(".toml", deep + "]\n");
+  EXPECT_EQ(bad_input([&] { read_config(file.path()); }),
+            file.name() + ": has 1000008 bytes, a configuration has at most 65536");
+  const std::vector<std::string> setting = {"model.vocab={" + deep.substr(7) + "=1}"};
+  EXPECT_THAT(bad_input([&] { parse_config(kSmallConfig, "x.toml", setting); }), testing::HasSubstr("at most 65536"));
+}
+
+TEST(ConfigToml, MessagesRepeatOnlyTheBeginningOfWhatIsLong) {
+  EXPECT_LT(bad_input([&] { parse_config("[" + std::string(5000, 'x') + "]", "x.toml"); }).size(), 1000U);
+  EXPECT_LT(bad_input([&] { parse_config("[model]\nvocab='" + std::string(5000, 'x') + "'", "x.toml"); }).size(),
+            1000U);
 }
 
 }  // namespace
