@@ -169,4 +169,6 @@ bool FlightRecorder::claim_failure(const std::string& message) const {
   return true;
 }
 
+bool FlightRecorder::job_has_failed() const { return access(first_failure_path(folder_).c_str(), F_OK) == 0; }
+
 }  // namespace coe

@@ -43,6 +43,8 @@ class FlightRecorder {
   int dead_among(std::span<const int> peers) const;
   /// Keeps `message` as the job's first failure, in the folder; false where another rank's is there already.
   bool claim_failure(const std::string& message) const;
+  /// Whether some rank has claimed a failure.
+  bool job_has_failed() const;
 
   const std::filesystem::path& folder() const { return folder_; }
 

@@ -45,17 +45,18 @@ std::uint64_t bytes_of(std::span<const Message> messages) {
   return bytes;
 }
 
-/// Notes whom the ticket lacks, and does not go on waiting for the dead.
+/// Notes whom the ticket lacks, and does not go on waiting for the dead or in a job that has failed.
 void look_closer(const Group& group, Ticket ticket, const Phase& phase) {
   if (group.recorder == nullptr) return;
   const Shortfall lack = group.transport->lack(ticket);
   group.recorder->miss(ticket.record, lack.peers);
   const int dead = group.recorder->dead_among(lack.peers);
-  if (dead < 0) return;
+  if (dead < 0 && !group.recorder->job_has_failed()) return;
   group.transport->give_up(ticket);
   group.recorder->end(ticket.record, FlightState::kGivenUp);
-  fail(ErrorCode::kPeer, "rank ", lack.rank, " waits for ", list_of(lack.peers), " in ", phase.text(),
-       ": the process of rank ", dead, " has died");
+  const std::string cause =
+      dead < 0 ? "another rank has failed" : "the process of rank " + std::to_string(dead) + " has died";
+  fail(ErrorCode::kPeer, "rank ", lack.rank, " waits for ", list_of(lack.peers), " in ", phase.text(), ": ", cause);
 }
 
 void run_out(const Group& group, Ticket ticket, const Phase& phase) {

@@ -21,7 +21,8 @@ struct Group {
 Ticket post(const Group& group, std::span<const Message> sends, std::span<const Message> receives, const Phase& phase);
 
 /// Waits until `ticket` is complete: the one place that blocks. Throws kPeer after the deadline, or earlier where a
-/// peer's process is no more, naming this rank, the peers, the phase, and what was expected and seen.
+/// peer's process is no more or the recorder's folder tells of a failure, naming this rank, the peers, the phase, and
+/// what was expected and seen.
 void wait(const Group& group, Ticket ticket, const Phase& phase);
 
 }  // namespace coe

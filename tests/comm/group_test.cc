@@ -75,5 +75,16 @@ TEST_F(RecordedGroup, NobodyWaitsForAPeerWhoseProcessHasDied) {
   }
 }
 
+TEST_F(RecordedGroup, NobodyWaitsInAJobThatHasFailed) {
+  ASSERT_TRUE(recorder_.claim_failure("rank 5 found the disk full"));
+  group_.deadline = 60s;
+  try {
+    wait(group_, post(group_, {}, {&message_, 1}, kCombine), kCombine);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "rank 0 waits for rank 1 in combine of layer 1, iteration 0: another rank has failed");
+  }
+}
+
 }  // namespace
 }  // namespace coe
