@@ -40,7 +40,7 @@ std::string training_points(const std::vector<StepMetrics>& lines) {
   double sum = 0;
   std::size_t count = 0;
   for (const StepMetrics& line : lines) {
-    if (line.step == 0) continue;
+    if (line.step == 0 || !line.skipped.empty()) continue;
     sum += line.loss;
     if (++count < group) continue;
     points += fmt::format("{} {}\n", line.step, sum / static_cast<double>(count));

@@ -30,6 +30,17 @@ TrainingRun::TrainingRun(const Config& config, Transport& world, FlightRecorder&
 }
 
 void TrainingRun::run() {
+  try {
+    train();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNonFinite) throw;
+    const auto newest = newest_checkpoint(directory_.root);
+    fail(ErrorCode::kNonFinite, error.what(), "; ",
+         newest ? "the last good checkpoint is " + newest->string() : "there is no checkpoint yet");
+  }
+}
+
+void TrainingRun::train() {
   if (speaks()) open_directory();
   begin();
   bool stopped = false;
@@ -74,27 +85,22 @@ bool TrainingRun::agreed_to_stop() {
 }
 
 void TrainingRun::step() {
-  const StepReport report = finite_step();
+  const StepReport report = trainer_.step();
   const bool last = report.step == config_.training.steps;
   const auto due = [&](std::int64_t every) { return last || (every > 0 && report.step % every == 0); };
   std::optional<double> validation;
   if (due(config_.validation.every)) validation = trainer_.validate();
   if (metrics_) metrics_->write(make_step_metrics(report, validation));
-  if (progress_) progress_->show(report);
+  tell(report);
   if (validation) say(fmt::format("step {}: validation loss {:.4f}", report.step, *validation));
   if (due(config_.output.checkpoint_every)) save();
 }
 
-StepReport TrainingRun::finite_step() {
-  try {
-    return trainer_.step();
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kNonFinite) throw;
-    const auto newest = newest_checkpoint(directory_.root);
-    const std::string kept = newest ? "the last good checkpoint is " + newest->string() : "there is no checkpoint yet";
-    const std::string found = error.what();
-    const std::string where = found.starts_with("step ") ? "" : fmt::format("step {}: ", trainer_.steps_done() + 1);
-    fail(ErrorCode::kNonFinite, where, found, "; ", kept);
+void TrainingRun::tell(const StepReport& report) {
+  if (report.skipped.empty()) {
+    if (progress_) progress_->show(report);
+  } else {
+    say(fmt::format("step {} is skipped: {}", report.step, report.skipped));
   }
 }
 

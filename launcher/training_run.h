@@ -34,8 +34,9 @@ class TrainingRun {
   void begin();
   /// Whether any rank was asked to stop.
   bool agreed_to_stop();
+  void train();
   void step();
-  StepReport finite_step();
+  void tell(const StepReport& report);
   void save();
   void draw_picture();
   void finish(bool stopped);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "kernels/rms_norm.h"
 #include "kernels/rows.h"
@@ -94,6 +95,8 @@ void ChainLayer::iterate(int t, const Tensor& x, const Batch& batch, const Routi
   }
   shared_forward(batch, saved, next, arena);
   if (config_.residual == Residual::kInner) add(x, 1, next);
+  // The loss then tells all ranks that a token could not be routed here.
+  if (saved.gate.lost >= 0) std::ranges::fill(next.span<float>(), std::numeric_limits<float>::quiet_NaN());
   counters_[static_cast<std::size_t>(t)].bytes_sent += exchange.bytes_sent() - sent_before;
 }
 

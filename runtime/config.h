@@ -17,6 +17,7 @@ enum class BalanceLoss { kNone, kSequence, kBatch };       ///< "none", "sequenc
 enum class DropPolicy { kNone, kPosition, kProbability };  ///< "none", "position", "probability"
 enum class CapacityScope { kGlobal, kRank };               ///< "global", "rank"
 enum class Schedule { kConstant, kCosine };                ///< "constant", "cosine"; after the warm-up
+enum class OnNonFinite { kStop, kSkip };                   ///< "stop", "skip"
 enum class DataFormat {
   kAuto,
   kMaths,
@@ -86,7 +87,8 @@ struct TrainingConfig {
   Schedule schedule = Schedule::kConstant;
   float final_learning_rate = 0.0F;  ///< where cosine ends
   float beta1 = 0.9F, beta2 = 0.95F, adam_eps = 1e-8F, weight_decay = 0.01F;
-  float clip = 1.0F;  ///< of the global gradient norm; 0: none
+  float clip = 1.0F;                            ///< of the global gradient norm; 0: none
+  OnNonFinite non_finite = OnNonFinite::kStop;  ///< what to do about a step whose loss or gradient is not finite
 
   /// The micro-batch, or the batch where none is asked for.
   std::int64_t sequences_at_once() const { return micro_batch == 0 ? batch : micro_batch; }

@@ -67,6 +67,7 @@ inline constexpr std::tuple kTrainingKeys = {
     Key{"adam_eps", &TrainingConfig::adam_eps},
     Key{"weight_decay", &TrainingConfig::weight_decay},
     Key{"clip", &TrainingConfig::clip},
+    Key{"non_finite", &TrainingConfig::non_finite},
 };
 inline constexpr std::tuple kDataKeys = {
     Key{"train", &DataConfig::train},
@@ -108,6 +109,8 @@ inline constexpr std::array kWords<DropPolicy> = {std::string_view("none"), std:
                                                   std::string_view("probability")};
 template <>
 inline constexpr std::array kWords<CapacityScope> = {std::string_view("global"), std::string_view("rank")};
+template <>
+inline constexpr std::array kWords<OnNonFinite> = {std::string_view("stop"), std::string_view("skip")};
 template <>
 inline constexpr std::array kWords<Schedule> = {std::string_view("constant"), std::string_view("cosine")};
 template <>

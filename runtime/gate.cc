@@ -36,6 +36,19 @@ void backward_by_sequence(const TrainedTensor& weight, const Tensor& x, const Te
   }
 }
 
+/// Zeroes the rows that hold a number that is not finite; returns the first of them, -1 without one.
+std::int64_t hide_non_finite(const Tensor& rows) {
+  std::int64_t first = -1;
+  const std::int64_t width = rows.extent(1);
+  for (std::int64_t t = 0; t < rows.extent(0); ++t) {
+    float* const row = rows.data<float>() + t * width;
+    if (std::all_of(row, row + width, [](float x) { return std::isfinite(x); })) continue;
+    std::fill_n(row, width, 0.0F);
+    if (first < 0) first = t;
+  }
+  return first;
+}
+
 }  // namespace
 
 Gate::Gate(const LayerConfig& config, int layer, int iteration, const GateWeights& weights, const Router& router)
@@ -46,11 +59,12 @@ Gate::Gate(const LayerConfig& config, int layer, int iteration, const GateWeight
 
 Routed Gate::forward(const Tensor& x, const Batch& batch, const RoutingContext& context, GateSaved& saved,
                      Arena& arena) const {
-  saved = {x, {}, {}};
+  saved = {.x = x, .jitter = {}, .noise_slope = {}};
   const Tensor logits = arena.make<float>({x.extent(0), weights_.weight.value.extent(0)});
   if (context.random && jitter_ > 0) add_jitter(batch, *context.random, saved, arena);
   linear_by_sequence(saved.x, weights_.weight.value, batch.length, logits);
   if (context.random && weights_.noise.value.elements() > 0) add_noise(batch, *context.random, logits, saved, arena);
+  saved.lost = hide_non_finite(logits);
   return router_->route(logits, weights_.bias, arena);
 }
 

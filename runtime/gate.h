@@ -21,9 +21,10 @@ struct GateWeights {
 
 /// What a gate's backward needs of its forward; views the step's Arena.
 struct GateSaved {
-  Tensor x;            ///< [T, D] what the logits were made of: the gate's input, or that with jitter
-  Tensor jitter;       ///< [T, D] factors; empty without
-  Tensor noise_slope;  ///< [T, N] d(logit) / d(noise logit); empty without noise
+  Tensor x;                ///< [T, D] what the logits were made of: the gate's input, or that with jitter
+  Tensor jitter;           ///< [T, D] factors; empty without
+  Tensor noise_slope;      ///< [T, N] d(logit) / d(noise logit); empty without noise
+  std::int64_t lost = -1;  ///< the first token whose logits are not finite
 };
 
 /// The gate of one (layer, iteration): tokens -> Routing.
@@ -34,7 +35,8 @@ class Gate {
 
   /// x [T, D], whole sequences: fp32 logits, one product per sequence, then the router. Jitter multiplies what the gate
   /// sees (Switch, arXiv 2101.03961); noise adds N(0, 1) softplus(x Wn) to the logits (Shazeer et al. 2017, arXiv
-  /// 1701.06538, section 2.1); both only where `context` has random numbers.
+  /// 1701.06538, section 2.1); both only where `context` has random numbers. Logits that are not finite count as 0,
+  /// so that this rank goes on with the others; whoever called makes it known (saved.lost).
   Routed forward(const Tensor& x, const Batch& batch, const RoutingContext& context, GateSaved& saved,
                  Arena& arena) const;
   /// dx [T, D] += gradient through the logits; adds up the weights' gradients. dweight [choices].

@@ -26,6 +26,10 @@ json::object to_json(const StepMetrics& metrics) {
   json::object line{{"step", metrics.step}};
   if (metrics.validation_loss) line["validation_loss"] = *metrics.validation_loss;
   if (metrics.step == 0) return line;
+  if (!metrics.skipped.empty()) {
+    line["skipped"] = metrics.skipped;
+    return line;
+  }
   line["loss"] = metrics.loss;
   line["balance_loss"] = metrics.balance_loss;
   line["gradient_norm"] = metrics.gradient_norm;
@@ -62,6 +66,10 @@ StepMetrics from_json(const json::object& line) {
   metrics.step = line.at("step").to_number<std::int64_t>();
   if (const auto* loss = line.if_contains("validation_loss")) metrics.validation_loss = loss->to_number<double>();
   if (metrics.step == 0) return metrics;
+  if (const auto* skipped = line.if_contains("skipped")) {
+    metrics.skipped = json::value_to<std::string>(*skipped);
+    return metrics;
+  }
   metrics.loss = line.at("loss").to_number<double>();
   metrics.balance_loss = line.at("balance_loss").to_number<double>();
   metrics.gradient_norm = line.at("gradient_norm").to_number<double>();
@@ -114,6 +122,7 @@ void cut_after(const std::filesystem::path& file, std::int64_t last_step) {
 StepMetrics make_step_metrics(const StepReport& report, std::optional<double> validation_loss) {
   StepMetrics metrics;
   metrics.step = report.step;
+  metrics.skipped = report.skipped;
   metrics.validation_loss = validation_loss;
   metrics.loss = report.loss;
   metrics.balance_loss = report.balance_loss;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "runtime/part_times.h"
@@ -27,6 +28,7 @@ struct RoutingMetrics {
 struct StepMetrics {
   std::int64_t step = 0;
   std::optional<double> validation_loss{};  ///< after this step, nats per token
+  std::string skipped{};                    ///< why the step was skipped, which then has no loss; else empty
   double loss = 0, balance_loss = 0, gradient_norm = 0, learning_rate = 0, lambda = 0;
   double seconds = 0;
   std::int64_t tokens = 0, bytes_exchanged = 0;

@@ -155,6 +155,11 @@ double Model::loss(const Tensor& ids, const Tensor& labels, const Batch& batch, 
   return sum;
 }
 
+Tensor Model::activations(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Arena& arena) {
+  double balance = 0;
+  return forward(ids, batch, routing, true, balance, arena);
+}
+
 LossPart Model::loss_and_gradients(const Tensor& ids, const Tensor& labels, const Batch& batch, double scale,
                                    const RoutingContext& routing, Arena& arena) {
   LossPart part;

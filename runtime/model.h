@@ -29,6 +29,13 @@ struct LossPart {
 /// methods with a Batch are collective over that group; a rank without sequences takes part.
 class Model {
  public:
+  /// What the backward needs of one layer's forward; views the call's arena.
+  struct LayerSaved {
+    AttentionSaved attention;
+    Tensor h, inverse_rms;  ///< after attention, before the authors' post-attention norm
+    ChainSaved chain;
+  };
+
   /// The groups are viewed. Weights are zero until initialise() or a checkpoint fills parameters().
   Model(const ModelConfig& config, const RankGroups& groups, bool trained);
   Model(const Model&) = delete;
@@ -46,6 +53,10 @@ class Model {
   LossPart loss_and_gradients(const Tensor& ids, const Tensor& labels, const Batch& batch, double scale,
                               const RoutingContext& routing, Arena& arena);
 
+  /// Forward alone, keeping what a backward would need in saved(): the hidden states [T, D] before the final norm.
+  Tensor activations(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Arena& arena);
+  std::span<const LayerSaved> saved() const { return saved_; }
+
   std::span<ChainLayer> chains() { return chains_; }
   /// The routing of the last loss_and_gradients() in one layer and iteration; views that call's arena.
   const Routing& last_routing(std::int64_t layer, std::int64_t iteration) const;
@@ -54,11 +65,6 @@ class Model {
   PartTimes& times() { return times_; }
 
  private:
-  struct LayerSaved {
-    AttentionSaved attention;
-    Tensor h, inverse_rms;  ///< before the authors' post-attention norm
-    ChainSaved chain;
-  };
   Tensor forward(const Tensor& ids, const Batch& batch, const RoutingContext& routing, bool save, double& balance,
                  Arena& arena);
   Tensor chain_forward(std::size_t layer, const Tensor& h, const Batch& batch, const RoutingContext& routing, bool save,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "runtime/part_times.h"
@@ -24,6 +25,7 @@ struct RoutingReport {
 /// What one optimiser step did; the same on every rank.
 struct StepReport {
   std::int64_t step = 0;     ///< counts from 1
+  std::string skipped;       ///< why nothing was updated in this step; empty where all went well
   double loss = 0;           ///< mean cross-entropy over the batch's tokens, nats, before the update
   double balance_loss = 0;   ///< balance, z and L1 losses of all layers and iterations
   double gradient_norm = 0;  ///< global, before clipping

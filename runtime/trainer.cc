@@ -4,7 +4,9 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <optional>
 #include <span>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "runtime/checkpoint.h"
 #include "runtime/model.h"
 #include "runtime/model_parameters.h"
+#include "runtime/non_finite.h"
 #include "runtime/optimiser.h"
 #include "runtime/rank_groups.h"
 #include "runtime/token_batch.h"
@@ -52,7 +55,17 @@ struct Trainer::State {
     progress.seed = config.training.seed;
   }
 
+  /// Calls visit(tokens, batch, routing, first sequence) for every micro-batch of the step that comes next.
+  template <class Visit>
+  void for_each_micro_batch(const Visit& visit);
   LossPart accumulate();
+  StepReport begin_report() const;
+  void reduce(const LossPart& loss, StepReport& report);
+  void update(StepReport& report);
+  /// Names the first place of the step with a number that is not finite; throws where that is a weight.
+  std::string first_non_finite(const StepReport& report);
+  /// Throws kNonFinite, on every rank alike, after `where`.
+  void expect_finite_weights(const std::string& where);
   void sum_loss(const LossPart& loss, StepReport& report);
   void report_times(StepReport& report);
   void report_routing(StepReport& report);
@@ -82,14 +95,11 @@ Trainer::Trainer(const Config& config, Transport& world, const TokenSource& trai
 
 Trainer::~Trainer() = default;
 
-LossPart Trainer::State::accumulate() {
-  const std::int64_t whole = config.training.batch, length = config.model.sequence;
-  const std::int64_t micro = config.training.sequences_at_once();
-  Batch batch = deal_batch(micro, length, groups);
+template <class Visit>
+void Trainer::State::for_each_micro_batch(const Visit& visit) {
+  const std::int64_t whole = config.training.batch, micro = config.training.sequences_at_once();
+  Batch batch = deal_batch(micro, config.model.sequence, groups);
   batch.share = static_cast<double>(micro) / static_cast<double>(whole);
-  const double scale = 1 / static_cast<double>(whole * length);
-  LossPart loss;
-  model.record_routing(routing_counter);
   for (std::int64_t done = 0; done < whole; done += micro) {
     arena.reset();
     TokenBatch tokens;
@@ -99,51 +109,98 @@ LossPart Trainer::State::accumulate() {
     }
     const RoutingContext routing{.l1_coeff = progress.l1_coeff,
                                  .random = StepRandom{progress.seed, progress.step + 1, done}};
+    visit(tokens, batch, routing, done);
+  }
+}
+
+LossPart Trainer::State::accumulate() {
+  const double scale = 1 / static_cast<double>(config.training.batch * config.model.sequence);
+  LossPart loss;
+  model.parameters().zero_gradients();
+  for_each_micro_batch([&](const TokenBatch& tokens, const Batch& batch, const RoutingContext& routing, std::int64_t) {
     const LossPart part = model.loss_and_gradients(tokens.ids, tokens.labels, batch, scale, routing, arena);
     loss.cross_entropy += part.cross_entropy * scale;
     loss.balance += part.balance;
-  }
-  model.record_routing(nullptr);
+  });
   return loss;
+}
+
+StepReport Trainer::State::begin_report() const {
+  StepReport report;
+  report.step = progress.step + 1;
+  report.l1_coeff = progress.l1_coeff;
+  report.learning_rate = learning_rate_at(config.training, report.step);
+  report.tokens = config.training.batch * config.model.sequence;
+  return report;
 }
 
 StepReport Trainer::step() {
   State& state = *state_;
   const Clock::time_point start = Clock::now();
-  if (state.recorder != nullptr) state.recorder->set_step(state.progress.step + 1);
-  PartTimes& times = state.model.times();
-  times = {};
+  StepReport report = state.begin_report();
+  if (state.recorder != nullptr) state.recorder->set_step(report.step);
+  state.model.times() = {};
   for (ChainLayer& chain : state.model.chains()) chain.clear_counters();
-  state.model.parameters().zero_gradients();
-
-  StepReport report;
-  report.step = state.progress.step + 1;
-  report.l1_coeff = state.progress.l1_coeff;
-  report.learning_rate = learning_rate_at(state.config.training, report.step);
-  report.tokens = state.config.training.batch * state.config.model.sequence;
+  state.model.record_routing(state.routing_counter);
   const LossPart loss = state.accumulate();
-  {
-    const PartTimer timer(times, Part::kReduce);
-    state.optimiser.reduce_gradients();
-    report.gradient_norm = state.optimiser.gradient_norm();
-    state.sum_loss(loss, report);
+  state.model.record_routing(nullptr);
+  state.reduce(loss, report);
+  if (!std::isfinite(report.loss) || !std::isfinite(report.balance_loss) || !std::isfinite(report.gradient_norm)) {
+    report.skipped = state.first_non_finite(report);
+    if (state.config.training.non_finite == OnNonFinite::kStop) {
+      fail(ErrorCode::kNonFinite, "step ", report.step, ": ", report.skipped);
+    }
   }
-  if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm)) {
-    fail(ErrorCode::kNonFinite, "step ", report.step, ": loss is ", report.loss, ", gradient norm is ",
-         report.gradient_norm, "; both must be finite");
-  }
-  {
-    const PartTimer timer(times, Part::kOptimiser);
-    state.optimiser.update(report.step, report.gradient_norm);
-  }
+  if (report.skipped.empty()) state.update(report);
   state.progress.step = report.step;
   state.progress.next_sequence += state.config.training.batch;
-  if (state.routing_counter != nullptr) state.routing_counter->count_step(report.step);
-  state.report_routing(report);
-  state.adapt_routing(report);
   state.report_times(report);
   report.seconds = seconds_since(start);
   return report;
+}
+
+void Trainer::State::reduce(const LossPart& loss, StepReport& report) {
+  const PartTimer timer(model.times(), Part::kReduce);
+  optimiser.reduce_gradients();
+  report.gradient_norm = optimiser.gradient_norm();
+  sum_loss(loss, report);
+}
+
+void Trainer::State::update(StepReport& report) {
+  {
+    const PartTimer timer(model.times(), Part::kOptimiser);
+    optimiser.update(report.step, report.gradient_norm);
+  }
+  if (routing_counter != nullptr) routing_counter->count_step(report.step);
+  report_routing(report);
+  adapt_routing(report);
+}
+
+std::string Trainer::State::first_non_finite(const StepReport& report) {
+  constexpr std::int64_t kPlacesOfAMicroBatch = std::int64_t{1} << 32;
+  expect_finite_weights("step " + std::to_string(report.step));
+  std::optional<NonFinite> mine;
+  for_each_micro_batch(
+      [&](const TokenBatch& tokens, const Batch& batch, const RoutingContext& routing, std::int64_t done) {
+        const Tensor hidden = model.activations(tokens.ids, batch, routing, arena);
+        if (mine) return;
+        mine = non_finite_activation(model, hidden, (done + batch.first_sequence) * batch.length);
+        if (mine) mine->place += done * kPlacesOfAMicroBatch;
+      });
+  std::string found = first_of_all(groups.world(), mine);
+  if (!found.empty()) return found;
+  accumulate();  // this rank's own gradients, before they are added up
+  found = first_of_all(groups.world(), non_finite_gradient(model));
+  if (!found.empty()) return found;
+  std::ostringstream numbers;
+  numbers << "loss is " << report.loss << ", balance loss is " << report.balance_loss << ", gradient norm is "
+          << report.gradient_norm << "; all must be finite";
+  return numbers.str();
+}
+
+void Trainer::State::expect_finite_weights(const std::string& where) {
+  const std::string found = first_of_all(groups.world(), non_finite_weight(model));
+  if (!found.empty()) fail(ErrorCode::kNonFinite, where, ": ", found);
 }
 
 void Trainer::State::sum_loss(const LossPart& loss, StepReport& report) {
@@ -191,8 +248,12 @@ void Trainer::State::adapt_routing(const StepReport& report) {
 
 double Trainer::validate() {
   State& state = *state_;
-  return mean_loss(state.model, state.groups, *state.valid, state.config.validation.sequences,
-                   state.config.training.sequences_at_once(), state.arena);
+  const double loss = mean_loss(state.model, state.groups, *state.valid, state.config.validation.sequences,
+                                state.config.training.sequences_at_once(), state.arena);
+  if (std::isfinite(loss)) return loss;
+  const std::string where = "validation after step " + std::to_string(state.progress.step);
+  state.expect_finite_weights(where);
+  fail(ErrorCode::kNonFinite, where, ": loss is ", loss, ", must be finite");
 }
 
 void Trainer::record_routing(RoutingCounter& counter) { state_->routing_counter = &counter; }
@@ -210,6 +271,7 @@ std::int64_t Trainer::parameters() const {
 
 std::filesystem::path Trainer::save() {
   State& state = *state_;
+  state.expect_finite_weights("checkpoint after step " + std::to_string(state.progress.step));
   return save_checkpoint(state.checkpoint_place(), state.progress, state.model.config(), state.model.parameters(),
                          state.groups.world(), state.groups.experts().size());
 }

@@ -26,8 +26,9 @@ class Trainer {
           FlightRecorder* recorder = nullptr);
   ~Trainer();
 
-  /// One optimiser step. Throws kNonFinite, on every rank alike and before any weight changes, where the loss or the
-  /// gradient norm is not finite.
+  /// One optimiser step. Where a loss or the gradient norm is not finite, it names the first place that is not, and
+  /// throws kNonFinite, on every rank alike and before any weight changes; or, where the configuration says so and the
+  /// weights are finite, skips the step, which then counts but changes no weight, moment or router.
   StepReport step();
   /// Mean cross-entropy over the first validation.sequences sequences of the validation source, nats per token.
   double validate();
@@ -40,7 +41,7 @@ class Trainer {
   /// Weights of the whole model, every expert counted once.
   std::int64_t parameters() const;
 
-  /// Writes output.directory/checkpoints/step_N; returns its path.
+  /// Writes output.directory/checkpoints/step_N; returns its path. Throws kNonFinite where a weight is not finite.
   std::filesystem::path save();
   /// Goes on from the newest checkpoint of output.directory that is whole, and sets damaged ones aside; nothing where
   /// there is none. Throws what load_checkpoint throws.

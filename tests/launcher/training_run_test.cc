@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <csignal>
 #include <string>
 #include <thread>
@@ -49,11 +51,23 @@ TEST_P(TrainingRun, TerminatedItWritesACheckpointAndEndsWell) {
 }
 
 TEST_P(TrainingRun, ALossThatIsNotFiniteStopsTheRun) {
-  const std::vector<std::string> arguments = {
-      "train", "config.toml", "--set", "training.learning_rate=1e38", "--set", "output.checkpoint_every=1"};
-  const Outcome outcome = run_program(scratch_, arguments, GetParam());
+  const Outcome outcome = run_program(
+      scratch_, {"train", "config.toml", "--set", "training.learning_rate=1e30", "--set", "output.checkpoint_every=1"},
+      GetParam());
   EXPECT_EQ(outcome.code, 1);
-  EXPECT_THAT(outcome.err, ::testing::ContainsRegex("coe: .*step [0-9]+: .*finite; the last good checkpoint is run/"));
+  EXPECT_THAT(outcome.err, ::testing::ContainsRegex("coe: step 2: .* is not finite .rank [01].*; the last good "
+                                                    "checkpoint is run/checkpoints/step_00000001; "));
+  EXPECT_EQ(std::ranges::count(outcome.err.substr(outcome.err.find("coe: ")), '\n'), 1) << outcome.err;
+}
+
+TEST_P(TrainingRun, WeightsThatAreNotFiniteAreNotKept) {
+  const Outcome outcome = run_program(
+      scratch_, {"train", "config.toml", "--set", "training.learning_rate=3e38", "--set", "output.checkpoint_every=1"},
+      GetParam());
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, ::testing::ContainsRegex("coe: checkpoint after step 1: weight model.embed_tokens.weight is "
+                                                    "not finite .rank 0.; there is no checkpoint yet; "));
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "run/checkpoints/step_00000001"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Ranks, TrainingRun, ::testing::Values(0, 2),

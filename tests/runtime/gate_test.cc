@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "runtime/softmax_topk_router.h"
 #include "tests/runtime/oracle.h"
 #include "tests/runtime/tensors.h"
@@ -71,6 +73,24 @@ TEST(Gate, BitsOfASequenceDoNotDependOnItsNeighbours) {
   const auto [middle_scores, middle_dx] = bits_of(kLong, kLong);
   EXPECT_TRUE(std::ranges::equal(middle_scores, std::span(scores).subspan(kLong * kMany, kLong * kMany)));
   EXPECT_TRUE(std::ranges::equal(middle_dx, std::span(dx).subspan(kLong * kWide, kLong * kWide)));
+}
+
+TEST(Gate, TokensWithLogitsThatAreNotFiniteAreRoutedAsIfAllWereZeroAndTold) {
+  Arena arena;
+  std::mt19937 random(3);
+  const SoftmaxTopkRouter router(kLayer);
+  const Tensor weight = random_tensor({kExperts, kHidden}, 1, random, arena);
+  const Gate gate(kLayer, 0, 0, {.weight = {weight, {}}, .noise = {}, .bias = {}}, router);
+  const Tensor x = random_tensor({kTokens, kHidden}, 1, random, arena);
+  const Batch batch{.sequences = kTokens / kLength, .length = kLength};
+  GateSaved saved;
+  gate.forward(x, batch, {}, saved, arena);
+  EXPECT_EQ(saved.lost, -1);
+  for (const std::int64_t token : {4, 2}) x.data<float>()[token * kHidden] = std::numeric_limits<float>::infinity();
+  const Routed routed = gate.forward(x, batch, {}, saved, arena);
+  EXPECT_EQ(saved.lost, 2);
+  for (std::int64_t expert = 0; expert < kExperts; ++expert)
+    EXPECT_FLOAT_EQ(routed.scores.data<float>()[2 * kExperts + expert], 0.2F);
 }
 
 TEST(Gate, ThereMayBeNoTokens) {

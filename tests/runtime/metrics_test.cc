@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <limits>
 #include <string>
 
 #include "kernels/error.h"
@@ -74,6 +75,17 @@ TEST_F(MetricsFile, ALineIsReadBackAsItWasWritten) {
                                .sparsity = 0.5,
                                .bytes_exchanged = 7};
   EXPECT_EQ(line.routing, std::vector{routing});
+}
+
+TEST_F(MetricsFile, ASkippedStepHasItsReasonAndNoLoss) {
+  StepReport report = report_of(3);
+  report.skipped = "layer 0: input is not finite (rank 0)";
+  report.loss = std::numeric_limits<double>::quiet_NaN();
+  MetricsWriter(file_, -1).write(make_step_metrics(report, std::nullopt));
+  EXPECT_EQ(text(), "{\"step\":3,\"skipped\":\"layer 0: input is not finite (rank 0)\"}\n");
+  const StepMetrics line = read_metrics(file_).at(0);
+  EXPECT_EQ(line.step, 3);
+  EXPECT_EQ(line.skipped, report.skipped);
 }
 
 TEST_F(MetricsFile, EveryStepIsOneLineOfItsOwn) {

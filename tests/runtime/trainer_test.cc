@@ -1,9 +1,12 @@
 #include "runtime/trainer.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <vector>
@@ -202,6 +205,7 @@ TEST(TrainerOnRanks, ALossThatIsNotFiniteStopsEveryRank) {
       FAIL() << "trained on with infinite weights";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kNonFinite) << error.what();
+      EXPECT_THAT(error.what(), testing::MatchesRegex("step [0-9]+: .* is not finite \\(rank [01].*\\)"));
     }
   });
 }
@@ -209,6 +213,41 @@ TEST(TrainerOnRanks, ALossThatIsNotFiniteStopsEveryRank) {
 std::filesystem::path fresh_folder(const std::string& name) {
   const auto folder = std::filesystem::path(testing::TempDir()) / ("trainer_" + name);
   return folder;
+}
+
+std::string bytes_of(const std::filesystem::path& file) {
+  std::ifstream input(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(input), {}};
+}
+
+TEST(TrainerOnRanks, ASkippedStepCountsAndChangesNothingElse) {
+  Config config = tiny_config();
+  config.training.learning_rate = 1e30F;  // weights that are finite, products of them that are not
+  config.training.warmup_steps = 0;
+  config.training.non_finite = OnNonFinite::kSkip;
+  config.model.layer.router_bias = true;
+  config.model.layer.router_bias_rate = 0.125F;
+  config.output.directory = fresh_folder("skip");
+  on_ranks(2, [&](Transport& world) {
+    const auto source = make_token_source({}, Split::kTrain, config.model.sequence, config.model.vocab, 1);
+    Trainer trainer(config, world, *source, *source);
+    EXPECT_EQ(trainer.step().skipped, "");
+    const auto before = trainer.save();
+    for (const std::int64_t step : {2, 3}) {
+      const StepReport report = trainer.step();
+      EXPECT_EQ(report.step, step);
+      EXPECT_THAT(report.skipped, testing::HasSubstr("is not finite (rank "));
+      EXPECT_TRUE(report.routing.empty());
+    }
+    EXPECT_EQ(trainer.steps_done(), 3);
+    const auto after = trainer.save();
+    for (const char* file : {"replicated.safetensors", "experts_000.safetensors", "experts_001.safetensors"}) {
+      EXPECT_FALSE(bytes_of(before / file).empty());
+      EXPECT_EQ(bytes_of(before / file), bytes_of(after / file)) << file;
+    }
+    barrier({&world}, {"end of the comparison"});
+  });
+  std::filesystem::remove_all(config.output.directory);
 }
 
 /// Losses of the steps after a resume from `config.output.directory`.
