@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -47,12 +49,21 @@ struct Spoilt {
   }
   /// What all ranks say of the activations for ids 0, 1, 2, ... of every sequence.
   std::string activations() {
-    arena.reset();
-    const Tensor ids = arena.make<std::int32_t>({batch.tokens()});
-    for (std::int64_t i = 0; i < batch.tokens(); ++i)
-      ids.data<std::int32_t>()[i] = static_cast<std::int32_t>(batch.first_sequence * length + i);
-    const Tensor hidden = model.activations(ids, batch, {}, arena);
+    const Tensor hidden = model.activations(ids(), batch, {}, arena);
     return first_of_all(groups.world(), non_finite_activation(model, hidden, batch.first_sequence * length));
+  }
+  double loss() {
+    const Tensor tokens = ids();
+    double sum = model.loss(tokens, tokens, batch, arena);
+    all_reduce_sum<double>(groups.world(), {&sum, 1}, {"loss"});
+    return sum;
+  }
+  Tensor ids() {
+    arena.reset();
+    const Tensor tokens = arena.make<std::int32_t>({batch.tokens()});
+    const auto numbers = tokens.span<std::int32_t>();
+    std::iota(numbers.begin(), numbers.end(), static_cast<std::int32_t>(batch.first_sequence * length));
+    return tokens;
   }
 
   RankGroups groups;
@@ -93,11 +104,13 @@ TEST(NonFiniteOnRanks, NamesTheFirstActivationAlikeOnEveryRank) {
       for (const Case& one : cases()) {
         Spoilt spoilt(tiny_config(), world);
         EXPECT_EQ(spoilt.activations(), "");
+        EXPECT_TRUE(std::isfinite(spoilt.loss()));
         spoilt.set(one.weight, one.at, one.value);
         std::string expected = one.found;
         if (const auto rank = expected.find("rank R"); rank != std::string::npos)
           expected.replace(rank, 6, "rank " + std::to_string(rank_of_token_20(ranks)));
         EXPECT_THAT(spoilt.activations(), StartsWith(expected)) << one.weight;
+        EXPECT_FALSE(std::isfinite(spoilt.loss())) << one.weight;
         EXPECT_THAT(first_of_all(spoilt.groups.world(), non_finite_weight(spoilt.model)),
                     StartsWith("weight " + one.weight + " is not finite (rank "));
       }
