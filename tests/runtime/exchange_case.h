@@ -147,6 +147,15 @@ inline double weight_of(std::int64_t token, std::int64_t expert) {
   return static_cast<double>((3 * token + expert) % 7 + 1) / 7;
 }
 
+/// Row and scalar of a choice, numbers that say whose they are and whose sums are rounded; expert e returns (e + 1)
+/// times the one and e more than the other.
+inline float row_value(std::int64_t token, std::int64_t d, std::int64_t iteration) {
+  return static_cast<float>(token + 64 * d + 512 * iteration) + 1.1F;
+}
+inline float scalar_value(std::int64_t token, std::int64_t expert, std::int64_t iteration) {
+  return static_cast<float>(16 * token + expert + 1024 * iteration + 1);
+}
+
 /// Admission over the tokens that share capacity: all of them, or those of one rank after the other.
 inline void admit_slowly(const ExchangeCase& one, CaseTraffic& traffic) {
   if (!one.capacity_of_ranks()) return slow_admission(one.layer, traffic.ranked, traffic.admitted);

@@ -8,6 +8,7 @@
 
 #include "runtime/reference_exchange.h"
 #include "tests/ranks.h"
+#include "tests/runtime/shrunk_case.h"
 
 namespace coe {
 namespace {

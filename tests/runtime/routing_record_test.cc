@@ -116,7 +116,7 @@ struct RecordedModel {
 
   /// Takes `sequences` sequences of made-up text, with or without a backward.
   void run(std::int64_t sequences, std::uint64_t stream, bool trained) {
-    Arena arena;
+    arena.reset();
     const ModelConfig& config = model.config();
     const Batch batch = deal_batch(sequences, config.sequence, groups);
     const Tensor ids = arena.make<std::int32_t>({batch.tokens()});
@@ -133,6 +133,7 @@ struct RecordedModel {
   RankGroups groups;
   Model model;
   RoutingCounter counter;
+  Arena arena;
 };
 
 RoutingRecord record_of(const ModelConfig& config, int ranks, std::int64_t expert_parallel) {
