@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the named sets need and that are missing: install_packages.sh [build|test|lint]...
+# Installs the Debian packages that the named sets need and that are missing: install_packages.sh [build|test|lint|fuzz]...
 # Asks nothing, removes nothing. COE_INSTALL=no trusts that what is needed is there (other systems, modules).
 set -euo pipefail
 
@@ -9,6 +9,7 @@ declare -A sets=(
     libxxhash-dev librandom123-dev gnuplot-nox"
   [test]="libgtest-dev libgmock-dev"
   [lint]="clang-format clang-tidy"
+  [fuzz]="clang libclang-rt-dev"
 )
 
 say() { echo "install_packages: $*" >&2; }
@@ -16,7 +17,7 @@ die() { say "$@"; exit 1; }
 
 wanted=()
 for set in "${@:-build}"; do
-  [ -n "${sets[$set]:-}" ] || die "no set of packages is called '$set'; there are: build test lint"
+  [ -n "${sets[$set]:-}" ] || die "no set of packages is called '$set'; there are: build test lint fuzz"
   read -r -d '' -a names <<<"${sets[$set]}" || true
   wanted+=("${names[@]}")
 done

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
+#include <cmath>
 #include <initializer_list>
 #include <set>
 #include <span>
@@ -95,6 +96,7 @@ class ManifestReader {
       state.next_sequence = count_of(item);
     } else if (key == "l1_coeff") {
       state.l1_coeff = number_from<double>(text_of(item));
+      check(std::isfinite(state.l1_coeff), "is ", in_quotes(item.text), ", must be finite");
     } else if (key == "seed") {
       state.seed = number_from<std::uint64_t>(text_of(item), 10);
     } else {

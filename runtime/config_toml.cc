@@ -13,6 +13,7 @@
 #include "runtime/config_keys.h"
 #include "runtime/mapped_file.h"
 #include "runtime/nearest_word.h"
+#include "runtime/toml_characters.h"
 
 namespace coe {
 namespace {
@@ -152,6 +153,9 @@ Origins read_file_keys(const toml::table& root, const std::string& file, Config&
 }
 
 toml::table parse_text(const std::string& text, const std::string& file) {
+  const std::int64_t strange = first_strange_line(text);
+  check(strange == 0, file, ":", strange,
+        ": a letter beyond ASCII outside of quotes, or a string of several lines; both are not for configurations");
   try {
     return toml::parse(text, file);
   } catch (const toml::parse_error& error) {
@@ -161,6 +165,7 @@ toml::table parse_text(const std::string& text, const std::string& file) {
 
 /// The value of a setting: what TOML makes of the text, else the text itself.
 toml::table parse_setting(const std::string& text) {
+  if (first_strange_line(text) != 0) return toml::table{{"value", text}};
   try {
     toml::table table = toml::parse("value = " + text);
     if (table.size() == 1) return table;

@@ -1,10 +1,12 @@
 #include "runtime/jsonl_file.h"
 
 #include <algorithm>
-#include <boost/json.hpp>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 #include "kernels/error.h"
+#include "runtime/json_walk.h"
 #include "runtime/mapped_file.h"
 
 namespace coe {
@@ -26,30 +28,52 @@ class DecodedText final : public TokenArray {
   std::string text_;
 };
 
-std::string keys_of(const boost::json::object& object) {
-  std::string keys;
-  for (const auto& member : object) keys += (keys.empty() ? "\"" : ", \"") + std::string(member.key()) + '"';
-  return keys.empty() ? "no field" : keys;
-}
+/// Picks the fields of a document out of what its JSON says.
+class FieldReader {
+ public:
+  FieldReader(std::span<const std::string> fields, const std::string& where)
+      : fields_(fields), where_(where), values_(fields.size()) {}
+
+  void take(std::span<const std::string> path, const JsonItem& item) {
+    if (item.kind == JsonItem::Kind::kEnd || path.size() > 1) return;
+    if (path.empty()) {
+      check(item.kind == JsonItem::Kind::kObject, where_, ": is ", item.kind_text(), ", must be an object");
+      return;
+    }
+    if (seen_.size() < kLongestList) seen_ += (seen_.empty() ? "" : ", ") + in_quotes(path[0]);
+    for (std::size_t i = 0; i < fields_.size(); ++i) {
+      if (fields_[i] != path[0]) continue;
+      check(item.kind == JsonItem::Kind::kString, where_, ": field ", in_quotes(path[0]), " is ", item.kind_text(),
+            ", must be a string");
+      values_[i] = item.text;
+    }
+  }
+
+  std::string document() const {
+    std::string document;
+    for (std::size_t i = 0; i < fields_.size(); ++i) {
+      check(values_[i].has_value(), where_, ": lacks the field ", in_quotes(fields_[i]), " of data.fields; it has ",
+            seen_.empty() ? "no field" : seen_);
+      if (i > 0) document += '\n';
+      document += *values_[i];
+    }
+    return document;
+  }
+
+ private:
+  static constexpr std::size_t kLongestList = 200;
+
+  std::span<const std::string> fields_;
+  const std::string& where_;
+  std::vector<std::optional<std::string>> values_;
+  std::string seen_;  ///< the names of the first fields
+};
 
 /// `where` is "file:line".
 std::string document_of(std::string_view line, std::span<const std::string> fields, const std::string& where) {
-  boost::system::error_code error;
-  const boost::json::value value = boost::json::parse(boost::json::string_view(line.data(), line.size()), error);
-  check(!error, where, ": is not JSON: ", error.message());
-  check(value.is_object(), where, ": is a JSON ", boost::json::to_string(value.kind()), ", must be an object");
-
-  const boost::json::object& object = value.get_object();
-  std::string document;
-  for (const std::string& field : fields) {
-    const boost::json::value* const found = object.if_contains(field);
-    check(found != nullptr, where, ": lacks the field \"", field, "\" of data.fields; it has ", keys_of(object));
-    check(found->is_string(), where, ": field \"", field, "\" is ", boost::json::to_string(found->kind()),
-          ", must be a string");
-    if (&field != &fields.front()) document += '\n';
-    document.append(found->get_string().data(), found->get_string().size());
-  }
-  return document;
+  FieldReader reader(fields, where);
+  walk_json(line, where, [&](std::span<const std::string> path, const JsonItem& item) { reader.take(path, item); });
+  return reader.document();
 }
 
 void check_bytes(const std::string& document, std::int64_t vocab, const std::string& where) {
@@ -68,6 +92,7 @@ std::unique_ptr<TokenArray> open_jsonl_file(const std::filesystem::path& path, s
   const MappedFile file(path);
   std::string_view rest(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   std::string text;
+  text.reserve(rest.size());
   for (std::int64_t number = 1; !rest.empty(); ++number) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(rest.size(), line.size() + 1));

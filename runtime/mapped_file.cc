@@ -30,6 +30,21 @@ class Descriptor {
   int number_;
 };
 
+constexpr std::size_t kMostRead = std::size_t{64} << 20;
+
+/// The first `size` bytes of a file.
+Buffer read_bytes(const Descriptor& file, std::size_t size, const std::filesystem::path& path) {
+  Buffer bytes(size);
+  for (std::size_t done = 0; done < size;) {
+    const ssize_t got = pread(file.number(), bytes.data() + done, size - done, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    check(got >= 0, path.string(), ": cannot be read: ", std::strerror(errno));
+    check(got > 0, path.string(), ": has become shorter while it was read");
+    done += static_cast<std::size_t>(got);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
@@ -42,6 +57,12 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   check(status.st_size > 0, path.string(), ": is empty");
 
   const auto size = static_cast<std::size_t>(status.st_size);
+  if (size <= kMostRead) {
+    read_ = read_bytes(file, size, path);
+    data_ = read_.data();
+    size_ = size;
+    return;
+  }
   void* const memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number(), 0);
   if (memory == MAP_FAILED) fail(ErrorCode::kSystem, path.string(), ": cannot be mapped: ", std::strerror(errno));
   data_ = static_cast<const std::byte*>(memory);
@@ -49,13 +70,14 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ != nullptr && data_ != read_.data()) munmap(const_cast<std::byte*>(data_), size_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : read_(std::move(other.read_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(read_, other.read_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;

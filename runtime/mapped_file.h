@@ -4,12 +4,15 @@
 #include <filesystem>
 #include <span>
 
+#include "kernels/buffer.h"
+
 namespace coe {
 
-/// A whole file as read-only memory, paged in by the system as it is touched. Movable, not copyable.
+/// A whole file as read-only memory: read at once up to 64 MiB, which is safe from whoever shortens the file meanwhile,
+/// beyond that paged in by the system as it is touched. Movable, not copyable.
 class MappedFile {
  public:
-  /// Throws kBadInput where `path` is not a regular file that can be read, or is empty.
+  /// Throws kBadInput where `path` is not a regular file that can be read, or is empty; kSystem without memory for it.
   explicit MappedFile(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
@@ -18,6 +21,7 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
  private:
+  Buffer read_;  ///< its bytes, where it is not mapped
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };

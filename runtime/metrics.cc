@@ -11,6 +11,9 @@ namespace {
 
 namespace json = boost::json;
 
+/// More than a configuration can ask for; what is averaged per iteration is as long as the largest.
+constexpr int kMostIterations = 1 << 16;
+
 json::object to_json(const RoutingMetrics& routing) {
   return {{"layer", routing.layer},
           {"iteration", routing.iteration},
@@ -52,6 +55,7 @@ RoutingMetrics routing_from_json(const json::object& line) {
   RoutingMetrics routing;
   routing.layer = line.at("layer").to_number<int>();
   routing.iteration = line.at("iteration").to_number<int>();
+  check(routing.iteration >= 0 && routing.iteration < kMostIterations, "iteration is ", routing.iteration);
   routing.load_max_over_mean = line.at("load_max_over_mean").to_number<double>();
   routing.idle_experts = line.at("idle_experts").to_number<int>();
   routing.dropped = line.at("dropped").to_number<std::int64_t>();

@@ -197,6 +197,13 @@ TEST(ConfigToml, WhatIsLongerThanAnyConfigurationIsRefusedUnread) {
   EXPECT_THAT(bad_input([&] { parse_config(kSmallConfig, "x.toml", setting); }), testing::HasSubstr("at most 65536"));
 }
 
+TEST(ConfigToml, LettersBeyondAsciiAreForQuotes) {
+  EXPECT_THAT(bad_input([] { parse_config("[model]\n\u031a = 1\n", "x.toml"); }),
+              testing::HasSubstr("x.toml:2: a letter beyond ASCII outside of quotes"));
+  const std::vector<std::string> settings = {"data.train=caf\u00e9.txt"};
+  EXPECT_EQ(parse_config(kSmallConfig, "x.toml", settings).data.train, "caf\u00e9.txt");
+}
+
 TEST(ConfigToml, MessagesRepeatOnlyTheBeginningOfWhatIsLong) {
   EXPECT_LT(bad_input([&] { parse_config("[" + std::string(5000, 'x') + "]", "x.toml"); }).size(), 1000U);
   EXPECT_LT(bad_input([&] { parse_config("[model]\nvocab='" + std::string(5000, 'x') + "'", "x.toml"); }).size(),

@@ -51,20 +51,29 @@ TEST(JsonlFileTest, DecodesEscapesToUtf8) {
 
 TEST(JsonlFileTest, SaysWhichLineIsWrongAndHow) {
   const std::string good = "{\"question\": \"q\", \"answer\": \"a\"}\n";
-  EXPECT_THAT(refusal(good + "{\"question\": "), StartsWith("2: is not JSON: "));
-  EXPECT_THAT(refusal(good + "{\"question\": \"\xff\", \"answer\": \"a\"}"), StartsWith("2: is not JSON: "));
-  EXPECT_EQ(refusal(good + "\n[1]\n"), "3: is a JSON array, must be an object");
+  EXPECT_THAT(refusal(good + "{\"question\": "), StartsWith("2: not JSON: "));
+  EXPECT_THAT(refusal(good + "{\"question\": \"\xff\", \"answer\": \"a\"}"), StartsWith("2: not JSON: "));
+  EXPECT_EQ(refusal(good + "\n[1]\n"), "3: is a list, must be an object");
   EXPECT_EQ(refusal("{\"question\": \"q\", \"text\": \"a\"}"),
             "1: lacks the field \"answer\" of data.fields; it has \"question\", \"text\"");
   EXPECT_EQ(refusal("{}"), "1: lacks the field \"question\" of data.fields; it has no field");
-  EXPECT_EQ(refusal("{\"question\": 7, \"answer\": \"a\"}"), "1: field \"question\" is int64, must be a string");
-  EXPECT_EQ(refusal("{\"question\": null, \"answer\": \"a\"}"), "1: field \"question\" is null, must be a string");
+  EXPECT_EQ(refusal("{\"question\": 7, \"answer\": \"a\"}"),
+            "1: field \"question\" is a whole number, must be a string");
+  EXPECT_EQ(refusal("{\"question\": null, \"answer\": \"a\"}"),
+            "1: field \"question\" is neither text, whole number, list nor object, must be a string");
   EXPECT_EQ(refusal(good + "{\"question\": \"~\", \"answer\": \"a\"}", 126),
             "2: holds byte 126, must be below model.vocab, which is 126");
 }
 
 TEST(JsonlFileTest, RefusesDeepNestingInsteadOfOverflowing) {
-  EXPECT_THAT(refusal("{\"question\": " + std::string(100'000, '[')), StartsWith("1: is not JSON: "));
+  EXPECT_THAT(refusal("{\"more\": " + std::string(100'000, '[')), StartsWith("1: not JSON: "));
+}
+
+TEST(JsonlFileTest, AFieldMayBeAskedForTwiceButNotBeThereTwice) {
+  const TemporaryFile file(".jsonl", "{\"a\": \"xyz\"}");
+  const std::vector<std::string> twice = {"a", "a"};
+  EXPECT_EQ(open_jsonl_file(file.path(), twice, 256)->size(), 7);
+  EXPECT_EQ(refusal("{\"question\": \"q\", \"question\": \"r\", \"answer\": \"a\"}"), "1: \"question\" stands twice");
 }
 
 TEST(JsonlFileTest, RefusesAFileWithoutText) {

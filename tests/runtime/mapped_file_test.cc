@@ -35,6 +35,24 @@ TEST(MappedFileTest, KeepsItsBytesWhenMoved) {
   EXPECT_EQ(text_of(c), "first");
 }
 
+TEST(MappedFileTest, KeepsTheBytesOfASmallFileThatIsShortenedMeanwhile) {
+  const TemporaryFile file(".txt", "first");
+  const MappedFile held(file.path());
+  std::filesystem::resize_file(file.path(), 0);
+  EXPECT_EQ(text_of(held), "first");
+}
+
+TEST(MappedFileTest, HoldsALargeFile) {
+  const TemporaryFile file(".bin", "x");
+  constexpr std::size_t kLarge = (std::size_t{64} << 20) + 1;
+  std::filesystem::resize_file(file.path(), kLarge);  // a hole that takes no room
+  MappedFile a(file.path());
+  const MappedFile b(std::move(a));
+  ASSERT_EQ(b.bytes().size(), kLarge);
+  EXPECT_EQ(b.bytes().front(), std::byte{'x'});
+  EXPECT_EQ(b.bytes().back(), std::byte{0});
+}
+
 TEST(MappedFileTest, RefusesWhatIsNotAFileWithBytes) {
   const TemporaryFile empty(".txt", "");
   EXPECT_EQ(bad_input([&] { MappedFile(empty.path()); }), empty.name() + ": is empty");
