@@ -38,6 +38,26 @@ void copy(const Message& sent, const Message& expected) {
 
 }  // namespace
 
+/// One rank's use of a window of its hub.
+class LocalWindow : public Window {
+ public:
+  LocalWindow(LocalHub& hub, std::uint64_t number, std::size_t bytes)
+      : Window(places(hub.open_window(number, bytes)), bytes), hub_(hub), number_(number) {}
+  ~LocalWindow() override { hub_.close_window(number_); }
+  LocalWindow(const LocalWindow&) = delete;
+  LocalWindow& operator=(const LocalWindow&) = delete;
+
+ private:
+  static std::vector<std::byte*> places(const std::vector<Buffer>& parts) {
+    std::vector<std::byte*> all;
+    for (const Buffer& part : parts) all.push_back(part.data());
+    return all;
+  }
+
+  LocalHub& hub_;
+  std::uint64_t number_;
+};
+
 /// A rank of a LocalHub. A message is copied once, from the sender's memory to the receiver's, by the receiver's
 /// thread.
 class LocalTransport : public Transport {
@@ -55,6 +75,11 @@ class LocalTransport : public Transport {
   bool test(Ticket ticket) override;
   Shortfall lack(Ticket ticket) override;
   void give_up(Ticket ticket) override { take_back(find(ticket)); }
+  void check_peers() override;
+  Shortfall lack_of(std::span<const int> peers) const override;
+  std::unique_ptr<Window> make_window(std::size_t bytes) override {
+    return std::make_unique<LocalWindow>(hub_, windows_++, bytes);
+  }
   void abort(const Error& error) noexcept override;
   std::unique_ptr<Transport> split(int color, int key) override;
 
@@ -87,7 +112,7 @@ class LocalTransport : public Transport {
   std::unique_ptr<LocalHub> owned_;
   LocalHub& hub_;
   int rank_ = 0;
-  std::uint64_t last_id_ = 0, splits_ = 0;
+  std::uint64_t last_id_ = 0, splits_ = 0, windows_ = 0;
   std::deque<Operation> operations_;             ///< Never shrinks: other ranks point at open_sends.
   std::vector<std::vector<Expected>> expected_;  ///< By source, in the order posted.
   std::vector<Match> matches_;
@@ -168,12 +193,23 @@ void LocalTransport::receive() {
   matches_.clear();
 }
 
-bool LocalTransport::test(Ticket ticket) {
+void LocalTransport::check_peers() {
   LocalHub::Failure& failure = hub_.failure();
-  if (failure.happened.load(std::memory_order_acquire)) {
-    take_back_all();
-    throw Error(ErrorCode::kPeer, failure.message);
-  }
+  if (!failure.happened.load(std::memory_order_acquire)) return;
+  take_back_all();
+  throw Error(ErrorCode::kPeer, failure.message);
+}
+
+Shortfall LocalTransport::lack_of(std::span<const int> peers) const {
+  Shortfall lack;
+  lack.rank = hub_.job_rank(rank_);
+  for (const int peer : peers) lack.peers.push_back(hub_.job_rank(peer));
+  std::ranges::sort(lack.peers);
+  return lack;
+}
+
+bool LocalTransport::test(Ticket ticket) {
+  check_peers();
   Operation& operation = find(ticket);
   receive();
   if (operation.open_receives > 0 || operation.open_sends.load(std::memory_order_acquire) > 0) return false;
@@ -293,6 +329,26 @@ LocalHub& LocalHub::part(std::uint64_t split, int color, const std::vector<int>&
     part = std::unique_ptr<LocalHub>(new LocalHub(*root_, std::move(job_ranks)));
   }
   return *part;
+}
+
+const std::vector<Buffer>& LocalHub::open_window(std::uint64_t number, std::size_t bytes) {
+  const std::lock_guard lock(windows_mutex_);
+  Shared& shared = windows_[number];
+  if (shared.parts.empty()) {
+    shared.users = size();
+    for (int rank = 0; rank < size(); ++rank) {
+      std::memset(shared.parts.emplace_back(bytes).data(), 0, bytes);
+    }
+  }
+  check(shared.parts.front().bytes() == bytes, "local transport: a window of ", bytes, " bytes, another rank says ",
+        shared.parts.front().bytes());
+  return shared.parts;
+}
+
+void LocalHub::close_window(std::uint64_t number) {
+  const std::lock_guard lock(windows_mutex_);
+  const auto found = windows_.find(number);
+  if (--found->second.users == 0) windows_.erase(found);
 }
 
 std::unique_ptr<Transport> LocalHub::connect(int rank) { return std::make_unique<LocalTransport>(*this, rank); }

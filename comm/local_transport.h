@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "comm/transport.h"
+#include "kernels/buffer.h"
 
 namespace coe {
 
@@ -25,6 +26,7 @@ class LocalHub {
 
  private:
   friend class LocalTransport;
+  friend class LocalWindow;
 
   /// A send that nobody has taken yet. Views the sender's memory.
   struct Sent {
@@ -41,6 +43,12 @@ class LocalHub {
     std::string message;
   };
 
+  /// The memory of one window, kept until every rank has given it up.
+  struct Shared {
+    std::vector<Buffer> parts;
+    int users = 0;
+  };
+
   LocalHub(LocalHub& root, std::vector<int> job_ranks);
   void make_mailboxes();
   int size() const { return static_cast<int>(job_ranks_.size()); }
@@ -49,6 +57,9 @@ class LocalHub {
   Failure& failure() { return root_->failure_; }
   /// The group of `color` made by the split number `split`; whoever asks first makes it.
   LocalHub& part(std::uint64_t split, int color, const std::vector<int>& members);
+  /// The parts of window `number`; whoever asks first makes them.
+  const std::vector<Buffer>& open_window(std::uint64_t number, std::size_t bytes);
+  void close_window(std::uint64_t number);
 
   LocalHub* root_;
   std::vector<int> job_ranks_;
@@ -56,6 +67,8 @@ class LocalHub {
   Failure failure_;  ///< Of the root only.
   std::mutex parts_mutex_;
   std::map<std::pair<std::uint64_t, int>, std::unique_ptr<LocalHub>> parts_;
+  std::mutex windows_mutex_;
+  std::map<std::uint64_t, Shared> windows_;
 };
 
 /// The one rank of a job of its own.

@@ -1,17 +1,20 @@
 #include "comm/mpi_transport.h"
 
 #include <mpi.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <deque>
 #include <exception>
+#include <fstream>
 #include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "comm/collectives.h"
+#include "comm/shared_memory.h"
 #include "comm/watchdog.h"
 
 namespace coe {
@@ -96,6 +99,42 @@ std::vector<int> job_ranks_of(MPI_Comm communicator, int ranks) {
   return job;
 }
 
+/// This machine, as far as shared memory goes: its name, and one number a boot.
+std::string machine_name() {
+  std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
+  int length = 0;
+  check_mpi(MPI_Get_processor_name(name.data(), &length), "MPI_Get_processor_name");
+  std::string boot;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
+  return name.data() + ("/" + boot);
+}
+
+/// Shared memory of the ranks of this machine.
+class MpiWindow : public Window {
+ public:
+  MpiWindow(std::vector<std::byte*> parts, std::size_t bytes, std::vector<SharedMemory> memory)
+      : Window(std::move(parts), bytes), memory_(std::move(memory)) {}
+
+ private:
+  std::vector<SharedMemory> memory_;
+};
+
+/// What a rank tells the others of its part of a window.
+struct WindowOffer {
+  std::array<char, 256> machine{};
+  std::array<char, 64> name{};
+};
+
+/// Where the peer's part is mapped now, or nullptr.
+std::byte* try_open(const WindowOffer& offer, std::size_t bytes, std::vector<SharedMemory>& memory) {
+  try {
+    memory.push_back(SharedMemory::open(offer.name.data(), bytes));
+    return memory.back().data();
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
 /// A rank of an MPI communicator; every piece is a message, MPI_Isend to MPI_Irecv.
 class MpiTransport : public Transport {
  public:
@@ -115,6 +154,9 @@ class MpiTransport : public Transport {
   bool test(Ticket ticket) override;
   Shortfall lack(Ticket ticket) override;
   void give_up(Ticket ticket) override { take_back(find(ticket)); }
+  void check_peers() override {}  // an abort takes the whole job down
+  Shortfall lack_of(std::span<const int> peers) const override;
+  std::unique_ptr<Window> make_window(std::size_t bytes) override;
   void abort(const Error& error) noexcept override;
   std::unique_ptr<Transport> split(int color, int key) override;
 
@@ -251,6 +293,45 @@ Shortfall MpiTransport::lack(Ticket ticket) {
   std::ranges::sort(lack.peers);
   lack.peers.erase(std::unique(lack.peers.begin(), lack.peers.end()), lack.peers.end());
   return lack;
+}
+
+Shortfall MpiTransport::lack_of(std::span<const int> peers) const {
+  Shortfall lack;
+  lack.rank = job_rank(rank_);
+  for (const int peer : peers) lack.peers.push_back(job_rank(peer));
+  std::ranges::sort(lack.peers);
+  return lack;
+}
+
+// A peer is mapped where both have opened the other's memory: containers of one machine may not share /dev/shm.
+std::unique_ptr<Window> MpiTransport::make_window(std::size_t bytes) {
+  const Phase phase{.name = "making a window"};
+  const auto ranks = static_cast<std::size_t>(size_);
+  // No two live transports of a process have one address; a name is only used until all have opened it.
+  const std::string name =
+      "/coe-" + std::to_string(getpid()) + "-" + std::to_string(reinterpret_cast<std::uintptr_t>(this));
+  SharedMemory::forget(name);  // of a killed process that had this one's number
+  std::vector<SharedMemory> memory;
+  memory.push_back(SharedMemory::create(name, bytes));
+  WindowOffer mine;
+  machine_name().copy(mine.machine.data(), mine.machine.size() - 1);
+  name.copy(mine.name.data(), mine.name.size() - 1);
+  std::vector<WindowOffer> offers(ranks);
+  all_gather<WindowOffer>({this}, {&mine, 1}, offers, phase);
+
+  std::vector<std::byte*> parts(ranks, nullptr);
+  std::vector<std::uint8_t> opened(ranks, 0), all(ranks * ranks);
+  for (std::size_t peer = 0; peer < ranks; ++peer) {
+    if (offers[peer].machine != mine.machine) continue;
+    parts[peer] = std::cmp_equal(peer, rank_) ? memory.front().data() : try_open(offers[peer], bytes, memory);
+    opened[peer] = parts[peer] != nullptr ? 1 : 0;
+  }
+  all_gather<std::uint8_t>({this}, opened, all, phase);
+  SharedMemory::forget(name);
+  for (std::size_t peer = 0; peer < ranks; ++peer) {
+    if (all[peer * ranks + static_cast<std::size_t>(rank_)] == 0) parts[peer] = nullptr;
+  }
+  return std::make_unique<MpiWindow>(std::move(parts), bytes, std::move(memory));
 }
 
 /// A receive can be cancelled; a send cannot, and is left to MPI until the job ends.

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "comm/window.h"
 #include "kernels/error.h"
 
 namespace coe {
@@ -78,6 +79,13 @@ class Transport {
   /// Takes `ticket` back for a wait that ran out: ranks of this process no longer touch its memory. The group is then
   /// of no further use but to abort.
   virtual void give_up(Ticket ticket) = 0;
+  /// Throws kPeer when a rank of the group has aborted, as test() does; for waits that are not for a ticket.
+  virtual void check_peers() = 0;
+  /// What a wait that is not for a ticket lacks from ranks of this group: their numbers in the whole job.
+  virtual Shortfall lack_of(std::span<const int> peers) const = 0;
+  /// Memory of `bytes` on every rank, mapped between ranks of one machine. Collective; throws kSystem where the machine
+  /// has too little.
+  virtual std::unique_ptr<Window> make_window(std::size_t bytes) = 0;
   /// Tells every rank of the job that this one failed, so that their waits end. A launcher's job may be taken down by
   /// it.
   virtual void abort(const Error& error) noexcept = 0;

@@ -25,6 +25,9 @@ class FaultyTransport : public Transport {
   bool test(Ticket ticket) override { return inner_.test(ticket); }
   Shortfall lack(Ticket ticket) override { return inner_.lack(ticket); }
   void give_up(Ticket ticket) override { inner_.give_up(ticket); }
+  void check_peers() override { inner_.check_peers(); }
+  Shortfall lack_of(std::span<const int> peers) const override { return inner_.lack_of(peers); }
+  std::unique_ptr<Window> make_window(std::size_t bytes) override { return inner_.make_window(bytes); }
   void abort(const Error& error) noexcept override { inner_.abort(error); }
   std::unique_ptr<Transport> split(int color, int key) override {
     return std::make_unique<FaultyTransport>(inner_.split(color, key), left_);
