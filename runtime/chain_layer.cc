@@ -42,8 +42,8 @@ void ChainLayer::clear_counters() {
   }
 }
 
-void ChainLayer::update_router_bias(int iteration, std::span<const std::int64_t> load) {
-  coe::update_router_bias(config_.router_bias_rate, load, gates_[static_cast<std::size_t>(iteration)].bias());
+void ChainLayer::update_router_bias(int iteration, float rate, std::span<const std::int64_t> load) {
+  coe::update_router_bias(rate, load, gates_[static_cast<std::size_t>(iteration)].bias());
 }
 
 ChainOutput ChainLayer::forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,

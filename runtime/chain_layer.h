@@ -80,9 +80,9 @@ class ChainLayer {
   /// included.
   void backward(const Tensor& dy, const Batch& batch, const ChainSaved& saved, const Tensor& dx, Arena& arena);
 
-  /// Moves each iteration's router bias by router_bias_rate towards an even load: load [N] choices of the whole step,
-  /// over all ranks (Wang et al. 2024, arXiv 2408.15664). Does nothing without a bias.
-  void update_router_bias(int iteration, std::span<const std::int64_t> load);
+  /// Moves an iteration's router bias by `rate` towards an even load: load [N] choices of the whole step, over all
+  /// ranks (Wang et al. 2024, arXiv 2408.15664). Does nothing without a bias.
+  void update_router_bias(int iteration, float rate, std::span<const std::int64_t> load);
 
   std::span<IterationCounters> counters() { return counters_; }
   void clear_counters();

@@ -42,7 +42,7 @@ struct LayerConfig {
   bool router_noise = false;        ///< noisy top-k: learned normal noise on the logits, training only
   float router_jitter = 0.0F;       ///< eps: the gate sees x * U(1 - eps, 1 + eps), training only
   bool router_bias = false;         ///< choose by score + bias, weigh by score
-  float router_bias_rate = 0.001F;  ///< what the bias moves by after each step, towards an even load
+  float router_bias_rate = 0.001F;  ///< what the bias moves by after each step; annealed as the learning rate is
   std::int64_t groups = 1;          ///< of equally many neighbouring experts
   std::int64_t groups_kept = 1;     ///< in which a token chooses: those with the largest sum of their two best
   bool norm_topk_prob = false;

@@ -19,6 +19,11 @@ double learning_rate_at(const TrainingConfig& config, std::int64_t step) {
   return low + (peak - low) * 0.5 * (1 + std::cos(std::numbers::pi * std::min(done, 1.0)));
 }
 
+double annealed(const TrainingConfig& config, std::int64_t step) {
+  if (step <= config.warmup_steps || config.learning_rate == 0) return 1;
+  return learning_rate_at(config, step) / config.learning_rate;
+}
+
 void Optimiser::reduce_gradients() {
   all_reduce_sum<float>(groups_->world(), parameters_->replicated_gradients().span<float>(), {"gradient reduction"});
   all_reduce_sum<float>(groups_->replicas(), parameters_->expert_gradients().span<float>(),

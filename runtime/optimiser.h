@@ -10,6 +10,9 @@ namespace coe {
 
 /// The learning rate of optimiser step `step` (from 1): linear warm-up, then constant or cosine to final_learning_rate.
 double learning_rate_at(const TrainingConfig& config, std::int64_t step);
+/// What the schedule has left of the peak after the warm-up, from 1 to 0; 1 during it. Router biases, which are moved
+/// by fixed steps, come to rest with the weights by it.
+double annealed(const TrainingConfig& config, std::int64_t step);
 
 /// AdamW over this rank's weights with what must be agreed between ranks. Views groups and parameters.
 class Optimiser {

@@ -238,10 +238,11 @@ void Trainer::State::report_routing(StepReport& report) {
 
 void Trainer::State::adapt_routing(const StepReport& report) {
   const LayerConfig& layer = config.model.layer;
+  const auto rate = static_cast<float>(layer.router_bias_rate * annealed(config.training, report.step));
   double sparsity = 0;
   for (const RoutingReport& one : report.routing) {
     sparsity += one.sparsity() / static_cast<double>(report.routing.size());
-    model.chains()[static_cast<std::size_t>(one.layer)].update_router_bias(one.iteration, one.load);
+    model.chains()[static_cast<std::size_t>(one.layer)].update_router_bias(one.iteration, rate, one.load);
   }
   if (layer.router == RouterKind::kRelu) progress.l1_coeff = next_l1_coeff(layer, progress.l1_coeff, sparsity);
 }

@@ -302,13 +302,12 @@ TEST(ChainLayerOnRanks, RandomNumbersBelongToTokensAndSteps) {
 TEST(ChainLayerOnRanks, TheBiasMovesTowardsAnEvenLoad) {
   LayerConfig layer = layers_of(4, 3, 5).front().layer;
   layer.router_bias = true;
-  layer.router_bias_rate = 0.25F;
   on_ranks(1, [&](Transport& world) {
     ChainRun run(random_chain_case(layer, 2, 3), world);
     for (const char* name : {"router_bias.0", "router_bias.1"}) {
       std::ranges::fill(run.parameters().at(name).value.span<float>(), 0.0F);
     }
-    run.layer().update_router_bias(1, std::vector<std::int64_t>{4, 2, 1, 2, 1});
+    run.layer().update_router_bias(1, 0.25F, std::vector<std::int64_t>{4, 2, 1, 2, 1});
     EXPECT_EQ(values_of<float>(run.parameters().at("router_bias.0").value), std::vector<float>(5, 0));
     EXPECT_EQ(values_of<float>(run.parameters().at("router_bias.1").value),
               (std::vector<float>{-0.25F, 0, 0.25F, 0, 0.25F}));

@@ -35,6 +35,17 @@ TEST(LearningRate, FollowsACosineDownToItsEnd) {
   EXPECT_NEAR(learning_rate_at(config, 25), 0.001, 1e-9);
 }
 
+TEST(LearningRate, IsAnnealedAfterTheWarmUpAlone) {
+  TrainingConfig config = schedule_of(Schedule::kCosine);
+  EXPECT_EQ(annealed(config, 1), 1);
+  EXPECT_EQ(annealed(config, config.warmup_steps), 1);
+  const std::int64_t middle = (config.warmup_steps + config.steps) / 2;
+  EXPECT_DOUBLE_EQ(annealed(config, middle), learning_rate_at(config, middle) / config.learning_rate);
+  EXPECT_LT(annealed(config, middle), 1);
+  config.schedule = Schedule::kConstant;
+  EXPECT_EQ(annealed(config, config.steps), 1);
+}
+
 TEST(LearningRate, NeedsNoWarmUp) {
   TrainingConfig config = schedule_of(Schedule::kConstant);
   config.warmup_steps = 0;
