@@ -14,7 +14,7 @@
 #include "comm/make_transport.h"
 #include "runtime/chain_layer.h"
 #include "runtime/model_parameters.h"
-#include "runtime/reference_exchange.h"
+#include "runtime/one_copy_exchange.h"
 
 namespace coe {
 namespace {
@@ -44,7 +44,8 @@ std::vector<float> run_rank(Transport& world) {
   Parameters parameters(chain_specs(config, "", mine), false);
   set_weights(parameters, mine.first);
 
-  ReferenceExchange exchange(groups.experts(), config.hidden, 1);
+  OneCopyExchange exchange(groups.experts(), config.hidden, ChainLayer::exchange_slots(1, config.iterations),
+                           ChainLayer::kInFlight);
   PartTimes times;
   ChainLayer layer(config, 0, {&groups, &placement, &exchange, &times}, chain_weights(config, "", mine, parameters));
   Arena arena;

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "comm/make_transport.h"
-#include "runtime/reference_exchange.h"
+#include "runtime/one_copy_exchange.h"
 
 namespace coe {
 namespace {
@@ -23,10 +23,12 @@ Routing make_routing(Arena& arena) {
                   .expert = arena.make<std::int32_t>({2 * kTokens}),
                   .weight = arena.make<float>({2 * kTokens}),
                   .score = arena.zeros<float>({2 * kTokens}),
+                  .chosen = arena.make<std::uint8_t>({2 * kTokens}),
                   .kept = arena.make<std::uint8_t>({2 * kTokens})};
   for (int t = 0; t <= kTokens; ++t) routing.offsets.data<std::int32_t>()[t] = 2 * t;
   std::ranges::copy(kChoices, routing.expert.data<std::int32_t>());
   std::ranges::fill(routing.weight.span<float>(), 0.5F);
+  std::ranges::fill(routing.chosen.span<std::uint8_t>(), std::uint8_t{1});
   std::ranges::fill(routing.kept.span<std::uint8_t>(), std::uint8_t{1});
   return routing;
 }
@@ -46,14 +48,16 @@ std::string run_rank(Transport& world, int& wrong) {
   all_gather<std::int32_t>(group, mine, table.span<std::int32_t>(), {"table"});
   const DispatchPlan plan = make_dispatch_plan(routing, table, Placement(kRanks, kRanks), rank, arena);
 
-  ReferenceExchange exchange(group, kHidden, 1);
+  OneCopyExchange exchange(group, kHidden, 1, 1);
   exchange.begin_dispatch(plan, x, nullptr, 0, {"dispatch"});
   const ExpertRows rows = exchange.finish_dispatch(plan, 0, arena);
   std::string text = fmt::format("rank {0} holds expert {0} and got the rows", rank);
   for (std::int64_t i = 0; i < rows.rows.extent(0); ++i) text += fmt::format(" {}", rows.rows.data<float>()[i]);
 
-  for (float& value : rows.rows.span<float>()) value *= kScales.at(rank);
-  exchange.begin_combine(plan, rows, 0, {"combine"});
+  const ExpertRows results = exchange.result_rows(plan, 0, arena);
+  std::ranges::transform(rows.rows.span<float>(), results.rows.data<float>(),
+                         [&](float value) { return value * kScales.at(rank); });
+  exchange.begin_combine(plan, 0, {"combine"});
   exchange.finish_combine(plan, routing.weight, 0, sum, nullptr);
   for (std::size_t t = 0; t < kTokens; ++t) {
     const float before = x.data<float>()[t], after = sum.data<float>()[t];

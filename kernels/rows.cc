@@ -36,25 +36,19 @@ void gather_rows(const Tensor& x, const Tensor& index, const Tensor& out) {
   }
 }
 
-void combine_rows(const Tensor& rows, const Tensor& offsets, const Tensor& place, const Tensor& w, const Tensor& sum) {
-  expect_rank("combine_rows: rows", rows, 2);
-  expect_rank("combine_rows: place", place, 1);
+void combine_rows(std::span<const float* const> rows, const Tensor& offsets, const Tensor& w, const Tensor& sum) {
   expect_rank("combine_rows: sum", sum, 2);
-  const std::int64_t tokens = sum.extent(0), width = rows.extent(1);
+  const std::int64_t tokens = sum.extent(0), width = sum.extent(1), choices = std::ssize(rows);
   expect_shape("combine_rows: offsets", offsets, {tokens + 1});
-  expect_shape("combine_rows: sum", sum, {tokens, width});
-  if (w.elements() > 0) expect_shape("combine_rows: w", w, place.shape());
-  const float *from = rows.data<float>(), *weights = w.elements() > 0 ? w.data<float>() : nullptr;
-  const auto *begin = offsets.data<std::int32_t>(), *places = place.data<std::int32_t>();
+  if (w.elements() > 0) expect_shape("combine_rows: w", w, {choices});
+  const float* weights = w.elements() > 0 ? w.data<float>() : nullptr;
+  const auto* begin = offsets.data<std::int32_t>();
   auto* to = sum.data<float>();
-  expect_offsets(offsets.span<std::int32_t>(), place.extent(0));
-  for (std::int64_t token = 0; token < tokens; ++token) {
+  expect_offsets(offsets.span<std::int32_t>(), choices);
+  for (std::int64_t token = 0; token < tokens; ++token, to += width) {
     for (std::int32_t j = begin[token]; j < begin[token + 1]; ++j) {
-      if (places[j] < 0) continue;
-      if (places[j] >= rows.extent(0)) {
-        fail(ErrorCode::kInternal, "combine_rows: place is ", places[j], ", must be below ", rows.extent(0));
-      }
-      add_row(from + places[j] * width, weights != nullptr ? weights[j] : 1.0F, width, to + token * width);
+      const float* row = rows[static_cast<std::size_t>(j)];
+      if (row != nullptr) add_row(row, weights != nullptr ? weights[j] : 1.0F, width, to);
     }
   }
 }

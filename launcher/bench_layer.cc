@@ -13,7 +13,7 @@
 #include "launcher/gemm_peak.h"
 #include "runtime/chain_layer.h"
 #include "runtime/model_parameters.h"
-#include "runtime/reference_exchange.h"
+#include "runtime/one_copy_exchange.h"
 
 namespace coe {
 namespace {
@@ -42,7 +42,8 @@ class RandomLayer {
         groups_(world, 0, kDefaultDeadline),
         placement_(benchmark.layer.experts, world.size()),
         parameters_(chain_specs(benchmark.layer, "", mine()), true),
-        exchange_(groups_.experts(), benchmark.layer.hidden, 1),
+        exchange_(groups_.experts(), benchmark.layer.hidden, ChainLayer::exchange_slots(1, benchmark.layer.iterations),
+                  ChainLayer::kInFlight),
         layer_(benchmark.layer, 0, {&groups_, &placement_, &exchange_, &times_},
                chain_weights(benchmark.layer, "", mine(), parameters_)),
         batch_(deal_batch(benchmark.tokens / benchmark.sequence * world.size(), benchmark.sequence, groups_)) {
@@ -106,7 +107,7 @@ class RandomLayer {
   RankGroups groups_;
   Placement placement_;
   Parameters parameters_;
-  ReferenceExchange exchange_;
+  OneCopyExchange exchange_;
   PartTimes times_;
   ChainLayer layer_;
   Batch batch_;

@@ -10,8 +10,8 @@
 #include "runtime/chain_layer.h"
 #include "runtime/model.h"
 #include "runtime/model_parameters.h"
+#include "runtime/one_copy_exchange.h"
 #include "runtime/optimiser.h"
-#include "runtime/reference_exchange.h"
 
 namespace coe {
 namespace {
@@ -60,7 +60,8 @@ CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups) {
   };
 
   PartTimes times;
-  ReferenceExchange exchange(groups.experts(), config.hidden, 1);
+  OneCopyExchange exchange(groups.experts(), config.hidden, ChainLayer::exchange_slots(1, config.iterations),
+                           ChainLayer::kInFlight);
   ChainLayer layer(config, 0, {&groups, &placement, &exchange, &times}, chain_weights(config, "", experts, parameters));
   Arena arena;
   ChainSaved saved;

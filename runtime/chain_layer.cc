@@ -12,7 +12,9 @@
 namespace coe {
 namespace {
 
-constexpr int kSlot = 0;  // one exchange is in flight at a time: an iteration runs as one chunk
+/// Exchanges whose rows are needed no longer than they last take these in turn: one is in flight at a time, since an
+/// iteration runs as one chunk, and the next need not wait for who still reads it.
+constexpr int kPassingSlots = 2;
 
 void copy(const Tensor& from, const Tensor& to) {
   if (from.bytes() > 0) std::memcpy(to.raw(), from.raw(), from.bytes());
@@ -35,6 +37,14 @@ ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext&
   unsaved_.iterations.resize(1);
 }
 
+int ChainLayer::exchange_slots(std::int64_t layers, std::int64_t iterations) {
+  return kPassingSlots + static_cast<int>(layers * iterations);
+}
+
+int ChainLayer::passing_slot(int t) const { return t % kPassingSlots; }
+
+int ChainLayer::lasting_slot(int t) const { return kPassingSlots + layer_ * static_cast<int>(config_.iterations) + t; }
+
 void ChainLayer::clear_counters() {
   for (IterationCounters& counters : counters_) {
     std::ranges::fill(counters.load, 0);
@@ -55,7 +65,8 @@ ChainOutput ChainLayer::forward(const Tensor& x, const Batch& batch, const Routi
     const Tensor next = arena.make<float>(x.shape());
     const Arena::Mark mark = arena.mark();
     IterationSaved& state = saved != nullptr ? saved->iterations[static_cast<std::size_t>(t)] : unsaved_.iterations[0];
-    iterate(t, current, batch, context, state, next, output.balance_loss, arena);
+    const int slot = saved != nullptr ? lasting_slot(t) : passing_slot(t);
+    iterate(t, slot, current, batch, context, state, next, output.balance_loss, arena);
     if (saved == nullptr) arena.reset(mark);
     current = next;
   }
@@ -64,7 +75,7 @@ ChainOutput ChainLayer::forward(const Tensor& x, const Batch& batch, const Routi
   return output;
 }
 
-void ChainLayer::iterate(int t, const Tensor& x, const Batch& batch, const RoutingContext& context,
+void ChainLayer::iterate(int t, int slot, const Tensor& x, const Batch& batch, const RoutingContext& context,
                          IterationSaved& saved, const Tensor& next, double& balance, Arena& arena) {
   saved.x = saved.normed = x;
   if (config_.iteration_norm) {
@@ -80,18 +91,19 @@ void ChainLayer::iterate(int t, const Tensor& x, const Batch& batch, const Routi
   ExpertRows rows;
   {
     const PartTimer timer(*context_.times, Part::kDispatch);
-    exchange.begin_dispatch(saved.plan, saved.normed, nullptr, kSlot, phase("dispatch", t));
-    rows = exchange.finish_dispatch(saved.plan, kSlot, arena);
+    exchange.begin_dispatch(saved.plan, saved.normed, nullptr, slot, phase("dispatch", t));
+    rows = exchange.finish_dispatch(saved.plan, slot, arena);
   }
   {
     const PartTimer timer(*context_.times, Part::kExperts);
-    rows = experts_.forward(rows, &saved.experts, arena);
+    experts_.forward(rows, exchange.result_rows(saved.plan, slot, arena), &saved.experts, arena);
   }
+  if (slot < kPassingSlots) exchange.release(slot);
   {
     const PartTimer timer(*context_.times, Part::kCombine);
     std::ranges::fill(next.span<float>(), 0.0F);
-    exchange.begin_combine(saved.plan, rows, kSlot, phase("combine", t));
-    exchange.finish_combine(saved.plan, saved.routed.routing.weight, kSlot, next, nullptr);
+    exchange.begin_combine(saved.plan, slot, phase("combine", t));
+    exchange.finish_combine(saved.plan, saved.routed.routing.weight, slot, next, nullptr);
   }
   shared_forward(batch, saved, next, arena);
   if (config_.residual == Residual::kInner) add(x, 1, next);
@@ -212,20 +224,23 @@ void ChainLayer::iterate_backward(int t, const Tensor& d, const Batch& batch, co
 void ChainLayer::routed_backward(int t, const Tensor& d, const IterationSaved& saved, const Tensor& dx,
                                  const Tensor& dweight, Arena& arena) {
   Exchange& exchange = *context_.exchange;
+  const int slot = passing_slot(t);
   const std::int64_t sent_before = exchange.bytes_sent();
   ExpertRows rows;
   {
     const PartTimer timer(*context_.times, Part::kDispatch);
-    exchange.begin_dispatch(saved.plan, d, &saved.routed.routing.weight, kSlot, phase("backward dispatch", t));
-    rows = exchange.finish_dispatch(saved.plan, kSlot, arena);
+    exchange.begin_dispatch(saved.plan, d, &saved.routed.routing.weight, slot, phase("backward dispatch", t));
+    rows = exchange.finish_dispatch(saved.plan, slot, arena);
   }
   {
     const PartTimer timer(*context_.times, Part::kExperts);
-    rows = experts_.backward(rows, saved.experts, arena);
+    experts_.backward(rows, exchange.result_rows(saved.plan, slot, arena), saved.experts, arena);
   }
+  exchange.release(slot);
+  exchange.release(lasting_slot(t));
   const PartTimer timer(*context_.times, Part::kCombine);
-  exchange.begin_combine(saved.plan, rows, kSlot, phase("backward combine", t));
-  exchange.finish_combine(saved.plan, {}, kSlot, dx, &dweight);
+  exchange.begin_combine(saved.plan, slot, phase("backward combine", t));
+  exchange.finish_combine(saved.plan, {}, slot, dx, &dweight);
   counters_[static_cast<std::size_t>(t)].bytes_sent += exchange.bytes_sent() - sent_before;
 }
 

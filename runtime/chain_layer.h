@@ -72,6 +72,10 @@ class ChainLayer {
  public:
   ChainLayer(const LayerConfig& config, int layer, const ChainContext& context, ChainWeights weights);
 
+  /// What the Exchange of so many layers needs: slots, and how many of them are in flight.
+  static int exchange_slots(std::int64_t layers, std::int64_t iterations);
+  static constexpr int kInFlight = 2;
+
   /// x [T, D], whole sequences. The output and what is saved live in the arena; `saved` may be nullptr where no
   /// backward follows.
   ChainOutput forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
@@ -90,8 +94,11 @@ class ChainLayer {
   void record_routing(RoutingCounter* counter) { counter_ = counter; }
 
  private:
-  void iterate(int t, const Tensor& x, const Batch& batch, const RoutingContext& context, IterationSaved& saved,
-               const Tensor& next, double& balance, Arena& arena);
+  void iterate(int t, int slot, const Tensor& x, const Batch& batch, const RoutingContext& context,
+               IterationSaved& saved, const Tensor& next, double& balance, Arena& arena);
+  /// The exchange slot of an iteration whose rows nobody needs after it, and of one whose backward needs them.
+  int passing_slot(int t) const;
+  int lasting_slot(int t) const;
   void route(int t, const Batch& batch, const RoutingContext& context, IterationSaved& saved, double& balance,
              Arena& arena);
   /// Balance losses, admission and plan from `counts`, int32 [1, N] choices of this rank (changed).

@@ -79,6 +79,39 @@ void plan_receives(const Tensor& rows, const Placement& placement, int rank, std
   plan.receive_rows = receive_rows;
 }
 
+/// Rows that an expert has in all, padding included.
+std::int64_t rows_of_expert(const Tensor& rows, std::int64_t expert, std::int64_t padded_rows) {
+  if (padded_rows > 0) return padded_rows;
+  std::int64_t sum = 0;
+  for (std::int64_t r = 0; r < rows.extent(0); ++r) sum += rows.data<std::int32_t>()[r * rows.extent(1) + expert];
+  return sum;
+}
+
+/// Where this rank's rows land: every expert's rows stand by (expert, source, token) at its holder.
+void plan_landings(const Tensor& rows, const Placement& placement, int rank, std::int64_t padded_rows,
+                   DispatchPlan& plan, Arena& arena) {
+  const std::int64_t ranks = rows.extent(0), experts = rows.extent(1);
+  plan.send_offsets = arena.make<std::int32_t>({experts + 1});
+  plan.landing = arena.make<std::int32_t>(plan.send_token.shape());
+  plan.rows_at = arena.zeros<std::int32_t>({ranks});
+  plan.first_expert = arena.make<std::int32_t>({ranks + 1});
+  auto *offsets = plan.send_offsets.data<std::int32_t>(), *rows_at = plan.rows_at.data<std::int32_t>();
+  auto* first = plan.first_expert.data<std::int32_t>();
+  for (int r = 0; r < ranks; ++r) first[r] = static_cast<std::int32_t>(placement.experts_of(r).first);
+  first[ranks] = static_cast<std::int32_t>(experts);
+  std::int32_t sent = 0;
+  for (std::int64_t e = 0; e < experts; ++e) {
+    offsets[e] = sent;
+    std::int32_t& begin = rows_at[placement.rank_of(e)];
+    std::int32_t place = begin;
+    for (int source = 0; source < rank; ++source) place += rows.data<std::int32_t>()[source * experts + e];
+    const std::int32_t end = sent + rows.data<std::int32_t>()[rank * experts + e];
+    while (sent < end) plan.landing.data<std::int32_t>()[sent++] = place++;
+    begin += static_cast<std::int32_t>(rows_of_expert(rows, e, padded_rows));
+  }
+  offsets[experts] = sent;
+}
+
 }  // namespace
 
 std::int64_t DispatchPlan::rows_received() const {
@@ -99,6 +132,7 @@ DispatchPlan make_dispatch_plan(const Routing& routing, const Tensor& rows, cons
   DispatchPlan plan;
   plan_sends(routing, rows.data<std::int32_t>() + rank * routing.experts, placement, plan, arena);
   plan_receives(rows, placement, rank, padded_rows, plan, arena);
+  plan_landings(rows, placement, rank, padded_rows, plan, arena);
   return plan;
 }
 

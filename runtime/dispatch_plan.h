@@ -16,10 +16,14 @@ namespace coe {
 /// Rows travel in blocks, one per (source, destination), ordered by (expert, token) inside. Views the step's Arena;
 /// kept for the backward, whose rows take the same way.
 struct DispatchPlan {
-  Tensor send_token;   ///< int32 [sent]: token of each sent row, by (destination, expert, token)
-  Tensor send_choice;  ///< int32 [sent]: its choice in the Routing
-  Tensor offsets;      ///< int32 [T + 1]: the Routing's, token -> its choices in ascending expert id
-  Tensor place;        ///< int32 [choices]: where a choice stands among the sent rows; -1 where it was dropped
+  Tensor send_token;    ///< int32 [sent]: token of each sent row, by (destination, expert, token)
+  Tensor send_choice;   ///< int32 [sent]: its choice in the Routing
+  Tensor offsets;       ///< int32 [T + 1]: the Routing's, token -> its choices in ascending expert id
+  Tensor place;         ///< int32 [choices]: where a choice stands among the sent rows; -1 where it was dropped
+  Tensor send_offsets;  ///< int32 [N + 1]: where the rows to each expert begin among the sent rows
+  Tensor landing;       ///< int32 [sent]: where a sent row stands among all rows of its destination's experts
+  Tensor rows_at;       ///< int32 [R]: expert_rows() of every rank
+  Tensor first_expert;  ///< int32 [R + 1]: each rank's first expert
   std::span<const std::size_t> send_rows, receive_rows;  ///< [R] rows to and from each rank
 
   /// int32 [local experts, R, 2]: (begin, count) of the rows of (expert, source) in the landing order, which is by

@@ -16,7 +16,7 @@ struct ExpertRows {
 };
 
 /// Moves rows, and one float beside each where asked, by plan over a Transport. What begin_ issues, finish_ completes;
-/// every rank of the group calls all of them in one order. A slot is one exchange in flight with buffers of its own.
+/// every rank of the group calls all of them in one order. A slot is one exchange with buffers of its own.
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -25,12 +25,16 @@ class Exchange {
   /// every kept choice j of token t. x and scalar may change only after finish_dispatch.
   virtual void begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor* scalar, int slot,
                               const Phase& phase) = 0;
-  /// The rows that arrived; they live in the arena.
+  /// The rows that arrived; they live in the arena or in the slot, until that is released.
   virtual ExpertRows finish_dispatch(const DispatchPlan& plan, int slot, Arena& arena) = 0;
+  /// Where the results go, in the order of the rows that arrived; with a scalar each where the slot's dispatch had
+  /// some.
+  virtual ExpertRows result_rows(const DispatchPlan& plan, int slot, Arena& arena) = 0;
+  /// The rows that arrived in the slot are no longer needed; the slot's next begin_dispatch says so too.
+  virtual void release(int slot) = 0;
 
-  /// Sends results, in the order of finish_dispatch's rows, back to where the rows came from; with their scalars where
-  /// the slot's dispatch had some.
-  virtual void begin_combine(const DispatchPlan& plan, const ExpertRows& results, int slot, const Phase& phase) = 0;
+  /// Sends the results back to where the rows came from.
+  virtual void begin_combine(const DispatchPlan& plan, int slot, const Phase& phase) = 0;
   /// sum [T, D] += w_j times the row of choice j, per token in ascending expert id; an empty `weights` means w = 1.
   /// Where scalars travelled, scalar[j] of scalar [choices] becomes what came back, 0 for a dropped choice; else it is
   /// nullptr.

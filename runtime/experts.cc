@@ -36,25 +36,21 @@ void expert_backward(const ExpertWeights& weights, const Tensor& x, const Tensor
   linear_input_gradient(ab, weights.gate_up, 0, dx);
 }
 
-ExpertRows Experts::forward(const ExpertRows& in, ExpertsSaved* saved, Arena& arena) const {
-  const ExpertRows out{arena.make<float>(in.rows.shape()), {}, in.offsets};
-  if (local_.empty()) return out;
+void Experts::forward(const ExpertRows& in, const ExpertRows& out, ExpertsSaved* saved, Arena& arena) const {
+  if (local_.empty()) return;
   const std::int64_t width = local_.front().gate_up.extent(0);
   const Tensor ab = arena.make<float>({in.rows.extent(0), width});
   for_each_expert(in, [&](std::size_t e, std::int64_t first, std::int64_t rows) {
     expert_forward(local_[e], in.rows.rows(first, rows), ab.rows(first, rows), out.rows.rows(first, rows), arena);
   });
   if (saved != nullptr) *saved = {in, ab};
-  return out;
 }
 
-ExpertRows Experts::backward(const ExpertRows& d, const ExpertsSaved& saved, Arena& arena) const {
-  const ExpertRows dx{arena.make<float>(d.rows.shape()), arena.make<float>(d.scalar.shape()), d.offsets};
+void Experts::backward(const ExpertRows& d, const ExpertRows& dx, const ExpertsSaved& saved, Arena& arena) const {
   for_each_expert(d, [&](std::size_t e, std::int64_t first, std::int64_t rows) {
     expert_backward(local_[e], saved.in.rows.rows(first, rows), saved.ab.rows(first, rows), d.rows.rows(first, rows),
                     d.scalar.rows(first, rows), dx.rows.rows(first, rows), dx.scalar.rows(first, rows), arena);
   });
-  return dx;
 }
 
 }  // namespace coe

@@ -36,11 +36,11 @@ class Experts {
   /// `local` in ascending global id; may be empty.
   explicit Experts(std::vector<ExpertWeights> local) : local_(std::move(local)) {}
 
-  /// Results in the order of in.rows. `saved` may be nullptr where no backward follows.
-  ExpertRows forward(const ExpertRows& in, ExpertsSaved* saved, Arena& arena) const;
-  /// `d` holds upstream gradients with the mixing weights as scalars; returns dx with dw as scalars, and adds up the
-  /// gradients of the weights. Consumes `saved`.
-  ExpertRows backward(const ExpertRows& d, const ExpertsSaved& saved, Arena& arena) const;
+  /// Results in the order of in.rows, into `out`. `saved` may be nullptr where no backward follows; it views in.rows.
+  void forward(const ExpertRows& in, const ExpertRows& out, ExpertsSaved* saved, Arena& arena) const;
+  /// `d` holds upstream gradients with the mixing weights as scalars; `dx` gets the gradients of the rows, with dw as
+  /// scalars, and the gradients of the weights add up. Consumes `saved`.
+  void backward(const ExpertRows& d, const ExpertRows& dx, const ExpertsSaved& saved, Arena& arena) const;
 
  private:
   std::vector<ExpertWeights> local_;

@@ -9,11 +9,11 @@
 #include "runtime/batch.h"
 #include "runtime/chain_layer.h"
 #include "runtime/config.h"
+#include "runtime/one_copy_exchange.h"
 #include "runtime/parameters.h"
 #include "runtime/part_times.h"
 #include "runtime/placement.h"
 #include "runtime/rank_groups.h"
-#include "runtime/reference_exchange.h"
 #include "runtime/routing_record.h"
 
 namespace coe {
@@ -76,7 +76,7 @@ class Model {
   const RankGroups* groups_;
   Placement placement_;
   Parameters parameters_;
-  ReferenceExchange exchange_;
+  OneCopyExchange exchange_;
   PartTimes times_;
   Buffer rope_memory_;
   Tensor cosine_, sine_;

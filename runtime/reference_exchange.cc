@@ -99,9 +99,17 @@ ExpertRows ReferenceExchange::finish_dispatch(const DispatchPlan& plan, int slot
   return arrived;
 }
 
-void ReferenceExchange::begin_combine(const DispatchPlan& plan, const ExpertRows& results, int slot,
-                                      const Phase& phase) {
+ExpertRows ReferenceExchange::result_rows(const DispatchPlan& plan, int slot, Arena& arena) {
   Slot& used = slot_at(slot);
+  const std::int64_t rows = plan.expert_rows();
+  used.results = {arena.make<float>({rows, hidden_}), arena.make<float>({used.with_scalar ? rows : 0}),
+                  plan.expert_offsets};
+  return used.results;
+}
+
+void ReferenceExchange::begin_combine(const DispatchPlan& plan, int slot, const Phase& phase) {
+  Slot& used = slot_at(slot);
+  const ExpertRows& results = used.results;
   used.phase = phase;
   used.sent.lay_out(plan.receive_rows, hidden_, used.with_scalar);
   used.received.lay_out(plan.send_rows, hidden_, used.with_scalar);
@@ -117,9 +125,13 @@ void ReferenceExchange::finish_combine(const DispatchPlan& plan, const Tensor& w
                                        const Tensor* scalar) {
   Slot& used = slot_at(slot);
   wait(group_, used.ticket, used.phase);
-  combine_rows(used.received.rows, plan.offsets, plan.place, weights, sum);
-  if (scalar == nullptr) return;
   const auto* place = plan.place.data<std::int32_t>();
+  rows_.assign(static_cast<std::size_t>(plan.place.elements()), nullptr);
+  for (std::size_t j = 0; j < rows_.size(); ++j) {
+    if (place[j] >= 0) rows_[j] = used.received.rows.data<float>() + place[j] * hidden_;
+  }
+  combine_rows(rows_, plan.offsets, weights, sum);
+  if (scalar == nullptr) return;
   for (std::int64_t j = 0; j < scalar->elements(); ++j) {
     scalar->data<float>()[j] = place[j] < 0 ? 0.0F : used.received.scalar.data<float>()[place[j]];
   }

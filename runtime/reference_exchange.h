@@ -20,7 +20,9 @@ class ReferenceExchange : public Exchange {
   void begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor* scalar, int slot,
                       const Phase& phase) override;
   ExpertRows finish_dispatch(const DispatchPlan& plan, int slot, Arena& arena) override;
-  void begin_combine(const DispatchPlan& plan, const ExpertRows& results, int slot, const Phase& phase) override;
+  ExpertRows result_rows(const DispatchPlan& plan, int slot, Arena& arena) override;
+  void release(int /*slot*/) override {}
+  void begin_combine(const DispatchPlan& plan, int slot, const Phase& phase) override;
   void finish_combine(const DispatchPlan& plan, const Tensor& weights, int slot, const Tensor& sum,
                       const Tensor* scalar) override;
   std::int64_t bytes_sent() const override { return bytes_sent_; }
@@ -39,15 +41,17 @@ class ReferenceExchange : public Exchange {
     Ticket ticket;
     Phase phase;
     bool with_scalar = false;
+    ExpertRows results;
   };
 
-  Slot& slot_at(int slot) { return slots_[static_cast<std::size_t>(slot)]; }
+  Slot& slot_at(int slot) { return slots_.at(static_cast<std::size_t>(slot)); }
   void post(Slot& slot);
 
   Group group_;
   std::int64_t hidden_;
   std::vector<Slot> slots_;
   std::int64_t bytes_sent_ = 0;
+  std::vector<const float*> rows_;  ///< [choices] what came back for each
 };
 
 }  // namespace coe

@@ -4,11 +4,12 @@
 #include <utility>
 
 #include "comm/transport.h"
+#include "tests/node_transport.h"
 
 namespace coe {
 
 /// Throws kInternal "injected" instead of the operation that is posted when `left`, which all groups of a rank count
-/// down together, has come to 0. Views the Transport and the count.
+/// down together, has come to 0. Rows are posted too: windows reach nobody else. Views the Transport and the count.
 class FaultyTransport : public Transport {
  public:
   FaultyTransport(Transport& inner, long& left) : inner_(inner), left_(left) {}
@@ -27,7 +28,9 @@ class FaultyTransport : public Transport {
   void give_up(Ticket ticket) override { inner_.give_up(ticket); }
   void check_peers() override { inner_.check_peers(); }
   Shortfall lack_of(std::span<const int> peers) const override { return inner_.lack_of(peers); }
-  std::unique_ptr<Window> make_window(std::size_t bytes) override { return inner_.make_window(bytes); }
+  std::unique_ptr<Window> make_window(std::size_t bytes) override {
+    return std::make_unique<NodeWindow>(inner_.make_window(bytes), rank(), 1);
+  }
   void abort(const Error& error) noexcept override { inner_.abort(error); }
   std::unique_ptr<Transport> split(int color, int key) override {
     return std::make_unique<FaultyTransport>(inner_.split(color, key), left_);

@@ -27,37 +27,33 @@ TEST(GatherRows, RefusesIndicesOutside) {
 
 TEST(CombineRows, AddsWeightedRowsToWhatIsThere) {
   const Floats rows({3, 2}, {1, 2, 10, 20, 100, 200}), sum({3, 2}, {0.5F, 0.5F, 7, 7, 0, 0});
-  const Ints offsets({4}, {0, 2, 2, 4}), place({4}, {2, 0, -1, 1});
-  combine_rows(rows, offsets, place, Floats({4}, {2, 3, NAN, -1}), sum);
+  const std::vector<const float*> row_of = {rows.begin() + 4, rows.begin(), nullptr, rows.begin() + 2};
+  combine_rows(row_of, Ints({4}, {0, 2, 2, 4}), Floats({4}, {2, 3, NAN, -1}), sum);
   EXPECT_THAT(sum.values(), ElementsAre(203.5F, 406.5F, 7, 7, -10, -20));
 }
 
 TEST(CombineRows, WithoutWeightsAddsRows) {
   const Floats rows({2, 1}, {1, 10}), sum({1, 1});
-  combine_rows(rows, Ints({2}, {0, 2}), Ints({2}, {1, 0}), Tensor(), sum);
+  combine_rows(std::vector<const float*>{rows.begin() + 1, rows.begin()}, Ints({2}, {0, 2}), Tensor(), sum);
   EXPECT_EQ(sum[0], 11.0F);
 }
 
 TEST(CombineRows, AddsInAscendingOrderOntoTheSum) {
   constexpr float kHuge = 0x1p24F;  // adding 1 to it changes nothing
-  const Floats rows({3, 1}, {1, kHuge, -kHuge}), sum({1, 1}, {0});
-  combine_rows(rows, Ints({2}, {0, 3}), Ints({3}, {1, 0, 2}), Tensor(), sum);
+  const Floats one({1}, {1}), up({1}, {kHuge}), down({1}, {-kHuge}), sum({1, 1}, {0});
+  combine_rows(std::vector<const float*>{up.begin(), one.begin(), down.begin()}, Ints({2}, {0, 3}), Tensor(), sum);
   EXPECT_EQ(sum[0], 0.0F);
-  combine_rows(rows, Ints({2}, {0, 3}), Ints({3}, {1, 2, 0}), Tensor(), sum);
+  combine_rows(std::vector<const float*>{up.begin(), down.begin(), one.begin()}, Ints({2}, {0, 3}), Tensor(), sum);
   EXPECT_EQ(sum[0], 1.0F);
 }
 
 TEST(CombineRows, RefusesPlansThatDoNotFit) {
-  const Floats rows({2, 1}), sum({1, 1});
-  const Ints place({2}, {0, 1});
-  EXPECT_EQ(thrown_code([&] { combine_rows(rows, Ints({2}, {0, 3}), place, Tensor(), sum); }), ErrorCode::kInternal);
-  EXPECT_EQ(thrown_code([&] { combine_rows(rows, Ints({2}, {2, 1}), place, Tensor(), sum); }), ErrorCode::kInternal);
-  EXPECT_EQ(thrown_code([&] { combine_rows(rows, Ints({3}), place, Tensor(), sum); }), ErrorCode::kInternal);
-  EXPECT_EQ(thrown_code([&] { combine_rows(rows, Ints({2}, {0, 2}), place, Floats({1}), sum); }), ErrorCode::kInternal);
-  EXPECT_EQ(thrown_code([&] {
-              combine_rows(rows, Ints({2}, {0, 2}), Ints({2}, {0, 2}), Tensor(), sum);
-            }),
-            ErrorCode::kInternal);
+  const Floats row({1}), sum({1, 1});
+  const std::vector<const float*> rows = {row.begin(), row.begin()};
+  EXPECT_EQ(thrown_code([&] { combine_rows(rows, Ints({2}, {0, 3}), Tensor(), sum); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] { combine_rows(rows, Ints({2}, {2, 1}), Tensor(), sum); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] { combine_rows(rows, Ints({3}), Tensor(), sum); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] { combine_rows(rows, Ints({2}, {0, 2}), Floats({1}), sum); }), ErrorCode::kInternal);
 }
 
 TEST(Add, ScalesWhatIsThere) {

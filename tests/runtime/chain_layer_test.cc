@@ -239,6 +239,18 @@ TEST(ChainLayerOnRanks, BitsDoNotDependOnTheNumberOfRanks) {
   }
 }
 
+TEST(ChainLayerOnRanks, RowsCopiedOnceGiveTheBitsOfTheReference) {
+  for (const NamedLayer& named : layers_of(24, 16, 10)) {
+    SCOPED_TRACE(named.name);
+    const ChainCase chain = random_chain_case(named.layer, 5, 7);
+    for_each_ranks([&](Transport& world) {
+      const ChainResult once = ChainRun(chain, world).run(), reference = ChainRun(chain, world, 0, true).run();
+      expect_same_bits(once, reference);
+      EXPECT_EQ(once.counters[0].bytes_sent, reference.counters[0].bytes_sent);
+    });
+  }
+}
+
 TEST(ChainLayerOnRanks, RanksBeyondTheExpertsTakePart) {
   const ChainCase chain = random_chain_case(layers_of(24, 16, 3).front().layer, 5, 7);
   const ChainResult reference = result_of_one_rank(chain);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <random>
 #include <span>
@@ -10,6 +11,7 @@
 
 #include "runtime/chain_layer.h"
 #include "runtime/model_parameters.h"
+#include "runtime/one_copy_exchange.h"
 #include "runtime/reference_exchange.h"
 #include "tests/runtime/splits.h"
 #include "tests/runtime/tensors.h"
@@ -73,14 +75,14 @@ inline std::vector<float> gather_floats(Group group, std::span<const float> mine
 /// A case on this rank: sequences are dealt out unevenly, the last of several ranks has none.
 class ChainRun {
  public:
-  ChainRun(const ChainCase& chain, Transport& world, std::int64_t expert_parallel = 0)
+  ChainRun(const ChainCase& chain, Transport& world, std::int64_t expert_parallel = 0, bool by_reference = false)
       : case_(chain),
         groups_(world, expert_parallel, kDefaultDeadline),
         placement_(chain.layer.experts, groups_.experts().size()),
         experts_(placement_.experts_of(groups_.experts().rank())),
         parameters_(chain_specs(chain.layer, "", experts_), true),
-        exchange_(groups_.experts(), chain.layer.hidden, 1),
-        layer_(chain.layer, 0, {&groups_, &placement_, &exchange_, &times_},
+        exchange_(make_exchange(groups_.experts(), chain.layer, by_reference)),
+        layer_(chain.layer, 0, {&groups_, &placement_, exchange_.get(), &times_},
                chain_weights(chain.layer, "", experts_, parameters_)) {
     std::ranges::for_each(parameters_.all(), draw);
     const std::vector<Share> shares = uneven_shares(chain.sequences, world.size());
@@ -116,6 +118,12 @@ class ChainRun {
   Arena& arena() { return arena_; }
 
  private:
+  static std::unique_ptr<Exchange> make_exchange(Group group, const LayerConfig& layer, bool by_reference) {
+    const int slots = ChainLayer::exchange_slots(1, layer.iterations);
+    if (by_reference) return std::make_unique<ReferenceExchange>(group, layer.hidden, slots);
+    return std::make_unique<OneCopyExchange>(group, layer.hidden, slots, ChainLayer::kInFlight);
+  }
+
   Tensor mine_of(const std::vector<float>& all) {
     const std::int64_t width = case_.length * case_.layer.hidden;
     const Share floats{batch_.first_sequence * width, batch_.sequences * width};
@@ -150,7 +158,7 @@ class ChainRun {
   Placement placement_;
   Share experts_;
   Parameters parameters_;
-  ReferenceExchange exchange_;
+  std::unique_ptr<Exchange> exchange_;
   PartTimes times_;
   ChainLayer layer_;
   Batch batch_;

@@ -65,10 +65,11 @@ class CaseOnRank {
     for (const RoutedPass& pass : flight) {
       arrived.push_back(exchange.finish_dispatch(pass.plan, slot_of(pass), arena_));
       require_arrived(pass, arrived.back(), with_scalar);
-      apply_experts(arrived.back());
+      apply_experts(arrived.back(), exchange.result_rows(pass.plan, slot_of(pass), arena_));
+      exchange.release(slot_of(pass));
     }
     for (std::size_t i = 0; i < flight.size(); ++i) {
-      exchange.begin_combine(flight[i].plan, arrived[i], slot_of(flight[i]), {"combine"});
+      exchange.begin_combine(flight[i].plan, slot_of(flight[i]), {"combine"});
     }
     std::int64_t rows = 0;
     for (std::size_t i = 0; i < flight.size(); ++i) {
@@ -131,15 +132,17 @@ class CaseOnRank {
     require_equal("scalars " + where, values_of<float>(arrived.scalar), scalars);
   }
 
-  void apply_experts(const ExpertRows& rows) const {
+  void apply_experts(const ExpertRows& rows, const ExpertRows& results) const {
     const Share mine = at_.placement.experts_of(at_.group.rank());
     const auto* offsets = rows.offsets.data<std::int32_t>();
     for (std::int64_t local = 0; local < mine.count; ++local) {
       const auto id = static_cast<float>(mine.first + local);
       const std::int64_t first = offsets[local], count = offsets[local + 1] - first;
-      for (float& value : rows.rows.rows(first, count).span<float>()) value *= id + 1;
+      std::ranges::transform(rows.rows.rows(first, count).span<float>(), results.rows.rows(first, count).data<float>(),
+                             [&](float value) { return value * (id + 1); });
       if (rows.scalar.elements() == 0) continue;
-      for (float& value : rows.scalar.rows(first, count).span<float>()) value += id;
+      std::ranges::transform(rows.scalar.rows(first, count).span<float>(),
+                             results.scalar.rows(first, count).data<float>(), [&](float value) { return value + id; });
     }
   }
 
@@ -147,7 +150,7 @@ class CaseOnRank {
   void require_returned(const RoutedPass& pass, const Tensor& sum, const Tensor& scalars, bool with_scalar) {
     const std::int64_t hidden = at_.one.layer.hidden;
     const Tensor rows = arena_.make<float>({pass.routing.choices(), hidden});
-    const Tensor place = arena_.make<std::int32_t>({pass.routing.choices()});
+    std::vector<const float*> row_of;
     std::vector<float> returned;
     std::int32_t j = 0;
     for (std::size_t t = 0; t < pass.by_rank[at_.rank].size(); ++t) {
@@ -157,14 +160,14 @@ class CaseOnRank {
         for (std::int64_t d = 0; d < hidden; ++d) {
           rows.data<float>()[j * hidden + d] = row_value(token, d, pass.iteration) * (id + 1);
         }
-        place.data<std::int32_t>()[j] = choice.kept ? j : -1;
+        row_of.push_back(choice.kept ? rows.data<float>() + j * hidden : nullptr);
         returned.push_back(choice.kept ? scalar_value(token, choice.expert, pass.iteration) + id : 0);
         ++j;
       }
     }
     const Tensor expected = arena_.make<float>(sum.shape());
     std::ranges::fill(expected.span<float>(), 0.5F);
-    combine_rows(rows, pass.routing.offsets, place, with_scalar ? Tensor() : pass.routing.weight, expected);
+    combine_rows(row_of, pass.routing.offsets, with_scalar ? Tensor() : pass.routing.weight, expected);
     const std::string where = fmt::format("at rank {} in iteration {}", at_.rank, pass.iteration);
     require_equal("sum " + where, values_of<float>(sum), values_of<float>(expected));
     if (with_scalar) require_equal("returned scalars " + where, values_of<float>(scalars), returned);

@@ -6,6 +6,7 @@
 #include <set>
 #include <tuple>
 
+#include "runtime/one_copy_exchange.h"
 #include "runtime/reference_exchange.h"
 #include "tests/ranks.h"
 #include "tests/runtime/shrunk_case.h"
@@ -25,8 +26,10 @@ struct Implementation {
 void PrintTo(const Implementation& implementation, std::ostream* stream) { *stream << implementation.name; }
 
 std::vector<Implementation> implementations() {
-  return {{"Reference", [](Group group, std::int64_t hidden, int slots) {
-             return std::make_unique<ReferenceExchange>(group, hidden, slots);
+  return {{"Reference", [](Group group, std::int64_t hidden,
+                           int slots) { return std::make_unique<ReferenceExchange>(group, hidden, slots); }},
+          {"OneCopy", [](Group group, std::int64_t hidden, int slots) {
+             return std::make_unique<OneCopyExchange>(group, hidden, slots, slots);
            }}};
 }
 

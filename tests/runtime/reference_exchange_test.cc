@@ -83,15 +83,17 @@ void expect_arrived(const Scene& scene, const ExpertRows& arrived, bool with_sca
 }
 
 /// Multiplies the rows of expert e by e + 1 and adds e to their scalars.
-void apply_experts(const Scene& scene, const ExpertRows& rows) {
+void apply_experts(const Scene& scene, const ExpertRows& rows, const ExpertRows& results) {
   const Share experts = scene.placement.experts_of(static_cast<int>(scene.rank));
   const auto* offsets = rows.offsets.data<std::int32_t>();
   for (std::int64_t local = 0; local < experts.count; ++local) {
     const auto id = static_cast<float>(experts.first + local);
     const std::int64_t first = offsets[local], count = offsets[local + 1] - first;
-    for (float& value : rows.rows.rows(first, count).span<float>()) value *= id + 1;
+    std::ranges::transform(rows.rows.rows(first, count).span<float>(), results.rows.rows(first, count).data<float>(),
+                           [&](float value) { return value * (id + 1); });
     if (rows.scalar.elements() == 0) continue;
-    for (float& value : rows.scalar.rows(first, count).span<float>()) value += id;
+    std::ranges::transform(rows.scalar.rows(first, count).span<float>(),
+                           results.scalar.rows(first, count).data<float>(), [&](float value) { return value + id; });
   }
 }
 
@@ -142,10 +144,10 @@ void expect_exchange(Scene& scene, ReferenceExchange& exchange, bool with_scalar
   const ExpertRows rows = exchange.finish_dispatch(scene.plan, 0, scene.arena);
   expect_arrived(scene, rows, with_scalar);
 
-  apply_experts(scene, rows);
+  apply_experts(scene, rows, exchange.result_rows(scene.plan, 0, scene.arena));
   const Tensor sum = scene.arena.make<float>(x.shape());
   std::ranges::fill(sum.span<float>(), 0.5F);
-  exchange.begin_combine(scene.plan, rows, 0, {"combine"});
+  exchange.begin_combine(scene.plan, 0, {"combine"});
   exchange.finish_combine(scene.plan, with_scalar ? Tensor() : scene.routing.weight, 0, sum,
                           with_scalar ? &scalars : nullptr);
   EXPECT_EQ(values_of<float>(sum), combined(scene, 0.5F, !with_scalar));
@@ -171,9 +173,9 @@ TEST(ReferenceExchangeOnRanks, TwoTokensByHand) {
     const ExpertRows rows = exchange.finish_dispatch(scene.plan, 0, scene.arena);
     const std::vector<float> at_0 = {0, 0, 1, 1, 0, 1}, at_1 = {0, 0, 1};
     EXPECT_EQ(values_of<float>(rows.rows), world.rank() == 0 ? at_0 : at_1);
-    apply_experts(scene, rows);
+    apply_experts(scene, rows, exchange.result_rows(scene.plan, 0, scene.arena));
     const Tensor sum = scene.arena.zeros<float>({1, kHidden});
-    exchange.begin_combine(scene.plan, rows, 0, {"combine"});
+    exchange.begin_combine(scene.plan, 0, {"combine"});
     exchange.finish_combine(scene.plan, scene.routing.weight, 0, sum, nullptr);
     // 0.5 * 1 + 0.25 * 3 = 1.25 times (0, 0, 1); 1 * 2 times (1, 0, 1).
     EXPECT_EQ(values_of<float>(sum),
@@ -219,7 +221,10 @@ TEST(ReferenceExchangeOnRanks, PaddingIsZeroAndComesBackNowhere) {
     }
     EXPECT_EQ(values_of<float>(rows.rows), arrived);
     EXPECT_EQ(values_of<float>(rows.scalar), weights);
-    exchange.begin_combine(plan, rows, 0, {"combine"});
+    const ExpertRows results = exchange.result_rows(plan, 0, arena);
+    std::ranges::copy(rows.rows.span<float>(), results.rows.data<float>());
+    std::ranges::copy(rows.scalar.span<float>(), results.scalar.data<float>());
+    exchange.begin_combine(plan, 0, {"combine"});
     const Tensor sum = arena.zeros<float>({1, 1}), scalar = arena.make<float>({1});
     exchange.finish_combine(plan, {}, 0, sum, &scalar);
     EXPECT_EQ(sum.data<float>()[0], x.data<float>()[0]);

@@ -246,8 +246,8 @@ TEST(TrainerOnRanks, ASkippedStepCountsAndChangesNothingElse) {
       EXPECT_EQ(bytes_of(before / file), bytes_of(after / file)) << file;
     }
     barrier({&world}, {"end of the comparison"});
+    if (world.rank() == 0) std::filesystem::remove_all(config.output.directory);
   });
-  std::filesystem::remove_all(config.output.directory);
 }
 
 /// Losses of the steps after a resume from `config.output.directory`.
@@ -310,6 +310,7 @@ TEST(TrainerOnRanks, AnEvenerLoadComesOfARouterBias) {
     return sum;
   };
   const double with = mean_imbalance(true), without = mean_imbalance(false);
+  if (without == 0) return;  // a process that is not rank 0
   EXPECT_LT(with, 0.8 * without);
 }
 
