@@ -30,5 +30,11 @@ TEST(TomlCharacters, StringsOfSeveralLinesAreFound) {
   EXPECT_EQ(first_strange_line("a = \"\"\nb = ''\nc = \"'''\"\n"), 0);
 }
 
+TEST(TomlCharacters, ALineOfManyDotsIsFound) {
+  const std::string dots(256, '.');
+  EXPECT_EQ(first_strange_line("a = \"" + dots + dots + "\" # " + dots + "\n" + dots + "\n" + dots), 0);
+  EXPECT_EQ(first_strange_line("\n" + dots + "."), 2);
+}
+
 }  // namespace
 }  // namespace coe
