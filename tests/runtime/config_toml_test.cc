@@ -199,7 +199,7 @@ TEST(ConfigToml, WhatIsLongerThanAnyConfigurationIsRefusedUnread) {
 
 TEST(ConfigToml, LettersBeyondAsciiAreForQuotes) {
   EXPECT_THAT(bad_input([] { parse_config("[model]\n\u031a = 1\n", "x.toml"); }),
-              testing::HasSubstr("x.toml:2: a letter beyond ASCII outside of quotes"));
+              testing::HasSubstr("x.toml:2: a letter beyond ASCII or more than 256 dots outside of quotes"));
   const std::vector<std::string> settings = {"data.train=caf\u00e9.txt"};
   EXPECT_EQ(parse_config(kSmallConfig, "x.toml", settings).data.train, "caf\u00e9.txt");
 }
