@@ -155,9 +155,8 @@ Origins read_file_keys(const toml::table& root, const std::string& file, Config&
 toml::table parse_text(const std::string& text, const std::string& file) {
   const std::int64_t strange = first_strange_line(text);
   check(strange == 0, file, ":", strange,
-        ": a letter beyond ASCII or more than 256 dots outside of quotes, or a string of several lines; these are not "
-        "for "
-        "configurations");
+        ": a letter beyond ASCII or more than 256 dots outside of quotes, or a string of several lines; these "
+        "are not for configurations");
   try {
     return toml::parse(text, file);
   } catch (const toml::parse_error& error) {
