@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/error.h"
-#include "kernels/multiply.h"
+#include "kernels/gemm.h"
 #include "kernels/row_softmax.h"
 
 namespace coe {
@@ -76,11 +76,11 @@ void attention(const Tensor& q, const Tensor& k, const Tensor& v, int heads, con
   auto* probabilities = p.data<float>();
   for_each_block(sizes, [&](std::int64_t head, std::int64_t first, std::int64_t count, std::int64_t seen) {
     const Matrix scores{probabilities + (head * sizes.length + first) * sizes.length, count, seen, sizes.length};
-    multiply(head_rows(q, sizes, head, first, count), Transpose::kNo, head_rows(k, sizes, head, 0, seen),
-             Transpose::kYes, 0.0F, scores);
+    gemm(head_rows(q, sizes, head, first, count), Transpose::kNo, head_rows(k, sizes, head, 0, seen), Transpose::kYes,
+         0.0F, scores);
     causal_softmax(scores, first, sizes);
-    multiply(scores, Transpose::kNo, head_rows(v, sizes, head, 0, seen), Transpose::kNo, 0.0F,
-             head_rows(out, sizes, head, first, count));
+    gemm(scores, Transpose::kNo, head_rows(v, sizes, head, 0, seen), Transpose::kNo, 0.0F,
+         head_rows(out, sizes, head, first, count));
   });
 }
 
@@ -96,13 +96,13 @@ void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const
   for_each_block(sizes, [&](std::int64_t head, std::int64_t first, std::int64_t count, std::int64_t seen) {
     const Matrix chosen{probabilities + (head * sizes.length + first) * sizes.length, count, seen, sizes.length};
     const Matrix gradient{scratch, count, seen, seen}, upstream = head_rows(dout, sizes, head, first, count);
-    multiply(upstream, Transpose::kNo, head_rows(v, sizes, head, 0, seen), Transpose::kYes, 0.0F, gradient);
+    gemm(upstream, Transpose::kNo, head_rows(v, sizes, head, 0, seen), Transpose::kYes, 0.0F, gradient);
     causal_softmax_backward(chosen, first, sizes, gradient);
-    multiply(gradient, Transpose::kNo, head_rows(k, sizes, head, 0, seen), Transpose::kNo, 0.0F,
-             head_rows(dq, sizes, head, first, count));
-    multiply(gradient, Transpose::kYes, head_rows(q, sizes, head, first, count), Transpose::kNo, 1.0F,
-             head_rows(dk, sizes, head, 0, seen));
-    multiply(chosen, Transpose::kYes, upstream, Transpose::kNo, 1.0F, head_rows(dv, sizes, head, 0, seen));
+    gemm(gradient, Transpose::kNo, head_rows(k, sizes, head, 0, seen), Transpose::kNo, 0.0F,
+         head_rows(dq, sizes, head, first, count));
+    gemm(gradient, Transpose::kYes, head_rows(q, sizes, head, first, count), Transpose::kNo, 1.0F,
+         head_rows(dk, sizes, head, 0, seen));
+    gemm(chosen, Transpose::kYes, upstream, Transpose::kNo, 1.0F, head_rows(dv, sizes, head, 0, seen));
   });
 }
 

@@ -1,78 +1,152 @@
 #include "kernels/gemm.h"
 
-#include <cblas.h>
-
+#include <algorithm>
 #include <array>
-#include <chrono>
-#include <mutex>
 
-#include "kernels/error.h"
-#include "kernels/multiply.h"
+#include "kernels/buffer.h"
+#include "kernels/gemm_tile.h"
 
 namespace coe {
 namespace {
 
-Matrix matrix_of(const Tensor& x) {
-  expect_rank("gemm: operand", x, 2);
-  return {x.data<float>(), x.extent(0), x.extent(1), x.extent(1)};
+/// A block of op(b) of so many rows and columns is packed at once: it stays in the second-level cache.
+constexpr std::int64_t kBlockInner = 384, kPanel = kGemmVectors * kGemmLanes, kBlockColumns = 15 * kPanel;
+
+/// A block of op(b) [inner, columns] as panels of kPanel columns, the last one of as many vectors as it needs:
+/// [panel][k][column], zeros behind the last column.
+struct PackedBlock {
+  float* data;
+  std::int64_t inner, columns;
+
+  float* panel(std::int64_t first_column) const { return data + first_column * inner; }
+};
+
+std::int64_t vectors_of(std::int64_t columns) { return (columns + kGemmLanes - 1) / kGemmLanes; }
+
+/// Element (k, column) of op(b) stands at data[k inner_step + column column_step].
+struct Operand {
+  const float* data;
+  std::int64_t inner_step, column_step;
+
+  const float* at(std::int64_t k, std::int64_t column) const { return data + k * inner_step + column * column_step; }
+};
+
+/// One vector of columns of a panel, from rows of op(b).
+void pack_rows(const Operand& b, std::int64_t inner, std::int64_t columns, float* to, std::int64_t step) {
+  for (std::int64_t k = 0; k < inner; ++k, to += step) {
+    const float* const from = b.at(k, 0);
+    if (columns >= kGemmLanes) {
+      store_lanes(load_lanes(from), to);
+    } else {
+      std::fill(std::copy_n(from, columns, to), to + kGemmLanes, 0.0F);
+    }
+  }
 }
 
-Shape shape_of(const Matrix& x, Transpose transpose) {
-  return transpose == Transpose::kYes ? Shape{x.columns, x.rows} : Shape{x.rows, x.columns};
+/// The same where columns of op(b) are contiguous.
+void pack_columns(const Operand& b, std::int64_t inner, std::int64_t columns, float* to, std::int64_t step) {
+  std::int64_t k = 0;
+  for (; columns >= kGemmLanes && k + kGemmLanes <= inner; k += kGemmLanes) {
+    std::array<Lanes, kGemmLanes> square;
+    for (int i = 0; i < kGemmLanes; ++i) square[static_cast<std::size_t>(i)] = load_lanes(b.at(k, i));
+    transpose_lanes(square);
+    for (int i = 0; i < kGemmLanes; ++i) store_lanes(square[static_cast<std::size_t>(i)], to + (k + i) * step);
+  }
+  for (; k < inner; ++k) {
+    for (std::int64_t i = 0; i < kGemmLanes; ++i) to[k * step + i] = i < columns ? *b.at(k, i) : 0.0F;
+  }
 }
 
-void openblas_product(const Matrix& a, const Matrix& b, const Matrix& out) {
-  const auto size = [](std::int64_t extent) { return static_cast<blasint>(extent); };
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(out.rows), size(out.columns), size(a.columns), 1.0F, a.data,
-              size(a.stride), b.data, size(b.stride), 0.0F, out.data, size(out.stride));
+void pack(const Operand& b, const PackedBlock& block) {
+  for (std::int64_t first = 0; first < block.columns; first += kPanel) {
+    const std::int64_t vectors = vectors_of(std::min(kPanel, block.columns - first)), step = vectors * kGemmLanes;
+    for (std::int64_t v = 0; v < vectors; ++v) {
+      const std::int64_t column = first + v * kGemmLanes;
+      const std::int64_t columns = std::min<std::int64_t>(kGemmLanes, block.columns - column);
+      const Operand from{b.at(0, column), b.inner_step, b.column_step};
+      float* const to = block.panel(first) + v * kGemmLanes;
+      if (b.column_step == 1) {
+        pack_rows(from, block.inner, columns, to, step);
+      } else {
+        pack_columns(from, block.inner, columns, to, step);
+      }
+    }
+  }
 }
 
-/// Calls and returns the seconds it took.
-template <class Work>
-double seconds_of(Work work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+using Tile = void (*)(const TileRows&, const float*, std::int64_t, bool, float*, std::int64_t);
+
+template <bool Transposed, int... Index>
+constexpr auto make_tiles(std::integer_sequence<int, Index...> /*all*/) {
+  return std::array<Tile, sizeof...(Index)>{
+      gemm_tile<1 + Index / kGemmVectors, 1 + Index % kGemmVectors, Transposed>...};
+}
+
+Tile tile_of(std::int64_t rows, std::int64_t vectors, bool transposed) {
+  constexpr auto kAll = std::make_integer_sequence<int, kGemmRows * kGemmVectors>();
+  static constexpr auto kPlain = make_tiles<false>(kAll), kTransposed = make_tiles<true>(kAll);
+  return (transposed ? kTransposed : kPlain)[static_cast<std::size_t>((rows - 1) * kGemmVectors + vectors - 1)];
+}
+
+/// A tile whose last vector is not full: by way of memory that has room for it.
+void run_ragged(Tile tile, const TileRows& a, const float* panel, std::int64_t inner, bool accumulate,
+                const Matrix& out) {
+  std::array<float, kGemmRows * kPanel> whole;
+  tile(a, panel, inner, false, whole.data(), kPanel);
+  for (std::int64_t r = 0; r < out.rows; ++r) {
+    const float* const from = whole.data() + r * kPanel;
+    float* const to = out.data + r * out.stride;
+    for (std::int64_t c = 0; c < out.columns; ++c) to[c] = accumulate ? to[c] + from[c] : from[c];
+  }
+}
+
+/// out (+)= op(a) block, op(a) as many columns as the block has rows.
+void multiply_block(const TileRows& a, bool transposed, const PackedBlock& block, bool accumulate, const Matrix& out) {
+  for (std::int64_t row = 0; row < out.rows; row += kGemmRows) {
+    const std::int64_t rows = std::min<std::int64_t>(kGemmRows, out.rows - row);
+    const TileRows tile_rows{a.data + row * a.row_step, a.row_step, a.inner_step};
+    for (std::int64_t column = 0; column < out.columns; column += kPanel) {
+      const std::int64_t columns = std::min(kPanel, out.columns - column);
+      const Tile tile = tile_of(rows, vectors_of(columns), transposed);
+      float* const to = out.data + row * out.stride + column;
+      if (columns % kGemmLanes == 0) {
+        tile(tile_rows, block.panel(column), block.inner, accumulate, to, out.stride);
+      } else {
+        run_ragged(tile, tile_rows, block.panel(column), block.inner, accumulate, {to, rows, columns, out.stride});
+      }
+    }
+  }
+}
+
+/// Memory of the calling thread for one packed block.
+float* block_memory() {
+  constexpr std::size_t kBytes = kBlockInner * kBlockColumns * sizeof(float);
+  thread_local const Buffer mine(kBytes);
+  return reinterpret_cast<float*>(mine.data());
+}
+
+void clear(const Matrix& out) {
+  for (std::int64_t row = 0; row < out.rows; ++row) std::fill_n(out.data + row * out.stride, out.columns, 0.0F);
 }
 
 }  // namespace
 
-void gemm(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b, float beta,
-          const Tensor& out) {
-  const Matrix left = matrix_of(a), right = matrix_of(b), product = matrix_of(out);
-  const Shape left_shape = shape_of(left, transpose_a), right_shape = shape_of(right, transpose_b);
-  if (left_shape[1] != right_shape[0] || left_shape[0] != product.rows || right_shape[1] != product.columns) {
-    fail(ErrorCode::kInternal, "gemm: ", left_shape.text(), " times ", right_shape.text(), " is not ",
-         out.shape().text());
+void gemm(const Matrix& a, Transpose transpose_a, const Matrix& b, Transpose transpose_b, float beta,
+          const Matrix& out) {
+  const bool transposed = transpose_a == Transpose::kYes;
+  const std::int64_t inner = transposed ? a.rows : a.columns;
+  if (inner == 0 && beta == 0.0F) clear(out);
+  const TileRows rows = transposed ? TileRows{a.data, 1, a.stride} : TileRows{a.data, a.stride, 1};
+  const Operand columns = transpose_b == Transpose::kYes ? Operand{b.data, 1, b.stride} : Operand{b.data, b.stride, 1};
+  for (std::int64_t column = 0; column < out.columns && out.rows > 0; column += kBlockColumns) {
+    const std::int64_t width = std::min(kBlockColumns, out.columns - column);
+    for (std::int64_t k = 0; k < inner; k += kBlockInner) {
+      const PackedBlock block{block_memory(), std::min(kBlockInner, inner - k), width};
+      pack({columns.at(k, column), columns.inner_step, columns.column_step}, block);
+      multiply_block({rows.data + k * rows.inner_step, rows.row_step, rows.inner_step}, transposed, block,
+                     k > 0 || beta != 0.0F, {out.data + column, out.rows, width, out.stride});
+    }
   }
-  if (beta != 0.0F && beta != 1.0F) fail(ErrorCode::kInternal, "gemm: beta is ", beta, ", must be 0 or 1");
-  multiply(left, transpose_a, right, transpose_b, beta, product);
-}
-
-void linear(const Tensor& x, const Tensor& w, const Tensor& y) { gemm(x, Transpose::kNo, w, Transpose::kYes, 0.0F, y); }
-
-void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx) {
-  gemm(dy, Transpose::kNo, w, Transpose::kNo, beta, dx);
-}
-
-void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw) {
-  gemm(dy, Transpose::kYes, x, Transpose::kNo, 1.0F, dw);
-}
-
-std::span<const std::string_view> gemm_libraries() {
-  static constexpr std::array<std::string_view, 2> kLibraries = {"onednn", "openblas"};
-  return kLibraries;
-}
-
-double time_gemm(std::string_view library, const Tensor& x, const Tensor& w, const Tensor& y) {
-  if (library == "onednn") return seconds_of([&] { linear(x, w, y); });
-  check(library == "openblas", "time_gemm: library is ", library, ", must be onednn or openblas");
-  const Matrix a = matrix_of(x), b = matrix_of(w), out = matrix_of(y);
-  expect_shape("time_gemm: w", w, {out.columns, a.columns});
-  expect_shape("time_gemm: y", y, {a.rows, b.rows});
-  static std::mutex openblas_is_not_thread_safe;
-  const std::scoped_lock lock(openblas_is_not_thread_safe);
-  return seconds_of([&] { openblas_product(a, b, out); });
 }
 
 }  // namespace coe

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "kernels/gemm.h"
+#include "kernels/gemm_rate.h"
 #include "kernels/random.h"
 
 namespace coe {
@@ -34,12 +34,12 @@ void GemmPeak::measure() {
   const auto view = [](const Tensor& memory, std::int64_t rows, std::int64_t columns) {
     return Tensor(memory.raw(), DType::kF32, {rows, columns});
   };
-  for (const std::string_view library : gemm_libraries()) {
+  for (const std::string_view way : gemm_ways()) {
     for (const auto& [m, n, k, repeats] : kProducts) {
       barrier(group_, {"measuring the GEMM peak"});
       double seconds = 1e30;
       for (int i = 0; i < repeats; ++i) {
-        seconds = std::min(seconds, time_gemm(library, view(x_, m, k), view(w_, n, k), view(y_, m, n)));
+        seconds = std::min(seconds, time_gemm(way, view(x_, m, k), view(w_, n, k), view(y_, m, n)));
       }
       best_ = std::max(best_, 2e-9 * static_cast<double>(m * n * k) / seconds);
     }

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/attention.h"
-#include "kernels/gemm.h"
+#include "kernels/linear.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/rows.h"

@@ -1,6 +1,6 @@
 #include "runtime/experts.h"
 
-#include "kernels/gemm.h"
+#include "kernels/linear.h"
 #include "kernels/swiglu.h"
 
 namespace coe {

@@ -5,7 +5,7 @@
 #include <functional>
 #include <limits>
 
-#include "kernels/gemm.h"
+#include "kernels/linear.h"
 #include "kernels/random.h"
 #include "kernels/rows.h"
 

@@ -5,7 +5,7 @@
 
 #include "kernels/cross_entropy.h"
 #include "kernels/embedding.h"
-#include "kernels/gemm.h"
+#include "kernels/linear.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/rows.h"

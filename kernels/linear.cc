@@ -1,0 +1,39 @@
+#include "kernels/linear.h"
+
+#include "kernels/error.h"
+#include "kernels/gemm.h"
+
+namespace coe {
+namespace {
+
+Matrix matrix_of(const Tensor& x) { return {x.data<float>(), x.extent(0), x.extent(1), x.extent(1)}; }
+
+/// x [rows, inputs], w [outputs, inputs] and y [rows, outputs] of one layer.
+void expect_layer(const char* name, const Tensor& x, const Tensor& w, const Tensor& y) {
+  expect_rank(name, x, 2);
+  expect_rank(name, w, 2);
+  expect_shape(name, x, {x.extent(0), w.extent(1)});
+  expect_shape(name, y, {x.extent(0), w.extent(0)});
+}
+
+}  // namespace
+
+void linear(const Tensor& x, const Tensor& w, const Tensor& y) {
+  expect_layer("linear", x, w, y);
+  gemm(matrix_of(x), Transpose::kNo, matrix_of(w), Transpose::kYes, 0.0F, matrix_of(y));
+}
+
+void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx) {
+  expect_layer("linear_input_gradient", dx, w, dy);
+  if (beta != 0.0F && beta != 1.0F) {
+    fail(ErrorCode::kInternal, "linear_input_gradient: beta is ", beta, ", must be 0 or 1");
+  }
+  gemm(matrix_of(dy), Transpose::kNo, matrix_of(w), Transpose::kNo, beta, matrix_of(dx));
+}
+
+void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw) {
+  expect_layer("linear_weight_gradient", x, dw, dy);
+  gemm(matrix_of(dy), Transpose::kYes, matrix_of(x), Transpose::kNo, 1.0F, matrix_of(dw));
+}
+
+}  // namespace coe

@@ -1,0 +1,18 @@
+#pragma once
+
+#include "kernels/tensor.h"
+
+namespace coe {
+
+// The products of a Linear layer whose weight w is [outputs, inputs], in fp32, row-major, on the calling thread: x is
+// [rows, inputs], y [rows, outputs], rows may be 0. The bits of a row depend on that row and on w alone. Throws
+// kInternal where shapes do not fit.
+
+/// y = x W^T.
+void linear(const Tensor& x, const Tensor& w, const Tensor& y);
+/// dx = beta dx + dy W; beta is 0 (dx may hold anything, NaN included) or 1.
+void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx);
+/// dw += dy^T x.
+void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw);
+
+}  // namespace coe
