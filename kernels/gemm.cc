@@ -100,10 +100,21 @@ void run_ragged(Tile tile, const TileRows& a, const float* panel, std::int64_t i
   }
 }
 
+/// The rows of the next tile, into the second-level cache.
+void prefetch_rows(const TileRows& a, bool transposed, std::int64_t row, std::int64_t rows, std::int64_t inner) {
+  if (transposed) return;
+  constexpr std::int64_t kLine = 64 / sizeof(float);
+  for (const std::int64_t end = std::min<std::int64_t>(rows, row + kGemmRows); row < end; ++row) {
+    const float* const from = a.data + row * a.row_step;
+    for (std::int64_t k = 0; k < inner; k += kLine) __builtin_prefetch(from + k, 0, 2);
+  }
+}
+
 /// out (+)= op(a) block, op(a) as many columns as the block has rows.
 void multiply_block(const TileRows& a, bool transposed, const PackedBlock& block, bool accumulate, const Matrix& out) {
   for (std::int64_t row = 0; row < out.rows; row += kGemmRows) {
     const std::int64_t rows = std::min<std::int64_t>(kGemmRows, out.rows - row);
+    prefetch_rows(a, transposed, row + kGemmRows, out.rows, block.inner);
     const TileRows tile_rows{a.data + row * a.row_step, a.row_step, a.inner_step};
     for (std::int64_t column = 0; column < out.columns; column += kPanel) {
       const std::int64_t columns = std::min(kPanel, out.columns - column);

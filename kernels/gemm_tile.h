@@ -33,6 +33,11 @@ template <int Rows, int Vectors, bool Transposed>
 void gemm_tile(const TileRows& a, const float* panel, std::int64_t inner, bool accumulate, float* out,
                std::int64_t stride) {
   std::array<std::array<Lanes, Vectors>, Rows> sums{};
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) __builtin_prefetch(out + r * stride + v * kGemmLanes, 1);
+  }
   const float* row = a.data;
   const std::int64_t row_step = Transposed ? 1 : a.row_step, inner_step = Transposed ? a.inner_step : 1;
   for (std::int64_t k = 0; k < inner; ++k, row += inner_step, panel += Vectors * kGemmLanes) {
