@@ -3,6 +3,7 @@
 #include <span>
 #include <string_view>
 
+#include "kernels/stream.h"
 #include "kernels/tensor.h"
 
 namespace coe {
@@ -29,5 +30,15 @@ std::span<const std::string_view> gemm_libraries();
 /// Seconds of one linear(x, w, y) by a library. OpenBLAS, which is not thread-safe, runs one product at a time in a
 /// process. Throws kBadInput for a library that is not linked.
 double time_gemm(std::string_view library, const Tensor& x, const Tensor& w, const Tensor& y);
+
+namespace cuda {
+
+/// The same products on a CUDA stream. Operands are both fp32 or both bf16, results are of their dtype or fp32, dw
+/// fp32; sums are in fp32, in an order that depends on the summed extent alone: no split, no TF32. beta is 0 or 1.
+void linear(const Tensor& x, const Tensor& w, const Tensor& y, const Stream& stream);
+void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx, const Stream& stream);
+void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw, const Stream& stream);
+
+}  // namespace cuda
 
 }  // namespace coe
