@@ -32,7 +32,7 @@ struct RowPlaces {
   Tensor row;      ///< [choices]
 };
 /// The blocks of all holders, as int64 addresses in device memory: of rows of D elements each, and of one float beside
-/// each row. `scalars` is empty where none travels.
+/// each row. Blocks begin at multiples of 16 bytes; `scalars` is empty where none travels.
 struct RowBlocks {
   Tensor rows;     ///< [holders]
   Tensor scalars;  ///< [holders]
