@@ -5,8 +5,9 @@
 namespace coe::cuda {
 namespace {
 
+/// `workspace` may be empty where there are no groups.
 void run(Wanted wanted, GroupedProduct product, const Tensor& left, const Tensor& right, const Tensor& out,
-         const Stream& stream) {
+         const Tensor& workspace, const Stream& stream) {
   expect_same_dtype("product", left, right);
   if (product.beta != 0.0F && product.beta != 1.0F) {
     fail(ErrorCode::kInternal, "product: beta is ", product.beta, ", must be 0 or 1");
@@ -21,6 +22,13 @@ void run(Wanted wanted, GroupedProduct product, const Tensor& left, const Tensor
   product.left = left.raw();
   product.right = right.raw();
   product.out = out.raw();
+  const std::int64_t room = hopper_workspace_bytes(product.groups);
+  if (half && (half_out || wanted == Wanted::kWeightGradient) && hopper_takes(product, stream)) {
+    if (workspace.elements() < room) {
+      fail(ErrorCode::kInternal, "product: workspace is ", workspace.elements(), " bytes, must be at least ", room);
+    }
+    return product_hopper(wanted, product, workspace.raw(), stream);
+  }
   if (half) return product_bf16(wanted, product, half_out, stream);
   product_f32(wanted, product, stream);
 }
@@ -41,32 +49,32 @@ GroupedProduct extents_of(const Tensor& x, const Tensor& w, const Tensor& y, con
 }  // namespace
 
 void linear(const Tensor& x, const Tensor& w, const Tensor& y, const Stream& stream) {
-  run(Wanted::kOutput, extents_of(x, w, y, nullptr, 0), x, w, y, stream);
+  run(Wanted::kOutput, extents_of(x, w, y, nullptr, 0), x, w, y, {}, stream);
 }
 
 void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx, const Stream& stream) {
-  run(Wanted::kInputGradient, extents_of(dx, w, dy, nullptr, beta), dy, w, dx, stream);
+  run(Wanted::kInputGradient, extents_of(dx, w, dy, nullptr, beta), dy, w, dx, {}, stream);
 }
 
 void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw, const Stream& stream) {
-  run(Wanted::kWeightGradient, extents_of(x, dw, dy, nullptr, 1), dy, x, dw, stream);
+  run(Wanted::kWeightGradient, extents_of(x, dw, dy, nullptr, 1), dy, x, dw, {}, stream);
 }
 
-std::int64_t grouped_workspace_bytes(std::int64_t /*groups*/) { return 0; }
+std::int64_t grouped_workspace_bytes(std::int64_t groups) { return hopper_workspace_bytes(groups); }
 
-void grouped_linear(const Tensor& x, const Tensor& w, const Tensor& offsets, const Tensor& y,
-                    const Tensor& /*workspace*/, const Stream& stream) {
-  run(Wanted::kOutput, extents_of(x, w, y, &offsets, 0), x, w, y, stream);
+void grouped_linear(const Tensor& x, const Tensor& w, const Tensor& offsets, const Tensor& y, const Tensor& workspace,
+                    const Stream& stream) {
+  run(Wanted::kOutput, extents_of(x, w, y, &offsets, 0), x, w, y, workspace, stream);
 }
 
 void grouped_linear_input_gradient(const Tensor& dy, const Tensor& w, const Tensor& offsets, const Tensor& dx,
-                                   const Tensor& /*workspace*/, const Stream& stream) {
-  run(Wanted::kInputGradient, extents_of(dx, w, dy, &offsets, 0), dy, w, dx, stream);
+                                   const Tensor& workspace, const Stream& stream) {
+  run(Wanted::kInputGradient, extents_of(dx, w, dy, &offsets, 0), dy, w, dx, workspace, stream);
 }
 
 void grouped_linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& offsets, const Tensor& dw,
-                                    const Tensor& /*workspace*/, const Stream& stream) {
-  run(Wanted::kWeightGradient, extents_of(x, dw, dy, &offsets, 1), dy, x, dw, stream);
+                                    const Tensor& workspace, const Stream& stream) {
+  run(Wanted::kWeightGradient, extents_of(x, dw, dy, &offsets, 1), dy, x, dw, workspace, stream);
 }
 
 }  // namespace coe::cuda

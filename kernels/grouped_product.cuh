@@ -78,4 +78,10 @@ void product_f32(Wanted wanted, const GroupedProduct& product, const Stream& str
 /// bf16 on tensor cores, sums in fp32; out is bf16 or fp32.
 void product_bf16(Wanted wanted, const GroupedProduct& product, bool out_is_bf16, const Stream& stream);
 
+/// The grouped product of sm_90a, bf16 to bf16 (dw: fp32); `workspace` of hopper_workspace_bytes(groups). It takes
+/// rows of multiples of 16 bytes on such a device, and nothing in a build without CUTLASS.
+bool hopper_takes(const GroupedProduct& product, const Stream& stream);
+std::int64_t hopper_workspace_bytes(std::int64_t groups);
+void product_hopper(Wanted wanted, const GroupedProduct& product, std::byte* workspace, const Stream& stream);
+
 }  // namespace coe::cuda

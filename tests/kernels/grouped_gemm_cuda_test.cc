@@ -21,7 +21,10 @@ std::vector<Sizes> sizes() {
 
 Ints offsets_of(const Sizes& s) { return Ints({static_cast<std::int64_t>(s.offsets.size())}, s.offsets); }
 
-class GroupedGemmCuda : public OnCuda, public testing::WithParamInterface<DType> {};
+class GroupedGemmCuda : public OnCuda, public testing::WithParamInterface<DType> {
+ protected:
+  Tensor workspace(std::int64_t groups) { return room(DType::kU8, {cuda::grouped_workspace_bytes(groups)}); }
+};
 
 TEST_P(GroupedGemmCuda, OutputIsTheCpus) {
   for (const Sizes& s : sizes()) {
@@ -32,7 +35,7 @@ TEST_P(GroupedGemmCuda, OutputIsTheCpus) {
     Floats wanted({s.rows, s.n});
     grouped_linear(x, w, offsets, wanted);
     const Tensor y = room(GetParam(), {s.rows, s.n});
-    cuda::grouped_linear(put(x, GetParam()), put(w, GetParam()), put(offsets), y, {}, stream_);
+    cuda::grouped_linear(put(x, GetParam()), put(w, GetParam()), put(offsets), y, workspace(groups), stream_);
     const Floats got = get<float>(y);
     EXPECT_LE(error_of(got, wanted, s.offsets.back() * s.n), tolerance(GetParam()));
     for (std::int64_t i = s.offsets.back() * s.n; i < s.rows * s.n; ++i) EXPECT_TRUE(std::isnan(got[i]));
@@ -48,7 +51,8 @@ TEST_P(GroupedGemmCuda, InputGradientIsTheCpus) {
     Floats wanted({s.rows, s.k});
     grouped_linear_input_gradient(dy, w, offsets, wanted);
     const Tensor dx = room(GetParam(), {s.rows, s.k});
-    cuda::grouped_linear_input_gradient(put(dy, GetParam()), put(w, GetParam()), put(offsets), dx, {}, stream_);
+    cuda::grouped_linear_input_gradient(put(dy, GetParam()), put(w, GetParam()), put(offsets), dx, workspace(groups),
+                                        stream_);
     EXPECT_LE(error_of(get<float>(dx), wanted, s.offsets.back() * s.k), tolerance(GetParam()));
   }
 }
@@ -63,7 +67,8 @@ TEST_P(GroupedGemmCuda, WeightGradientIsAdded) {
     Floats wanted({groups, s.n, s.k}, before.values());
     const Tensor dw = put(before);
     grouped_linear_weight_gradient(dy, x, offsets, wanted);
-    cuda::grouped_linear_weight_gradient(put(dy, GetParam()), put(x, GetParam()), put(offsets), dw, {}, stream_);
+    cuda::grouped_linear_weight_gradient(put(dy, GetParam()), put(x, GetParam()), put(offsets), dw, workspace(groups),
+                                         stream_);
     EXPECT_LE(error_of(get<float>(dw), wanted), tolerance(GetParam()));
   }
 }
