@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
+#include "kernels/tensor.h"
 #include "launcher/bench_layer.h"
 
 namespace coe {

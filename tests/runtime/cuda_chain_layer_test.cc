@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "comm/local_transport.h"
+#include "comm/make_transport.h"
 #include "kernels/copy.h"
 #include "tests/runtime/chain_run.h"
 
