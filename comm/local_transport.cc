@@ -41,13 +41,17 @@ void copy(const Message& sent, const Message& expected) {
 /// One rank's use of a window of its hub.
 class LocalWindow : public Window {
  public:
-  LocalWindow(LocalHub& hub, std::uint64_t number, std::size_t bytes)
-      : Window(places(hub.open_window(number, bytes)), bytes), hub_(hub), number_(number) {}
+  LocalWindow(LocalHub& hub, std::uint64_t number, std::size_t bytes, Device device)
+      : LocalWindow(hub, number, bytes, hub.open_window(number, bytes, device)) {}
   ~LocalWindow() override { hub_.close_window(number_); }
   LocalWindow(const LocalWindow&) = delete;
   LocalWindow& operator=(const LocalWindow&) = delete;
 
+  static constexpr std::size_t kEvents = kEventsPerRank;
+
  private:
+  LocalWindow(LocalHub& hub, std::uint64_t number, std::size_t bytes, const LocalHub::Shared& shared)
+      : Window(places(shared.parts), bytes, shared.events), hub_(hub), number_(number) {}
   static std::vector<std::byte*> places(const std::vector<Buffer>& parts) {
     std::vector<std::byte*> all;
     for (const Buffer& part : parts) all.push_back(part.data());
@@ -77,8 +81,9 @@ class LocalTransport : public Transport {
   void give_up(Ticket ticket) override { take_back(find(ticket)); }
   void check_peers() override;
   Shortfall lack_of(std::span<const int> peers) const override;
-  std::unique_ptr<Window> make_window(std::size_t bytes) override {
-    return std::make_unique<LocalWindow>(hub_, windows_++, bytes);
+  using Transport::make_window;
+  std::unique_ptr<Window> make_window(std::size_t bytes, Device device) override {
+    return std::make_unique<LocalWindow>(hub_, windows_++, bytes, device);
   }
   void abort(const Error& error) noexcept override;
   std::unique_ptr<Transport> split(int color, int key) override;
@@ -331,18 +336,20 @@ LocalHub& LocalHub::part(std::uint64_t split, int color, const std::vector<int>&
   return *part;
 }
 
-const std::vector<Buffer>& LocalHub::open_window(std::uint64_t number, std::size_t bytes) {
+const LocalHub::Shared& LocalHub::open_window(std::uint64_t number, std::size_t bytes, Device device) {
   const std::lock_guard lock(windows_mutex_);
   Shared& shared = windows_[number];
   if (shared.parts.empty()) {
     shared.users = size();
     for (int rank = 0; rank < size(); ++rank) {
-      std::memset(shared.parts.emplace_back(bytes).data(), 0, bytes);
+      const Buffer& part = shared.parts.emplace_back(bytes, device);
+      if (device == kCpu) std::memset(part.data(), 0, bytes);
+      for (std::size_t i = 0; i < LocalWindow::kEvents; ++i) shared.events.emplace_back(device);
     }
   }
   check(shared.parts.front().bytes() == bytes, "local transport: a window of ", bytes, " bytes, another rank says ",
         shared.parts.front().bytes());
-  return shared.parts;
+  return shared;
 }
 
 void LocalHub::close_window(std::uint64_t number) {

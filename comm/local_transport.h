@@ -43,9 +43,10 @@ class LocalHub {
     std::string message;
   };
 
-  /// The memory of one window, kept until every rank has given it up.
+  /// The memory of one window and the ranks' events, kept until every rank has given it up.
   struct Shared {
     std::vector<Buffer> parts;
+    std::vector<Event> events;
     int users = 0;
   };
 
@@ -57,8 +58,8 @@ class LocalHub {
   Failure& failure() { return root_->failure_; }
   /// The group of `color` made by the split number `split`; whoever asks first makes it.
   LocalHub& part(std::uint64_t split, int color, const std::vector<int>& members);
-  /// The parts of window `number`; whoever asks first makes them.
-  const std::vector<Buffer>& open_window(std::uint64_t number, std::size_t bytes);
+  /// Window `number`; whoever asks first makes it.
+  const Shared& open_window(std::uint64_t number, std::size_t bytes, Device device);
   void close_window(std::uint64_t number);
 
   LocalHub* root_;

@@ -156,7 +156,8 @@ class MpiTransport : public Transport {
   void give_up(Ticket ticket) override { take_back(find(ticket)); }
   void check_peers() override {}  // an abort takes the whole job down
   Shortfall lack_of(std::span<const int> peers) const override;
-  std::unique_ptr<Window> make_window(std::size_t bytes) override;
+  using Transport::make_window;
+  std::unique_ptr<Window> make_window(std::size_t bytes, Device device) override;
   void abort(const Error& error) noexcept override;
   std::unique_ptr<Transport> split(int color, int key) override;
 
@@ -304,7 +305,8 @@ Shortfall MpiTransport::lack_of(std::span<const int> peers) const {
 }
 
 // A peer is mapped where both have opened the other's memory: containers of one machine may not share /dev/shm.
-std::unique_ptr<Window> MpiTransport::make_window(std::size_t bytes) {
+std::unique_ptr<Window> MpiTransport::make_window(std::size_t bytes, Device device) {
+  check(device == kCpu, "mpi transport: maps no device's memory; on a device ranks are threads of the local transport");
   const Phase phase{.name = "making a window"};
   const auto ranks = static_cast<std::size_t>(size_);
   // No two live transports of a process have one address; a name is only used until all have opened it.

@@ -84,8 +84,9 @@ class Transport {
   /// What a wait that is not for a ticket lacks from ranks of this group: their numbers in the whole job.
   virtual Shortfall lack_of(std::span<const int> peers) const = 0;
   /// Memory of `bytes` on every rank, mapped between ranks of one machine. Collective; throws kSystem where the machine
-  /// has too little.
-  virtual std::unique_ptr<Window> make_window(std::size_t bytes) = 0;
+  /// has too little, kBadInput for a device whose memory this transport does not map.
+  std::unique_ptr<Window> make_window(std::size_t bytes) { return make_window(bytes, kCpu); }
+  virtual std::unique_ptr<Window> make_window(std::size_t bytes, Device device) = 0;
   /// Tells every rank of the job that this one failed, so that their waits end. A launcher's job may be taken down by
   /// it.
   virtual void abort(const Error& error) noexcept = 0;

@@ -2,6 +2,8 @@
 
 #include <atomic>
 
+#include "kernels/error.h"
+
 namespace coe {
 namespace {
 
@@ -12,6 +14,11 @@ std::size_t bytes_per_source(int channels) {
 }
 
 }  // namespace
+
+const Event& Window::event(int rank, std::uint64_t number) const {
+  if (events_.empty()) fail(ErrorCode::kInternal, "window: its ranks share no device, so they have no events");
+  return events_[static_cast<std::size_t>(rank) * kEventsPerRank + number % kEventsPerRank];
+}
 
 std::size_t Signals::bytes_for(int ranks, int channels) {
   return static_cast<std::size_t>(ranks) * bytes_per_source(channels);

@@ -2,12 +2,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
+
+#include "kernels/stream.h"
 
 namespace coe {
 
 /// Memory of the same size on every rank of a group, of which each rank of one machine sees the others'. Made by
-/// Transport::make_window, zeroed; one rank may give its window up while others still use theirs.
+/// Transport::make_window, zeroed on the CPU and not initialised on another device; one rank may give its window up
+/// while others still use theirs.
 class Window {
  public:
   virtual ~Window() = default;
@@ -19,13 +23,19 @@ class Window {
   /// Of one rank's part.
   std::size_t bytes() const { return bytes_; }
   int size() const { return static_cast<int>(parts_.size()); }
+  /// By which `rank` tells the others' streams where its own has come to; two take turns, by the number of the meeting.
+  /// Throws kInternal where the ranks share no device.
+  const Event& event(int rank, std::uint64_t number) const;
 
  protected:
-  Window(std::vector<std::byte*> parts, std::size_t bytes) : parts_(std::move(parts)), bytes_(bytes) {}
+  Window(std::vector<std::byte*> parts, std::size_t bytes, std::span<const Event> events = {})
+      : parts_(std::move(parts)), bytes_(bytes), events_(events) {}
+  static constexpr std::size_t kEventsPerRank = 2;
 
  private:
   std::vector<std::byte*> parts_;
   std::size_t bytes_;
+  std::span<const Event> events_;  ///< kEventsPerRank of every rank
 };
 
 /// Numbers that ranks raise at one another in a Window: each rank has one for every other rank and channel, and only

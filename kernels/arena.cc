@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/error.h"
+
 namespace coe {
 
 Arena::Arena(std::size_t bytes, Device device) : device_(device) {
@@ -26,6 +28,7 @@ Tensor Arena::make(DType dtype, Shape shape) {
 }
 
 Tensor Arena::zeros(DType dtype, Shape shape) {
+  if (device_ != kCpu) fail(ErrorCode::kInternal, "arena: zeros are made on the CPU, this memory is elsewhere");
   Tensor tensor = make(dtype, shape);
   if (tensor.bytes() > 0) std::memset(tensor.raw(), 0, tensor.bytes());
   return tensor;

@@ -27,6 +27,7 @@ class Arena {
   Tensor zeros(Shape shape) {
     return zeros(dtype_of<T>(), shape);
   }
+  /// Only of an Arena on the CPU; elsewhere clear() orders the zeros by a stream.
   Tensor zeros(DType dtype, Shape shape);
 
   /// A place to come back to.

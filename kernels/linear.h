@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/stream.h"
 #include "kernels/tensor.h"
 
 namespace coe {
@@ -14,5 +15,15 @@ void linear(const Tensor& x, const Tensor& w, const Tensor& y);
 void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx);
 /// dw += dy^T x.
 void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw);
+
+namespace cuda {
+
+/// The same products on a CUDA stream. Operands are both fp32 or both bf16, results are of their dtype or fp32, dw
+/// fp32; sums are in fp32, in an order that depends on the summed extent alone: no split, no TF32. beta is 0 or 1.
+void linear(const Tensor& x, const Tensor& w, const Tensor& y, const Stream& stream);
+void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx, const Stream& stream);
+void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw, const Stream& stream);
+
+}  // namespace cuda
 
 }  // namespace coe

@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "kernels/stream.h"
 #include "kernels/tensor.h"
 
 namespace coe {
@@ -16,5 +17,40 @@ void combine_rows(std::span<const float* const> rows, const Tensor& offsets, con
 
 /// y = beta y + x, element by element, same shapes; beta 0 or any number.
 void add(const Tensor& x, float beta, const Tensor& y);
+
+namespace cuda {
+
+/// gather_rows(), add() on a CUDA stream: fp32 or bf16, all of one dtype; an index is the caller's promise.
+void gather_rows(const Tensor& x, const Tensor& index, const Tensor& out, const Stream& stream);
+void add(const Tensor& x, float beta, const Tensor& y, const Stream& stream);
+
+/// Where rows of this rank's choices stand: choice j, which belongs to token t where offsets[t] <= j < offsets[t + 1],
+/// has row `row[j]` of the block of `holder[j]`; both are -1 where the choice was dropped. int32, device memory.
+struct RowPlaces {
+  Tensor offsets;  ///< [T + 1]
+  Tensor holder;   ///< [choices]
+  Tensor row;      ///< [choices]
+};
+/// The blocks of all holders, as int64 addresses in device memory: of rows of D elements each, and of one float beside
+/// each row. Blocks begin at multiples of 16 bytes; `scalars` is empty where none travels.
+struct RowBlocks {
+  Tensor rows;     ///< [holders]
+  Tensor scalars;  ///< [holders]
+};
+
+/// Writes row x[t] of x [T, D], and scalar[j] of scalar [choices] where blocks.scalars is not empty, to the place of
+/// every choice j of token t. Rows in the blocks have the dtype of x.
+void scatter_rows(const Tensor& x, const Tensor& scalar, const RowPlaces& places, const RowBlocks& blocks,
+                  const Stream& stream);
+/// out[t] = sum over the choices j of token t, in ascending j, of w[j] times the row at its place, then + shared[t],
+/// then + residual[t]; in fp32, rounded once. out, shared, residual [T, D] and the rows are of one dtype; shared,
+/// residual and w (weight 1) may be empty; out may be shared or residual. `lost` int32 [1] as route_softmax_topk() sets
+/// it, or empty: out becomes NaN where a token was lost.
+void combine_rows(const RowBlocks& blocks, const RowPlaces& places, const Tensor& w, const Tensor& shared,
+                  const Tensor& residual, const Tensor& lost, const Tensor& out, const Stream& stream);
+/// scalar[j] of scalar [choices] = the float beside the row at the place of choice j, 0 where it was dropped.
+void collect_scalars(const RowBlocks& blocks, const RowPlaces& places, const Tensor& scalar, const Stream& stream);
+
+}  // namespace cuda
 
 }  // namespace coe

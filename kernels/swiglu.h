@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/stream.h"
 #include "kernels/tensor.h"
 
 namespace coe {
@@ -12,5 +13,16 @@ void swiglu(const Tensor& ab, const Tensor& m);
 /// recomputed from ab. dab [M, 2 F] may be ab itself; weighted_m [M, F] may be q itself.
 void swiglu_backward(const Tensor& ab, const Tensor& q, const Tensor& w, const Tensor& dab, const Tensor& weighted_m,
                      const Tensor& dw);
+
+namespace cuda {
+
+/// The same on a CUDA stream, in fp32 or bf16 (w and dw in fp32). Only the first rows[0] of the M rows are computed,
+/// the others stay as they are: `rows` int32 [1] in device memory, as the last of grouped_linear()'s offsets; empty:
+/// all.
+void swiglu(const Tensor& ab, const Tensor& m, const Tensor& rows, const Stream& stream);
+void swiglu_backward(const Tensor& ab, const Tensor& q, const Tensor& w, const Tensor& dab, const Tensor& weighted_m,
+                     const Tensor& dw, const Tensor& rows, const Stream& stream);
+
+}  // namespace cuda
 
 }  // namespace coe

@@ -14,7 +14,8 @@ std::size_t size_of(DType dtype) {
     case DType::kF64:
     case DType::kI64: return 8;
     case DType::kU8: return 1;
-    case DType::kU16: return 2;
+    case DType::kU16:
+    case DType::kBF16: return 2;
   }
   fail(ErrorCode::kInternal, "tensor: unknown dtype");
 }
@@ -27,6 +28,7 @@ std::string_view name_of(DType dtype) {
     case DType::kI64: return "I64";
     case DType::kU8: return "U8";
     case DType::kU16: return "U16";
+    case DType::kBF16: return "BF16";
   }
   fail(ErrorCode::kInternal, "tensor: unknown dtype");
 }

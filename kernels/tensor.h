@@ -8,11 +8,12 @@
 #include <string>
 #include <string_view>
 
+#include "kernels/bf16.h"
 #include "kernels/device.h"
 
 namespace coe {
 
-enum class DType : std::uint8_t { kF32, kF64, kI32, kI64, kU8, kU16 };
+enum class DType : std::uint8_t { kF32, kF64, kI32, kI64, kU8, kU16, kBF16 };
 
 std::size_t size_of(DType dtype);
 /// The name that safetensors uses: "F32", "I64", ...
@@ -43,6 +44,10 @@ constexpr DType dtype_of<std::uint8_t>() {
 template <>
 constexpr DType dtype_of<std::uint16_t>() {
   return DType::kU16;
+}
+template <>
+constexpr DType dtype_of<Bf16>() {
+  return DType::kBF16;
 }
 
 /// Up to four extents, row-major; a scalar has none and one element.

@@ -8,6 +8,7 @@
 
 #include "comm/make_transport.h"
 #include "kernels/error.h"
+#include "launcher/bench_cuda_layer.h"
 #include "launcher/bench_layer.h"
 #include "launcher/command.h"
 #include "launcher/failure.h"
@@ -20,6 +21,7 @@ namespace {
 struct BenchArguments {
   LayerBenchmark benchmark;
   std::filesystem::path json;
+  DType dtype = DType::kF32;
 };
 
 po::options_description option_list() {
@@ -37,6 +39,8 @@ po::options_description option_list() {
   add("iterations", number(2), "C, iterations");
   add("forward-only", po::bool_switch(), "leave the backward out");
   add("steps", number(9), "measured steps, after two that are not");
+  add("device", po::value<std::string>()->default_value("cpu")->value_name("NAME"), "cpu, or cuda: one rank on a GPU");
+  add("dtype", po::value<std::string>()->default_value("fp32")->value_name("NAME"), "fp32, or on cuda bf16");
   add("json", po::value<std::string>()->value_name("FILE"), "write the numbers there too");
   return options;
 }
@@ -69,6 +73,14 @@ std::optional<BenchArguments> parse(std::span<const std::string> arguments) {
   benchmark.layer.iterations = positive("iterations");
   benchmark.forward_only = (*values)["forward-only"].as<bool>();
   benchmark.steps = static_cast<int>(positive("steps"));
+  const std::string device = (*values)["device"].as<std::string>(), dtype = (*values)["dtype"].as<std::string>();
+  check(device == "cpu" || device == "cuda", "bench: --device is ", device, ", allowed are cpu, cuda");
+  check(dtype == "fp32" || (dtype == "bf16" && device == "cuda"), "bench: --dtype is ", dtype,
+        ", allowed are fp32, and bf16 with --device cuda");
+  benchmark.layer.device = device == "cuda" ? Device::Kind::kCuda : Device::Kind::kCpu;
+  result.dtype = dtype == "bf16" ? DType::kBF16 : DType::kF32;
+  check(device == "cpu" || launched_ranks() == 1, "bench: --device cuda runs one rank, mpirun started ",
+        launched_ranks());
   validate(benchmark.layer);
   check(benchmark.tokens % benchmark.sequence == 0, "bench: --tokens is ", benchmark.tokens,
         ", must be a multiple of --sequence, ", benchmark.sequence);
@@ -131,6 +143,10 @@ boost::json::object to_json(const LayerBenchmark& benchmark, const LayerBenchmar
 int run_bench(std::span<const std::string> arguments) {
   const auto parsed = parse(arguments);
   if (!parsed) return 0;
+  if (parsed->benchmark.layer.device == Device::Kind::kCuda) {
+    run_cuda_layer_bench(parsed->benchmark, parsed->dtype, parsed->json.string());
+    return 0;
+  }
   std::ofstream json;
   if (!parsed->json.empty() && launched_rank() == 0) {
     json.open(parsed->json);

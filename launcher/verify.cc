@@ -12,6 +12,7 @@
 #include "launcher/failure.h"
 #include "launcher/options.h"
 #include "launcher/verify_case.h"
+#include "runtime/cuda_chain_layer.h"
 
 namespace coe {
 namespace po = boost::program_options;
@@ -24,6 +25,7 @@ struct VerifyArguments {
   bool processes = false;
   int ranks = 1;
   double tolerance = kDefaultTolerance;
+  Device::Kind device = Device::Kind::kCpu;
 };
 
 po::options_description option_list() {
@@ -33,6 +35,8 @@ po::options_description option_list() {
       "local: ranks are threads; mpi: ranks are processes (default: mpi under "
       "mpirun, else local)");
   add("ranks", po::value<int>()->default_value(1)->value_name("R"), "how many ranks of the local transport");
+  add("device", po::value<std::string>()->default_value("cpu")->value_name("NAME"),
+      "cpu, or cuda: layer cases alone, on one GPU that ranks of the local transport share");
   add("tolerance", po::value<double>()->default_value(kDefaultTolerance, "1e-5")->value_name("X"),
       "the largest ||got - expected|| / ||expected|| of a tensor that passes");
   return options;
@@ -61,6 +65,10 @@ std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
   check(result.ranks >= 1, "verify: --ranks is ", result.ranks, ", at least 1 is needed");
   check(!result.processes || (*values)["ranks"].defaulted(),
         "verify: --ranks is for the local transport, mpirun -np R for mpi");
+  const std::string device = (*values)["device"].as<std::string>();
+  check(device == "cpu" || device == "cuda", "verify: --device is ", device, ", allowed are cpu, cuda");
+  result.device = device == "cuda" ? Device::Kind::kCuda : Device::Kind::kCpu;
+  check(result.device == Device::Kind::kCpu || !result.processes, "verify: --device cuda needs --transport local");
   result.tolerance = (*values)["tolerance"].as<double>();
   check(result.tolerance > 0, "verify: --tolerance is ", result.tolerance, ", more than 0 is needed");
   return result;
@@ -70,7 +78,7 @@ std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
 bool verify_all(const VerifyArguments& arguments, Transport& world) {
   bool all_pass = true;
   for (const std::filesystem::path& path : arguments.cases) {
-    const CaseOutcome outcome = verify_case(path, world, kDefaultDeadline);
+    const CaseOutcome outcome = verify_case(path, world, kDefaultDeadline, arguments.device);
     const bool pass = outcome.max_error <= arguments.tolerance;
     all_pass = all_pass && pass;
     if (world.rank() != 0) continue;
@@ -86,7 +94,11 @@ bool verify_all(const VerifyArguments& arguments, Transport& world) {
 int run_verify(std::span<const std::string> arguments) {
   const auto parsed = parse(arguments);
   if (!parsed) return 0;
-  for (const std::filesystem::path& path : parsed->cases) CaseFile{path};
+  if (parsed->device == Device::Kind::kCuda) check_cuda_device();
+  for (const std::filesystem::path& path : parsed->cases) {
+    const CaseFile file{path};
+    if (parsed->device == Device::Kind::kCuda && !file.is_model()) check_cuda_layer(file.layer());
+  }
   bool all_pass = false;
   const auto body = [&](Transport& world) {
     const bool pass = verify_all(*parsed, world);

@@ -6,6 +6,7 @@
 #include "kernels/arena.h"
 #include "launcher/case_file.h"
 #include "launcher/case_results.h"
+#include "launcher/verify_cuda_layer.h"
 #include "runtime/batch.h"
 #include "runtime/chain_layer.h"
 #include "runtime/model.h"
@@ -40,6 +41,19 @@ CaseOutcome judge(const CaseFile& file, const CaseResults& results, std::span<co
                   std::span<const ParameterSpec> specs) {
   const auto [max_error, worst] = results.compare(file);
   return {max_error, worst, results.digest(digested, specs)};
+}
+
+CaseOutcome verify_on_cuda(const CaseFile& file, const RankGroups& groups) {
+  const LayerConfig& config = file.layer();
+  const auto specs_of = [&](Share experts) { return chain_specs(config, "", experts); };
+  const Placement placement(config.experts, groups.experts().size());
+  Parameters parameters(specs_of(placement.experts_of(groups.experts().rank())), true);
+  file.load_weights(parameters);
+  CaseResults results(groups);
+  run_cuda_layer(file, groups, placement, parameters, results);
+  results.gather_gradients(parameters, placement, specs_of);
+  const std::vector<std::string> digested = {"output", "grad.input"};
+  return judge(file, results, digested, specs_of({0, config.experts}));
 }
 
 CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups) {
@@ -137,9 +151,12 @@ CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups) {
 
 }  // namespace
 
-CaseOutcome verify_case(const std::filesystem::path& path, Transport& world, std::chrono::milliseconds deadline) {
+CaseOutcome verify_case(const std::filesystem::path& path, Transport& world, std::chrono::milliseconds deadline,
+                        Device::Kind device) {
   const CaseFile file(path);
   const RankGroups groups(world, 0, deadline);
+  check(device == Device::Kind::kCpu || !file.is_model(), path.string(), ": a whole model runs on the cpu alone");
+  if (device == Device::Kind::kCuda) return verify_on_cuda(file, groups);
   return file.is_model() ? verify_model(file, groups) : verify_layer(file, groups);
 }
 

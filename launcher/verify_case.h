@@ -6,6 +6,7 @@
 #include <string>
 
 #include "comm/transport.h"
+#include "runtime/config.h"
 
 namespace coe {
 
@@ -19,6 +20,7 @@ struct CaseOutcome {
 /// Runs one layer or model case (tests/cases) over all ranks, forward and backward, a model case also through its
 /// optimiser steps, and compares everything that the file expects. Throws kBadInput for a broken file and for options
 /// that this build does not know. Collective.
-CaseOutcome verify_case(const std::filesystem::path& path, Transport& world, std::chrono::milliseconds deadline);
+CaseOutcome verify_case(const std::filesystem::path& path, Transport& world, std::chrono::milliseconds deadline,
+                        Device::Kind device = Device::Kind::kCpu);
 
 }  // namespace coe

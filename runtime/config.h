@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/device.h"
+
 namespace coe {
 
 enum class RouterKind { kSoftmaxTopk, kRelu };             ///< "softmax_topk", "relu"
@@ -57,6 +59,7 @@ struct LayerConfig {
                                                           ///< rank's own (then results depend on the number of ranks)
   std::int64_t reroute_rounds = 0;  ///< in which dropped choices ask for their token's next best expert
   bool pad_to_capacity = false;     ///< experts always compute as many rows as they may take; the rest is zeros
+  Device::Kind device = Device::Kind::kCpu;  ///< "cpu", "cuda"
 
   bool operator==(const LayerConfig&) const = default;
 };

@@ -52,6 +52,7 @@ inline constexpr std::tuple kLayerKeys = {
     Key{"capacity_scope", &LayerConfig::capacity_scope},
     Key{"reroute_rounds", &LayerConfig::reroute_rounds},
     Key{"pad_to_capacity", &LayerConfig::pad_to_capacity},
+    Key{"device", &LayerConfig::device},
 };
 inline constexpr std::tuple kTrainingKeys = {
     Key{"steps", &TrainingConfig::steps},
@@ -109,6 +110,8 @@ inline constexpr std::array kWords<DropPolicy> = {std::string_view("none"), std:
                                                   std::string_view("probability")};
 template <>
 inline constexpr std::array kWords<CapacityScope> = {std::string_view("global"), std::string_view("rank")};
+template <>
+inline constexpr std::array kWords<Device::Kind> = {std::string_view("cpu"), std::string_view("cuda")};
 template <>
 inline constexpr std::array kWords<OnNonFinite> = {std::string_view("stop"), std::string_view("skip")};
 template <>

@@ -163,6 +163,8 @@ void validate(const LayerConfig& layer) {
 void validate(const Config& config) {
   check_model(config.model);
   validate(config.model.layer);
+  check(config.model.layer.device == Device::Kind::kCpu,
+        "layer.device: \"cuda\" is for coe verify and coe bench layer, a whole model needs \"cpu\"");
   check_weights(config.model);
   check_training(config.training);
   check_choices(config);

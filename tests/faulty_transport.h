@@ -28,8 +28,9 @@ class FaultyTransport : public Transport {
   void give_up(Ticket ticket) override { inner_.give_up(ticket); }
   void check_peers() override { inner_.check_peers(); }
   Shortfall lack_of(std::span<const int> peers) const override { return inner_.lack_of(peers); }
-  std::unique_ptr<Window> make_window(std::size_t bytes) override {
-    return std::make_unique<NodeWindow>(inner_.make_window(bytes), rank(), 1);
+  using Transport::make_window;
+  std::unique_ptr<Window> make_window(std::size_t bytes, Device device) override {
+    return std::make_unique<NodeWindow>(inner_.make_window(bytes, device), rank(), 1);
   }
   void abort(const Error& error) noexcept override { inner_.abort(error); }
   std::unique_ptr<Transport> split(int color, int key) override {

@@ -45,8 +45,9 @@ class NodeTransport : public Transport {
   Shortfall lack_of(std::span<const int> peers) const override { return inner_.lack_of(peers); }
   void abort(const Error& error) noexcept override { inner_.abort(error); }
   std::unique_ptr<Transport> split(int color, int key) override { return inner_.split(color, key); }
-  std::unique_ptr<Window> make_window(std::size_t bytes) override {
-    return std::make_unique<NodeWindow>(inner_.make_window(bytes), rank(), ranks_per_node_);
+  using Transport::make_window;
+  std::unique_ptr<Window> make_window(std::size_t bytes, Device device) override {
+    return std::make_unique<NodeWindow>(inner_.make_window(bytes, device), rank(), ranks_per_node_);
   }
 
   /// Messages sent to other nodes so far.

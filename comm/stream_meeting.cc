@@ -1,0 +1,50 @@
+#include "comm/stream_meeting.h"
+
+#include <thread>
+
+namespace coe {
+namespace {
+
+constexpr std::size_t kLeastBytes = 64;
+
+}  // namespace
+
+StreamMeeting::StreamMeeting(Group group, Device device)
+    : group_(group),
+      control_(group.transport->make_window(Signals::bytes_for(group.size(), 1))),
+      events_(group.transport->make_window(kLeastBytes, device)),
+      signals_(*control_, 0, group.rank(), 1) {}
+
+void StreamMeeting::arrive(const Stream& stream) {
+  if (group_.size() == 1) return;
+  ++number_;
+  events_->event(group_.rank(), number_).record(stream);
+  for (int peer = 0; peer < group_.size(); ++peer) {
+    if (peer != group_.rank()) signals_.raise(peer, 0, number_);
+  }
+}
+
+// Nobody records an event again before all have held it: who arrives at a meeting has followed the one before, and
+// two events take turns.
+void StreamMeeting::follow(const Stream& stream, const Phase& phase) {
+  awaited_.clear();
+  for (int peer = 0; peer < group_.size(); ++peer) {
+    if (peer != group_.rank()) awaited_.push_back({peer, 0, number_});
+  }
+  if (awaited_.empty()) return;
+  wait(group_, signals_, awaited_, 0, phase);
+  for (const AwaitedSignal& awaited : awaited_) events_->event(awaited.source, number_).hold(stream);
+}
+
+void wait(const Group& group, const Stream& stream, const Phase& phase) {
+  const auto end = std::chrono::steady_clock::now() + group.deadline;
+  while (!stream.done()) {
+    if (std::chrono::steady_clock::now() > end) {
+      fail(ErrorCode::kPeer, "rank ", group.rank(), ": the device has not finished ", phase.text(), " after ",
+           group.deadline.count(), " ms");
+    }
+    std::this_thread::yield();
+  }
+}
+
+}  // namespace coe

@@ -1,0 +1,117 @@
+// Stands in for every .cu file where there is no CUDA.
+
+#include "kernels/buckets.h"
+#include "kernels/copy.h"
+#include "kernels/device.h"
+#include "kernels/device_calls.h"
+#include "kernels/error.h"
+#include "kernels/grouped_gemm.h"
+#include "kernels/linear.h"
+#include "kernels/rms_norm.h"
+#include "kernels/route.h"
+#include "kernels/rows.h"
+#include "kernels/swiglu.h"
+
+namespace coe {
+
+int cuda_devices() { return 0; }
+
+namespace {
+
+[[noreturn]] void no_cuda() {
+  fail(ErrorCode::kBadInput, "device cuda: this build has no CUDA: build it with -DCOE_CUDA=ON where nvcc is");
+}
+
+}  // namespace
+
+std::string cuda_device_name(int /*index*/) { no_cuda(); }
+
+namespace cuda {
+
+std::byte* allocate(std::size_t, int) { no_cuda(); }
+void release(std::byte*, int) noexcept {}
+void* make_stream(int) { no_cuda(); }
+void destroy_stream(void*, int) noexcept {}
+bool stream_done(void*) { no_cuda(); }
+void* make_event(int) { no_cuda(); }
+void destroy_event(void*, int) noexcept {}
+void record_event(void*, void*, int) { no_cuda(); }
+void hold_stream(void*, void*, int) { no_cuda(); }
+bool event_done(void*) { no_cuda(); }
+double seconds_between(void*, void*) { no_cuda(); }
+void begin_capture(void*, int) { no_cuda(); }
+void* end_capture(void*, int) { no_cuda(); }
+void launch_graph(void*, void*, int) { no_cuda(); }
+void destroy_graph(void*) noexcept {}
+
+void copy(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void clear(const Tensor&, const Stream&) { no_cuda(); }
+void fill(const Tensor&, float, const Stream&) { no_cuda(); }
+void cast(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+
+void linear(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void linear_input_gradient(const Tensor&, const Tensor&, float, const Tensor&, const Stream&) { no_cuda(); }
+void linear_weight_gradient(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+
+std::int64_t grouped_workspace_bytes(std::int64_t) { no_cuda(); }
+void grouped_linear(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) {
+  no_cuda();
+}
+void grouped_linear_input_gradient(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                                   const Stream&) {
+  no_cuda();
+}
+void grouped_linear_weight_gradient(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                                    const Stream&) {
+  no_cuda();
+}
+
+void rms_norm(const Tensor&, const Tensor&, float, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void rms_norm_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                       const Tensor&, const Stream&) {
+  no_cuda();
+}
+
+void gather_rows(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void add(const Tensor&, float, const Tensor&, const Stream&) { no_cuda(); }
+void scatter_rows(const Tensor&, const Tensor&, const RowPlaces&, const RowBlocks&, const Stream&) { no_cuda(); }
+void combine_rows(const RowBlocks&, const RowPlaces&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                  const Tensor&, const Stream&) {
+  no_cuda();
+}
+void collect_scalars(const RowBlocks&, const RowPlaces&, const Tensor&, const Stream&) { no_cuda(); }
+
+void swiglu(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void swiglu_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                     const Tensor&, const Stream&) {
+  no_cuda();
+}
+
+void route_softmax_topk(const Tensor&, const Tensor&, const TopkRule&, const Tensor&, const Tensor&,
+                        const DeviceChoices&, const Tensor&, const Stream&) {
+  no_cuda();
+}
+void route_softmax_topk_backward(const Tensor&, const Tensor&, const DeviceChoices&, const TopkRule&, const Tensor&,
+                                 const Tensor&, float, const Tensor&, const Stream&) {
+  no_cuda();
+}
+void route_relu(const Tensor&, const Tensor&, const DeviceChoices&, const Tensor&, const Stream&) { no_cuda(); }
+void route_relu_backward(const DeviceChoices&, const Tensor&, const Tensor&, const Tensor&, const Stream&) {
+  no_cuda();
+}
+void scale_counts(const Tensor&, double, const Tensor&, const Stream&) { no_cuda(); }
+void add_balance_loss(const Tensor&, const Tensor&, const Tensor&, float, const Tensor&, const Tensor&, const Stream&) {
+  no_cuda();
+}
+
+void count_buckets(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void scan_buckets(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void sum_sources(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void place_buckets(const Tensor&, const Tensor&, int, BucketLimit, const BucketPlaces&, const Stream&) { no_cuda(); }
+void scatter_buckets(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const BucketPlaces&, const RowPlaces&,
+                     const Stream&) {
+  no_cuda();
+}
+
+}  // namespace cuda
+}  // namespace coe

@@ -1,0 +1,236 @@
+#include "runtime/cuda_chain_layer.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "kernels/copy.h"
+#include "kernels/rms_norm.h"
+#include "runtime/admission.h"
+#include "runtime/device_experts.h"
+
+namespace coe {
+namespace {
+
+constexpr std::int64_t kMostChosen = 64, kMostExperts = 1024;
+constexpr std::size_t kPlace = 64;  // bytes that each small tensor has to itself
+
+void require(bool condition, std::string_view what) {
+  check(condition, "layer.device: \"cuda\" does not do ", what, " yet; \"cpu\" does");
+}
+
+}  // namespace
+
+void check_cuda_layer(const LayerConfig& config) {
+  require(!config.router_noise && config.router_jitter == 0, "router noise and jitter");
+  require(config.drop_policy != DropPolicy::kProbability, "drop_policy \"probability\"");
+  require(config.reroute_rounds == 0, "rerouting");
+  require(!config.pad_to_capacity, "pad_to_capacity");
+  require(config.top_k <= kMostChosen && config.groups <= kMostChosen, "top_k or groups above 64");
+  require(config.experts <= kMostExperts, "more than 1024 experts");
+}
+
+void check_cuda_device() {
+  check(cuda_devices() > 0,
+        "device cuda: no CUDA device can be used here (it takes a build with -DCOE_CUDA=ON and a GPU)");
+}
+
+DeviceRoom room_of(const LayerConfig& config, const Placement& placement, std::int64_t tokens, DType dtype) {
+  const bool drops = config.drop_policy != DropPolicy::kNone;
+  // With rank scope every rank rounds up.
+  const std::int64_t rounding = config.capacity_scope == CapacityScope::kRank ? placement.ranks() - 1 : 0;
+  const std::int64_t limit = drops ? capacity_of(config, tokens) + rounding : 0;
+  const std::int64_t each = config.router == RouterKind::kRelu ? config.experts : config.top_k;
+  const std::int64_t rows = most_rows(placement, tokens, each, limit);
+  check(rows <= std::numeric_limits<std::int32_t>::max(), "device exchange: a rank may get ", rows,
+        " rows, at most 2^31 - 1");
+  return {.rows = rows,
+          .hidden = config.hidden,
+          .experts = config.experts,
+          .slots = static_cast<int>(config.iterations),
+          .dtype = dtype};
+}
+
+CudaChainLayer::CudaChainLayer(const LayerConfig& config, int layer, const CudaChainContext& context)
+    : config_(config), layer_(layer), context_(context), saved_(static_cast<std::size_t>(config.iterations)) {
+  check_cuda_layer(config);
+  require(context.groups->replicas().size() == 1, "data parallelism");
+  for (int t = 0; t < iterations(); ++t) gates_.emplace_back(config, context.weights->gate(t));
+  const Placement& placement = *context.placement;
+  for (int r = 0; r < placement.ranks(); ++r) {
+    host_first_.push_back(static_cast<std::int32_t>(placement.experts_of(r).first));
+  }
+  host_first_.push_back(static_cast<std::int32_t>(config.experts));
+  const Device device = stream().device();
+  memory_ = Buffer(2 * kPlace + host_first_.size() * sizeof(std::int32_t), device);
+  loss_ = {memory_.data(), DType::kF64, {1}, device};
+  none_ = {memory_.data() + kPlace, DType::kI32, {1}, device};
+  first_ = {memory_.data() + 2 * kPlace, DType::kI32, {placement.ranks() + 1}, device};
+  copy(Tensor(&host_none_, DType::kI32, {1}), none_, stream());
+  copy(Tensor(host_first_.data(), DType::kI32, first_.shape()), first_, stream());
+}
+
+Tensor CudaChainLayer::forward(const Tensor& x, const Batch& batch, double l1_coeff, Arena& arena) {
+  begin_forward(x, batch, l1_coeff, arena);
+  for (int stage = 0; stage < forward_stages(); ++stage) forward_stage(stage, arena);
+  return y_;
+}
+
+void CudaChainLayer::begin_forward(const Tensor& x, const Batch& batch, double l1_coeff, Arena& /*arena*/) {
+  const DeviceRoom needed = room_of(config_, *context_.placement, batch.group_tokens(), context_.weights->dtype());
+  check(needed.rows <= context_.exchange->room().rows, "cuda chain layer: ", batch.group_tokens(), " tokens may need ",
+        needed.rows, " rows, the exchange has room for ", context_.exchange->room().rows);
+  const bool alone = config_.capacity_scope == CapacityScope::kRank;
+  check(!alone || batch.tokens() * context_.exchange->ranks() == batch.group_tokens(),
+        "cuda chain layer: with capacity_scope \"rank\" every rank must have as many tokens; this one has ",
+        batch.tokens(), " of ", batch.group_tokens());
+  batch_ = batch;
+  l1_coeff_ = l1_coeff;
+  x_ = y_ = x;
+  clear(loss_, stream());
+}
+
+void CudaChainLayer::forward_stage(int stage, Arena& arena) {
+  StreamMeeting& meeting = context_.exchange->meeting();
+  const int t = stage / 3;
+  switch (stage % 3) {
+    case 0:
+      if (t > 0) meeting.follow(stream(), phase("combine", t - 1));
+      if (t > 0) y_ = combine(t - 1, arena);
+      if (t == iterations()) return;
+      route(t, y_, arena);
+      break;
+    case 1:
+      meeting.follow(stream(), phase("plan", t));
+      dispatch(t, arena);
+      break;
+    default: meeting.follow(stream(), phase("dispatch", t)); compute(t, arena);
+  }
+  meeting.arrive(stream());
+}
+
+cuda::BucketLimit CudaChainLayer::limit() const {
+  if (config_.drop_policy == DropPolicy::kNone) return {};
+  const bool alone = config_.capacity_scope == CapacityScope::kRank;
+  const std::int64_t capacity = capacity_of(config_, alone ? batch_.tokens() : batch_.group_tokens());
+  return {static_cast<std::int32_t>(capacity), alone};
+}
+
+void CudaChainLayer::route(int t, const Tensor& x, Arena& arena) {
+  DeviceIteration& state = saved(t);
+  state = {};
+  state.x = state.normed = x;
+  if (config_.iteration_norm) {
+    state.normed = arena.make(x.dtype(), x.shape());
+    state.inverse_rms = arena.make<float>({x.extent(0)});
+    cuda::rms_norm(x, context_.weights->norm(t).value, config_.norm_eps, state.normed, state.inverse_rms, stream());
+  }
+  state.routed = gates_[static_cast<std::size_t>(t)].forward(state.normed, none_, arena, stream());
+  state.plan = count_choices(state.routed.choices, config_.experts, arena, stream());
+  context_.exchange->tell(state.plan.totals, stream());
+}
+
+void CudaChainLayer::dispatch(int t, Arena& arena) {
+  DeviceIteration& state = saved(t);
+  const DeviceExchange& exchange = *context_.exchange;
+  const DeviceGate& gate = gates_[static_cast<std::size_t>(t)];
+  gate.balance(state.routed, exchange.table(), batch_, l1_coeff_, loss_, arena, stream());
+  place_choices(state.routed.choices, exchange.table(), first_, *context_.placement, exchange.rank(), limit(),
+                state.plan, arena, stream());
+  cuda::scatter_rows(state.normed, {}, state.plan.rows, exchange.arrived_blocks(t), stream());
+}
+
+void CudaChainLayer::compute(int t, Arena& arena) {
+  DeviceIteration& state = saved(t);
+  const DeviceExchange& exchange = *context_.exchange;
+  const Tensor& rows = exchange.arrived(t);
+  state.ab = arena.make(rows.dtype(), {rows.extent(0), 2 * config_.expert_hidden});
+  experts_forward(context_.weights->experts(), rows, state.plan.buckets.row_offsets, state.ab, exchange.results().rows,
+                  arena, stream());
+}
+
+Tensor CudaChainLayer::combine(int t, Arena& arena) {
+  DeviceIteration& state = saved(t);
+  const Tensor out = arena.make(state.x.dtype(), state.x.shape());
+  Tensor shared;
+  if (const auto& weights = context_.weights->shared()) {
+    state.shared_ab = arena.make(out.dtype(), {out.extent(0), weights->gate_up.value.extent(1)});
+    shared = out;
+    shared_forward(*weights, state.normed, state.shared_ab, out, arena, stream());
+  }
+  Tensor residual;
+  if (config_.residual == Residual::kInner) residual = state.x;
+  if (config_.residual == Residual::kOuter && t + 1 == iterations()) residual = x_;
+  cuda::combine_rows(context_.exchange->result_blocks(), state.plan.rows, state.routed.choices.weight, shared, residual,
+                     state.routed.lost, out, stream());
+  return out;
+}
+
+void CudaChainLayer::backward(const Tensor& dy, const Tensor& dx, Arena& arena) {
+  begin_backward(dy, dx, arena);
+  for (int stage = 0; stage < backward_stages(); ++stage) backward_stage(stage, arena);
+}
+
+void CudaChainLayer::begin_backward(const Tensor& dy, const Tensor& dx, Arena& /*arena*/) {
+  expect_shape("cuda chain layer: dy", dy, x_.shape());
+  expect_shape("cuda chain layer: dx", dx, x_.shape());
+  dy_ = upstream_ = dy;
+  dx_ = dx;
+}
+
+void CudaChainLayer::backward_stage(int stage, Arena& arena) {
+  StreamMeeting& meeting = context_.exchange->meeting();
+  const int t = iterations() - 1 - stage / 2;
+  if (stage % 2 == 0) {
+    if (stage > 0) {
+      meeting.follow(stream(), phase("backward combine", t + 1));
+      finish_gradient(t + 1, arena);
+    }
+    if (t < 0) return;
+    send_gradient(t);
+  } else {
+    meeting.follow(stream(), phase("backward dispatch", t));
+    compute_gradient(t, arena);
+  }
+  meeting.arrive(stream());
+}
+
+void CudaChainLayer::send_gradient(int t) {
+  const DeviceIteration& state = saved(t);
+  cuda::scatter_rows(upstream_, state.routed.choices.weight, state.plan.rows, context_.exchange->upstream_blocks(),
+                     stream());
+}
+
+void CudaChainLayer::compute_gradient(int t, Arena& arena) {
+  const DeviceIteration& state = saved(t);
+  const DeviceExchange& exchange = *context_.exchange;
+  experts_backward(context_.weights->experts(), exchange.arrived(t), state.plan.buckets.row_offsets, state.ab,
+                   exchange.upstream(), exchange.results(), arena, stream());
+}
+
+void CudaChainLayer::finish_gradient(int t, Arena& arena) {
+  const DeviceIteration& state = saved(t);
+  const cuda::RowBlocks& results = context_.exchange->result_blocks();
+  const Tensor dx = t == 0 ? dx_ : arena.make(dx_.dtype(), dx_.shape());
+  const Tensor dnormed = config_.iteration_norm ? arena.make(dx.dtype(), dx.shape()) : dx;
+  const Tensor dweight = arena.make<float>(state.routed.choices.weight.shape());
+  Tensor shared;
+  if (const auto& weights = context_.weights->shared()) {
+    shared = dnormed;
+    shared_backward(*weights, state.normed, state.shared_ab, upstream_, dnormed, arena, stream());
+  }
+  cuda::combine_rows(results, state.plan.rows, {}, shared, {}, {}, dnormed, stream());
+  cuda::collect_scalars(results, state.plan.rows, dweight, stream());
+  gates_[static_cast<std::size_t>(t)].backward(state.routed, state.normed, dweight, dnormed, arena, stream());
+  if (config_.iteration_norm) {
+    const TrainedTensor& norm = context_.weights->norm(t);
+    ArenaScope scratch(arena);
+    const Tensor partial = arena.make<float>({cuda::kNormParts, config_.hidden});
+    clear(dx, stream());
+    cuda::rms_norm_backward(state.x, norm.value, state.inverse_rms, dnormed, dx, norm.gradient, partial, stream());
+  }
+  if (config_.residual == Residual::kInner) cuda::add(upstream_, 1, dx, stream());
+  if (config_.residual == Residual::kOuter && t == 0) cuda::add(dy_, 1, dx, stream());
+  upstream_ = dx;
+}
+
+}  // namespace coe

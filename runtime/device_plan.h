@@ -1,0 +1,29 @@
+#pragma once
+
+#include "kernels/arena.h"
+#include "kernels/buckets.h"
+#include "kernels/route.h"
+#include "runtime/device_exchange.h"
+
+namespace coe {
+
+/// Which row goes where, known to the device alone; the twin of DispatchPlan. Views the step's Arena.
+struct DevicePlan {
+  Tensor counts;  ///< int32 [blocks, N], as scan_buckets() leaves it
+  Tensor totals;  ///< int32 [N] choices of this rank, before any is dropped
+  cuda::BucketPlaces buckets;
+  cuda::RowPlaces rows;
+};
+
+/// Counts this rank's choices; nothing is placed yet.
+DevicePlan count_choices(const cuda::DeviceChoices& choices, std::int64_t experts, Arena& arena, const Stream& stream);
+/// Places them, once `table` [R, N] has all ranks' totals; first int32 [R + 1] is each rank's first expert.
+void place_choices(const cuda::DeviceChoices& choices, const Tensor& table, const Tensor& first,
+                   const Placement& placement, int rank, cuda::BucketLimit limit, DevicePlan& plan, Arena& arena,
+                   const Stream& stream);
+
+/// The most rows that any rank's experts can get from `tokens` tokens of all ranks that choose `each` experts, with no
+/// expert taking more than `limit` (0: any number) in all.
+std::int64_t most_rows(const Placement& placement, std::int64_t tokens, std::int64_t each, std::int64_t limit);
+
+}  // namespace coe
