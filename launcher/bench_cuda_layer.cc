@@ -34,7 +34,7 @@ struct StepTimes {
 /// A layer of random weights and its input on the device.
 class RandomCudaLayer {
  public:
-  RandomCudaLayer(const LayerBenchmark& benchmark, DType dtype, Transport& world)
+  RandomCudaLayer(const Benchmark& benchmark, DType dtype, Transport& world)
       : benchmark_(benchmark),
         groups_(world, 0, kDefaultDeadline),
         placement_(benchmark.layer.experts, 1),
@@ -90,7 +90,7 @@ class RandomCudaLayer {
     return there;
   }
 
-  LayerBenchmark benchmark_;
+  Benchmark benchmark_;
   RankGroups groups_;
   Placement placement_;
   Stream stream_;
@@ -113,7 +113,7 @@ double median_of(const std::vector<StepTimes>& all, double StepTimes::*value) {
 
 }  // namespace
 
-CudaLayerResult bench_cuda_layer(const LayerBenchmark& benchmark, DType dtype, Transport& world) {
+CudaLayerResult bench_cuda_layer(const Benchmark& benchmark, DType dtype, Transport& world) {
   check_cuda_layer(benchmark.layer);
   check_cuda_device();
   RandomCudaLayer layer(benchmark, dtype, world);
@@ -140,7 +140,7 @@ CudaLayerResult bench_cuda_layer(const LayerBenchmark& benchmark, DType dtype, T
   return result;
 }
 
-void run_cuda_layer_bench(const LayerBenchmark& benchmark, DType dtype, const std::string& json) {
+void run_cuda_layer_bench(const Benchmark& benchmark, DType dtype, const std::string& json) {
   std::ofstream file;
   if (!json.empty()) file.open(json);
   check(json.empty() || file.is_open(), "bench: --json ", json, " cannot be written");

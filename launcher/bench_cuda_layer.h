@@ -4,7 +4,7 @@
 #include <string>
 
 #include "kernels/tensor.h"
-#include "launcher/bench_layer.h"
+#include "launcher/benchmark.h"
 
 namespace coe {
 
@@ -19,9 +19,9 @@ struct CudaLayerResult {
 
 /// One chain layer in bf16 or fp32 on random tokens and weights, alone on the CUDA device. Throws kBadInput without
 /// one.
-CudaLayerResult bench_cuda_layer(const LayerBenchmark& benchmark, DType dtype, Transport& world);
+CudaLayerResult bench_cuda_layer(const Benchmark& benchmark, DType dtype, Transport& world);
 
 /// Times it and prints; `json` gets the numbers unless it is empty.
-void run_cuda_layer_bench(const LayerBenchmark& benchmark, DType dtype, const std::string& json);
+void run_cuda_layer_bench(const Benchmark& benchmark, DType dtype, const std::string& json);
 
 }  // namespace coe

@@ -4,21 +4,23 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
+#include <vector>
 
 #include "comm/collectives.h"
 #include "kernels/arena.h"
 #include "kernels/random.h"
-#include "launcher/allocation_counter.h"
 #include "launcher/gemm_peak.h"
+#include "launcher/random_weights.h"
+#include "launcher/resident_memory.h"
 #include "runtime/chain_layer.h"
-#include "runtime/model_parameters.h"
 #include "runtime/one_copy_exchange.h"
 
 namespace coe {
 namespace {
 
 constexpr Phase kPhase{"benchmark"};
+/// By its end everything that a layer needs has been made.
+constexpr int kSettlingSteps = 3;
 
 /// Page faults of this process, served without I/O, since it started.
 std::int64_t minor_faults() {
@@ -27,135 +29,160 @@ std::int64_t minor_faults() {
   return usage.ru_minflt;
 }
 
+/// What this process has asked the system for so far.
+struct Demands {
+  AllocationCounts allocations = allocation_counts().value_or(AllocationCounts{});
+  std::int64_t minor_faults = coe::minor_faults();
+};
+
 /// What one step cost, over all ranks.
 struct StepCost {
   double seconds = 0;
-  double allocations = 0, minor_faults = 0, bytes = 0;
+  double ours = 0, large = 0, small = 0;  ///< allocations
+  double minor_faults = 0, bytes = 0;
   PartTimes times;
 };
 
-/// A layer of random weights and its input.
-class RandomLayer {
- public:
-  RandomLayer(const LayerBenchmark& benchmark, Transport& world)
-      : benchmark_(benchmark),
-        groups_(world, 0, kDefaultDeadline),
-        placement_(benchmark.layer.experts, world.size()),
-        parameters_(chain_specs(benchmark.layer, "", mine()), true),
-        exchange_(groups_.experts(), benchmark.layer.hidden, ChainLayer::exchange_slots(1, benchmark.layer.iterations),
-                  ChainLayer::kInFlight),
-        layer_(benchmark.layer, 0, {&groups_, &placement_, &exchange_, &times_},
-               chain_weights(benchmark.layer, "", mine(), parameters_)),
-        batch_(deal_batch(benchmark.tokens / benchmark.sequence * world.size(), benchmark.sequence, groups_)) {
-    std::uint64_t stream = 0;
-    for (const Parameter& parameter : parameters_.all()) {
-      const auto inputs = static_cast<float>(parameter.value.extent(1));
-      fill_normal(parameter.value, {7, ++stream + 1000U * static_cast<std::uint64_t>(world.rank())}, 0,
-                  1 / std::sqrt(inputs));
-    }
-    share_gates();
-    const Shape shape{batch_.tokens(), benchmark.layer.hidden};
-    input_ = tokens_.make<float>(shape);
-    upstream_ = tokens_.make<float>(shape);
-    gradient_ = tokens_.make<float>(shape);
-    fill_normal(input_, {8, static_cast<std::uint64_t>(world.rank())}, 0, 1);
-    fill_normal(upstream_, {9, static_cast<std::uint64_t>(world.rank())}, 0, 1e-3F);
+/// What is there before a layer: its weights and its input.
+struct LayerInput {
+  LayerInput(const Benchmark& benchmark, Transport& world)
+      : groups(world, 0, kDefaultDeadline),
+        placement(benchmark.layer.experts, world.size()),
+        weights(benchmark.layer, placement.experts_of(world.rank()), groups.world()),
+        batch(deal_batch(benchmark.tokens / benchmark.sequence * world.size(), benchmark.sequence, groups)) {
+    const Shape shape{batch.tokens(), benchmark.layer.hidden};
+    tokens = memory.make<float>(shape);
+    upstream = memory.make<float>(shape);
+    gradient = memory.zeros<float>(shape);
+    fill_normal(tokens, {8, static_cast<std::uint64_t>(world.rank())}, 0, 1);
+    fill_normal(upstream, {9, static_cast<std::uint64_t>(world.rank())}, 0, 1e-3F);
   }
+
+  RankGroups groups;
+  Placement placement;
+  RandomWeights weights;
+  Batch batch;
+  Arena memory;
+  Tensor tokens, upstream, gradient;
+};
+
+class BusyLayer {
+ public:
+  BusyLayer(const Benchmark& benchmark, LayerInput& input)
+      : forward_only_(benchmark.forward_only),
+        input_(input),
+        exchange_(input.groups.experts(), benchmark.layer.hidden,
+                  ChainLayer::exchange_slots(1, benchmark.layer.iterations), ChainLayer::kInFlight),
+        layer_(benchmark.layer, 0, {&input.groups, &input.placement, &exchange_, &times_}, input.weights.views()) {}
 
   StepCost step() {
     arena_.reset();
-    parameters_.zero_gradients();
+    input_.weights.zero_gradients();
     times_ = {};
     layer_.clear_counters();
-    barrier(groups_.world(), kPhase);
-    const std::int64_t allocations_before = allocations(), faults_before = minor_faults();
+    barrier(input_.groups.world(), kPhase);
+    const Demands before;
     const auto start = std::chrono::steady_clock::now();
-    ChainSaved* saved = benchmark_.forward_only ? nullptr : &saved_;
-    layer_.forward(input_, batch_, {}, saved, arena_);
-    if (saved != nullptr) layer_.backward(upstream_, batch_, saved_, gradient_, arena_);
-    barrier(groups_.world(), kPhase);
-    StepCost cost;
+    ChainSaved* saved = forward_only_ ? nullptr : &saved_;
+    layer_.forward(input_.tokens, input_.batch, {}, saved, arena_);
+    if (saved != nullptr) layer_.backward(input_.upstream, input_.batch, saved_, input_.gradient, arena_);
+    const Demands after;
+    barrier(input_.groups.world(), kPhase);
+    StepCost cost = difference(before, after);
     cost.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    cost.allocations = static_cast<double>(allocations() - allocations_before);
-    cost.minor_faults = static_cast<double>(minor_faults() - faults_before);
     for (const IterationCounters& counters : layer_.counters()) cost.bytes += static_cast<double>(counters.bytes_sent);
     cost.times = times_;
     return over_ranks(cost);
   }
 
  private:
-  Share mine() const { return placement_.experts_of(groups_.experts().rank()); }
-
-  /// Replicated weights must be the same on every rank: rank 0's.
-  void share_gates() {
-    for (const Parameter& parameter : parameters_.all()) {
-      if (!parameter.expert) broadcast(groups_.world(), {parameter.value.raw(), parameter.value.bytes()}, 0, kPhase);
-    }
+  static StepCost difference(const Demands& before, const Demands& after) {
+    StepCost cost;
+    cost.ours = static_cast<double>(after.allocations.ours - before.allocations.ours);
+    cost.large = static_cast<double>(after.allocations.large - before.allocations.large);
+    cost.small = static_cast<double>(after.allocations.small - before.allocations.small);
+    cost.minor_faults = static_cast<double>(after.minor_faults - before.minor_faults);
+    return cost;
   }
 
   StepCost over_ranks(StepCost cost) const {
-    const Group world = groups_.world();
-    std::vector<double> sums = {cost.seconds, cost.allocations, cost.minor_faults, cost.bytes};
+    const Group world = input_.groups.world();
+    std::vector<double> sums = {cost.seconds, cost.ours, cost.large, cost.small, cost.minor_faults, cost.bytes};
+    const std::size_t parts = sums.size();
     sums.insert(sums.end(), cost.times.seconds.begin(), cost.times.seconds.end());
     all_reduce_sum<double>(world, sums, kPhase);
-    StepCost result{sums[0] / world.size(), sums[1], sums[2], sums[3], {}};
-    for (std::size_t i = 0; i < result.times.seconds.size(); ++i) result.times.seconds[i] = sums[i + 4] / world.size();
+    StepCost result{sums[0] / world.size(), sums[1], sums[2], sums[3], sums[4], sums[5], {}};
+    for (std::size_t i = 0; i < result.times.seconds.size(); ++i) {
+      result.times.seconds[i] = sums[parts + i] / world.size();
+    }
     return result;
   }
 
-  LayerBenchmark benchmark_;
-  RankGroups groups_;
-  Placement placement_;
-  Parameters parameters_;
-  OneCopyExchange exchange_;
+  bool forward_only_;
+  LayerInput& input_;
   PartTimes times_;
+  OneCopyExchange exchange_;
   ChainLayer layer_;
-  Batch batch_;
-  Arena tokens_, arena_;
-  Tensor input_, upstream_, gradient_;
+  Arena arena_;
   ChainSaved saved_;
 };
 
-double median_of(const std::vector<StepCost>& costs, double StepCost::*value) {
-  std::vector<double> values(costs.size());
-  std::ranges::transform(costs, values.begin(), value);
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
+std::int64_t memory_of_all(Group world) {
+  barrier(world, kPhase);
+  std::int64_t bytes = resident_memory();
+  all_reduce_sum<std::int64_t>(world, {&bytes, 1}, kPhase);
+  return bytes;
 }
 
-double expert_flops(const LayerBenchmark& benchmark) {
+std::int64_t median_count(const std::vector<StepCost>& costs, double StepCost::*value) {
+  std::vector<double> values(costs.size());
+  std::ranges::transform(costs, values.begin(), value);
+  return static_cast<std::int64_t>(spread_of(values).median);
+}
+
+double expert_flops(const Benchmark& benchmark) {
   const LayerConfig& layer = benchmark.layer;
   const auto rows = static_cast<double>(benchmark.tokens * layer.top_k * layer.iterations);
   return (benchmark.forward_only ? 6.0 : 18.0) * rows * static_cast<double>(layer.hidden * layer.expert_hidden);
 }
 
-}  // namespace
-
-LayerBenchmarkResult bench_layer(const LayerBenchmark& benchmark, Transport& world) {
-  check(benchmark.tokens % benchmark.sequence == 0, "bench layer: --tokens is ", benchmark.tokens,
-        ", must be a multiple of --sequence, ", benchmark.sequence);
-  RandomLayer layer(benchmark, world);
-  GemmPeak peak({&world});
-  std::vector<StepCost> costs;
-  for (int step = -benchmark.warmup_steps; step < benchmark.steps; ++step) {
-    const StepCost cost = layer.step();
-    if (step >= 0) costs.push_back(cost);
-    peak.measure();
-  }
+LayerBenchmarkResult summary(std::vector<StepCost> costs, double flops, double gemm_peak_gflops) {
   std::ranges::sort(costs, {}, &StepCost::seconds);
   const StepCost& median = costs[costs.size() / 2];
   LayerBenchmarkResult result;
-  result.step_ms = 1e3 * median.seconds;
-  result.step_ms_min = 1e3 * costs.front().seconds;
-  result.step_ms_max = 1e3 * costs.back().seconds;
-  result.gflops = 1e-9 * expert_flops(benchmark) / median.seconds;
-  result.gemm_peak_gflops = peak.gflops();
-  result.peak_fraction = result.gflops / result.gemm_peak_gflops;
+  result.step_ms = {1e3 * median.seconds, 1e3 * costs.front().seconds, 1e3 * costs.back().seconds};
+  result.gflops = 1e-9 * flops / median.seconds;
+  result.gemm_peak_gflops = gemm_peak_gflops;
+  result.peak_fraction = result.gflops / gemm_peak_gflops;
   result.bytes_exchanged = static_cast<std::int64_t>(median.bytes);
-  result.allocations_per_step = median_of(costs, &StepCost::allocations);
-  result.minor_faults_per_step = median_of(costs, &StepCost::minor_faults);
+  if (allocation_counts()) {
+    result.allocations = AllocationCounts{median_count(costs, &StepCost::ours), median_count(costs, &StepCost::large),
+                                          median_count(costs, &StepCost::small)};
+  }
+  result.minor_faults = static_cast<double>(median_count(costs, &StepCost::minor_faults));
   result.times = median.times;
+  return result;
+}
+
+}  // namespace
+
+LayerBenchmarkResult bench_layer(const Benchmark& benchmark, Transport& world) {
+  check(benchmark.tokens % benchmark.sequence == 0, "bench layer: --tokens is ", benchmark.tokens,
+        ", must be a multiple of --sequence, ", benchmark.sequence);
+  LayerInput input(benchmark, world);
+  GemmPeak peak({&world});
+  peak.measure();  // what the libraries keep is not the layer's
+  const std::int64_t before = memory_of_all({&world});
+  BusyLayer layer(benchmark, input);
+  for (int step = 0; step < kSettlingSteps; ++step) layer.step();
+  const std::int64_t growth = memory_of_all({&world}) - before;
+  std::vector<StepCost> costs;
+  for (int step = 0; step < benchmark.steps; ++step) {
+    costs.push_back(layer.step());
+    peak.measure();
+  }
+  LayerBenchmarkResult result = summary(std::move(costs), expert_flops(benchmark), peak.gflops());
+  result.memory_growth = growth;
   return result;
 }
 

@@ -2,6 +2,6 @@
 
 namespace coe {
 
-std::int64_t allocations() { return -1; }
+std::optional<AllocationCounts> allocation_counts() { return std::nullopt; }
 
 }  // namespace coe

@@ -3,16 +3,21 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <cstring>
+#include <new>
+#include <string>
 
 namespace coe {
 namespace {
 
+AllocationCounts counts() { return allocation_counts().value_or(AllocationCounts{}); }
+
 TEST(AllocationCounter, CountsEveryWayToAllocate) {
-  if (allocations() < 0) GTEST_SKIP() << "a build with sanitizers cannot count allocations";
+  if (!allocation_counts()) GTEST_SKIP() << "a build with sanitizers cannot count allocations";
   void* volatile memory = nullptr;  // volatile, or the compiler leaves the pairs out
-  const std::int64_t before = allocations();
+  const AllocationCounts before = counts();
   memory = std::malloc(10);
-  memory = std::realloc(memory, 1000);
+  memory = std::realloc(memory, 10000);
   std::free(memory);
   memory = std::calloc(3, 5);
   std::free(memory);
@@ -20,7 +25,25 @@ TEST(AllocationCounter, CountsEveryWayToAllocate) {
   std::free(memory);
   memory = ::operator new(7);
   ::operator delete(memory);
-  EXPECT_EQ(allocations() - before, 5);
+  memory = ::operator new[](7, std::nothrow);
+  ::operator delete[](memory);
+  memory = ::operator new (64, std::align_val_t{64});
+  ::operator delete (memory, std::align_val_t{64});
+  const AllocationCounts after = counts();
+  EXPECT_EQ(after.ours - before.ours, 7);
+  EXPECT_EQ(after.large - before.large, 0);
+  EXPECT_EQ(after.small - before.small, 0);
+}
+
+TEST(AllocationCounter, WhatTheCAndCppLibrariesAskForIsOurs) {
+  if (!allocation_counts()) GTEST_SKIP() << "a build with sanitizers cannot count allocations";
+  const AllocationCounts before = counts();
+  char* volatile copy = strdup("one");
+  std::free(copy);
+  volatile std::size_t length = 100;
+  const std::string text(length, 'x');
+  const AllocationCounts after = counts();
+  EXPECT_EQ(after.ours - before.ours, 2);
 }
 
 }  // namespace

@@ -8,8 +8,8 @@
 namespace coe {
 namespace {
 
-LayerBenchmark small_benchmark() {
-  LayerBenchmark benchmark;
+Benchmark small_benchmark() {
+  Benchmark benchmark;
   benchmark.layer.hidden = 16;
   benchmark.layer.expert_hidden = 8;
   benchmark.layer.experts = 4;
@@ -28,26 +28,28 @@ TEST(BenchLayerOnRanks, CountsTheBytesThatTravel) {
     // Half of 32 x 4 choices of 2 ranks go to the other: rows of 16 floats out and back in two iterations forward, and
     // again with a float beside each backward.
     EXPECT_EQ(result.bytes_exchanged, 2 * 64 * 2 * 2 * (16 + 17) * 4);
-    EXPECT_GT(result.step_ms, 0);
-    EXPECT_NEAR(result.gflops, 18e-6 * 32 * 4 * 2 * 16 * 8 / result.step_ms, 1e-9);
+    EXPECT_GT(result.step_ms.median, 0);
+    EXPECT_NEAR(result.gflops, 18e-6 * 32 * 4 * 2 * 16 * 8 / result.step_ms.median, 1e-9);
     EXPECT_NEAR(result.peak_fraction, result.gflops / result.gemm_peak_gflops, 1e-12);
     EXPECT_GT(result.times[Part::kExperts], 0);
+    EXPECT_GT(result.memory_growth, 0);
+    if (allocation_counts()) EXPECT_TRUE(result.allocations);
   });
 }
 
 TEST(BenchLayerOnRanks, LeavesTheBackwardOut) {
   on_ranks(1, [](Transport& world) {
-    LayerBenchmark benchmark = small_benchmark();
+    Benchmark benchmark = small_benchmark();
     benchmark.forward_only = true;
     const LayerBenchmarkResult result = bench_layer(benchmark, world);
     EXPECT_EQ(result.bytes_exchanged, 0);
-    EXPECT_NEAR(result.gflops, 6e-6 * 32 * 4 * 2 * 16 * 8 / result.step_ms, 1e-9);
+    EXPECT_NEAR(result.gflops, 6e-6 * 32 * 4 * 2 * 16 * 8 / result.step_ms.median, 1e-9);
   });
 }
 
 TEST(BenchLayerOnRanks, RefusesTokensThatAreNoWholeSequences) {
   on_ranks(1, [](Transport& world) {
-    LayerBenchmark benchmark = small_benchmark();
+    Benchmark benchmark = small_benchmark();
     benchmark.tokens = 33;
     bad_input([&] { bench_layer(benchmark, world); });
   });

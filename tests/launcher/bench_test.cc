@@ -22,10 +22,10 @@ TEST(Bench, PrintsAndWritesTheNumbers) {
   arguments.insert(arguments.end(), {"--json", "numbers.json"});
   const Outcome outcome = run_program(scratch, arguments);
   EXPECT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("CoE-2(2/4), 1 ranks x 32 tokens"));
+  EXPECT_THAT(outcome.out, HasSubstr("layer of CoE-2(2/4), 1 ranks x 32 tokens"));
   const auto numbers = boost::json::parse(read_text(scratch / "numbers.json")).as_object();
-  for (const char* key : {"step_ms", "gflops", "gemm_peak_gflops", "peak_fraction", "allocations_per_step",
-                          "minor_faults_per_step", "bytes_exchanged"}) {
+  for (const char* key : {"step_ms", "gflops", "gemm_peak_gflops", "peak_fraction", "our_allocations_per_step",
+                          "memory_growth_bytes", "minor_faults_per_step", "bytes_exchanged"}) {
     EXPECT_TRUE(numbers.contains(key)) << key;
   }
 }

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "kernels/tensor.h"
+#include "launcher/benchmark.h"
+
+namespace coe {
+
+/// What `coe bench` was asked for.
+struct BenchOptions {
+  std::string what;  ///< "layer", "exchange", "experts", "gate"
+  Benchmark benchmark;
+  std::filesystem::path json;  ///< empty: none
+  DType dtype = DType::kF32;   ///< kBF16 on a CUDA device alone
+};
+
+/// Parses the arguments after `bench`; nothing where help was asked for, which is printed. Throws kBadInput.
+std::optional<BenchOptions> parse_bench_options(std::span<const std::string> arguments);
+
+}  // namespace coe

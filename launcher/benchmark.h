@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/config.h"
+
+namespace coe {
+
+/// What the benchmarks of `coe bench` run on; each reads what concerns it.
+struct Benchmark {
+  LayerConfig layer;
+  std::int64_t tokens = 0;    ///< of each rank; a multiple of `sequence`
+  std::int64_t sequence = 1;  ///< tokens of a sequence
+  double skew = 0;            ///< the e-th most wanted expert is wanted in proportion to e^-skew; 0: all alike
+  bool forward_only = false;
+  int warmup_steps = 2;
+  int steps = 9;
+};
+
+}  // namespace coe
