@@ -1,6 +1,6 @@
-#include "kernels/linear.h"
 #include "kernels/grouped_gemm.h"
 #include "kernels/grouped_product.cuh"
+#include "kernels/linear.h"
 
 namespace coe::cuda {
 namespace {

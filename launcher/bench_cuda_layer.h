@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "comm/transport.h"
 #include "kernels/tensor.h"
 #include "launcher/benchmark.h"
 

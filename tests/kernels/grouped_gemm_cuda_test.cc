@@ -1,5 +1,5 @@
-#include "kernels/linear.h"
 #include "kernels/grouped_gemm.h"
+#include "kernels/linear.h"
 #include "tests/kernels/on_device.h"
 
 namespace coe {
