@@ -7,14 +7,14 @@ namespace coe {
 
 CopyBound::CopyBound(Group group, const DispatchPlan& plan, std::int64_t hidden)
     : group_(group), plan_(plan), hidden_(hidden) {
-  for (int peer = 0; peer < group.size(); ++peer) {
-    check(group.transport->reach(peer) != Reach::kMessage, "copy bound: rank ", peer,
-          " is on another machine, must be on this one for its memory to be copied to");
-  }
   const auto row_bytes = static_cast<std::size_t>(hidden) * sizeof(float);
   const auto rows = static_cast<std::size_t>(std::max(1, std::ranges::max(plan.rows_at.span<std::int32_t>())));
   landed_ = group.transport->make_window(rows * row_bytes);
   results_ = group.transport->make_window(rows * row_bytes);
+  for (int peer = 0; peer < group.size(); ++peer) {
+    check(landed_->of(peer) != nullptr, "copy bound: rank ", peer,
+          " is on another machine, must be on this one for its memory to be copied to");
+  }
   home_ = Buffer(2 * static_cast<std::size_t>(plan.rows_sent()) * row_bytes);
   for (const Tensor& memory : {landed(), results(), packed(), returned()}) {
     std::ranges::fill(memory.span<float>(), 1.0F);

@@ -1,8 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/launcher/program.h"
@@ -28,6 +30,29 @@ TEST(Bench, PrintsAndWritesTheNumbers) {
                           "memory_growth_bytes", "minor_faults_per_step", "bytes_exchanged"}) {
     EXPECT_TRUE(numbers.contains(key)) << key;
   }
+}
+
+TEST(Bench, EachPartWritesAFractionOfItsBound) {
+  const std::vector<std::pair<std::string, std::string>> fractions = {
+      {"exchange", "bound_fraction"}, {"experts", "peak_fraction"}, {"gate", "bound_fraction"}};
+  for (const auto& [what, fraction] : fractions) {
+    const Scratch scratch;
+    std::vector<std::string> arguments = {"bench", what,      "--workload", "w3",     "--hidden",
+                                          "16",    "--steps", "1",          "--json", "numbers.json"};
+    const Outcome outcome = run_program(scratch, arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    const auto numbers = boost::json::parse(read_text(scratch / "numbers.json")).as_object();
+    EXPECT_EQ(numbers.at("benchmark").as_string(), what);
+    EXPECT_GT(numbers.at(fraction).to_number<double>(), 0) << what;
+  }
+}
+
+TEST(Bench, RefusesWhatMeansNothingInOneLine) {
+  const Scratch scratch;
+  const Outcome outcome = run_program(scratch, {"bench", "gate", "--skew", "1"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
 }
 
 TEST(Bench, RefusesAFileThatCannotBeWrittenBeforeItMeasures) {
