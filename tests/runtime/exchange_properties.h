@@ -58,8 +58,8 @@ class CaseOnRank {
     for (const RoutedPass& pass : flight) {
       x.push_back(rows_of(pass));
       scalars.push_back(scalars_of(pass));
-      exchange.begin_dispatch(pass.plan, x.back(), with_scalar ? &scalars.back() : nullptr, slot_of(pass),
-                              {"dispatch"});
+      exchange.begin_dispatch(pass.plan, x.back(), with_scalar ? Tensor() : pass.routing.weight,
+                              with_scalar ? &scalars.back() : nullptr, slot_of(pass), {"dispatch"});
     }
     std::vector<ExpertRows> arrived;
     for (const RoutedPass& pass : flight) {
@@ -74,8 +74,7 @@ class CaseOnRank {
     std::int64_t rows = 0;
     for (std::size_t i = 0; i < flight.size(); ++i) {
       std::ranges::fill(x[i].span<float>(), 0.5F);
-      exchange.finish_combine(flight[i].plan, with_scalar ? Tensor() : flight[i].routing.weight, slot_of(flight[i]),
-                              x[i], with_scalar ? &scalars[i] : nullptr);
+      exchange.finish_combine(flight[i].plan, slot_of(flight[i]), x[i], with_scalar ? &scalars[i] : nullptr);
       require_returned(flight[i], x[i], scalars[i], with_scalar);
       rows += travelling_rows(flight[i]);
     }
