@@ -86,9 +86,10 @@ class AlltoallvExchange : public Exchange {
  public:
   AlltoallvExchange(Group group, std::int64_t hidden) : rank_(group.rank()), hidden_(hidden), mpi_(group, hidden) {}
 
-  void begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor* scalar, int /*slot*/,
-                      const Phase& /*phase*/) override {
+  void begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor& weights, const Tensor* scalar,
+                      int /*slot*/, const Phase& /*phase*/) override {
     check(scalar == nullptr, "alltoallv: scalars were given, must be none");
+    weights_ = weights;
     const Tensor packed = make(packed_, plan.rows_sent());
     gather_rows(x, plan.send_token, packed);
     mpi_.all_to_all(packed, plan.send_rows, make(landed_, plan.rows_received()), plan.receive_rows);
@@ -117,14 +118,13 @@ class AlltoallvExchange : public Exchange {
     count(plan.receive_rows);
   }
 
-  void finish_combine(const DispatchPlan& plan, const Tensor& weights, int /*slot*/, const Tensor& sum,
-                      const Tensor* /*scalar*/) override {
+  void finish_combine(const DispatchPlan& plan, int /*slot*/, const Tensor& sum, const Tensor* /*scalar*/) override {
     const auto* place = plan.place.data<std::int32_t>();
     rows_.assign(static_cast<std::size_t>(plan.place.elements()), nullptr);
     for (std::size_t j = 0; j < rows_.size(); ++j) {
       if (place[j] >= 0) rows_[j] = packed_.data() + place[j] * hidden_;
     }
-    combine_rows(rows_, plan.offsets, weights, sum);
+    combine_rows(rows_, plan.offsets, weights_, sum);
   }
 
   std::int64_t bytes_sent() const override { return bytes_sent_; }
@@ -147,6 +147,7 @@ class AlltoallvExchange : public Exchange {
     }
   }
 
+  Tensor weights_;
   int rank_;
   std::int64_t hidden_;
   Communicator mpi_;

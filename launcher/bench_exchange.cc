@@ -51,7 +51,7 @@ class RandomExchange {
   void exchange(Exchange& exchange, Series& series) {
     scratch_.reset();
     const double dispatch = timer_.time([&] {
-      exchange.begin_dispatch(plan_, x_, nullptr, 0, kPhase);
+      exchange.begin_dispatch(plan_, x_, routing_.weight, nullptr, 0, kPhase);
       exchange.finish_dispatch(plan_, 0, scratch_);
     });
     const ExpertRows results = exchange.result_rows(plan_, 0, scratch_);
@@ -59,7 +59,7 @@ class RandomExchange {
     exchange.release(0);
     const double combine = timer_.time([&] {
       exchange.begin_combine(plan_, 0, kPhase);
-      exchange.finish_combine(plan_, routing_.weight, 0, sum_, nullptr);
+      exchange.finish_combine(plan_, 0, sum_, nullptr);
     });
     series.add(dispatch, combine);
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <vector>
 
 #include "comm/collectives.h"
@@ -13,7 +14,7 @@
 #include "launcher/random_weights.h"
 #include "launcher/resident_memory.h"
 #include "runtime/chain_layer.h"
-#include "runtime/one_copy_exchange.h"
+#include "runtime/make_exchange.h"
 
 namespace coe {
 namespace {
@@ -71,9 +72,10 @@ class BusyLayer {
   BusyLayer(const Benchmark& benchmark, LayerInput& input)
       : forward_only_(benchmark.forward_only),
         input_(input),
-        exchange_(input.groups.experts(), benchmark.layer.hidden,
-                  ChainLayer::exchange_slots(1, benchmark.layer.iterations), ChainLayer::kInFlight),
-        layer_(benchmark.layer, 0, {&input.groups, &input.placement, &exchange_, &times_}, input.weights.views()) {}
+        exchange_(make_exchange(benchmark.order, input.groups.experts(), benchmark.layer.hidden,
+                                ChainLayer::exchange_slots(1, benchmark.layer.iterations), ChainLayer::kInFlight)),
+        layer_(benchmark.layer, 0, {&input.groups, &input.placement, exchange_.get(), &times_}, input.weights.views()) {
+  }
 
   StepCost step() {
     arena_.reset();
@@ -121,7 +123,7 @@ class BusyLayer {
   bool forward_only_;
   LayerInput& input_;
   PartTimes times_;
-  OneCopyExchange exchange_;
+  std::unique_ptr<Exchange> exchange_;
   ChainLayer layer_;
   Arena arena_;
   ChainSaved saved_;

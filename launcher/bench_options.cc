@@ -10,6 +10,7 @@
 #include "comm/make_transport.h"
 #include "kernels/error.h"
 #include "launcher/options.h"
+#include "launcher/order_option.h"
 
 namespace coe {
 namespace po = boost::program_options;
@@ -19,10 +20,10 @@ namespace {
 struct Kind {
   std::string_view name, options;
 };
-constexpr std::array kKinds{Kind{"layer", "sequence expert-hidden iterations forward-only device dtype"},
+constexpr std::array kKinds{Kind{"layer", "sequence expert-hidden iterations forward-only device dtype order"},
                             Kind{"exchange", "skew"}, Kind{"experts", "expert-hidden skew forward-only"},
                             Kind{"gate", "sequence"}};
-constexpr std::string_view kNotForAll = "sequence expert-hidden iterations skew forward-only device dtype";
+constexpr std::string_view kNotForAll = "sequence expert-hidden iterations skew forward-only device dtype order";
 
 /// Sizes that numbers are compared at; per rank.
 struct Workload {
@@ -60,6 +61,7 @@ po::options_description option_list() {
   add("device", po::value<std::string>()->default_value("cpu")->value_name("NAME"),
       "cpu, or cuda: one rank on a GPU (layer)");
   add("dtype", po::value<std::string>()->default_value("fp32")->value_name("NAME"), "fp32, or on cuda bf16 (layer)");
+  add_order_option(options);
   add("json", po::value<std::string>()->value_name("FILE"), "write the numbers there too");
   return options;
 }
@@ -117,6 +119,9 @@ Benchmark benchmark_of(const Kind& kind, const po::variables_map& values) {
   benchmark.layer.hidden = size("hidden", workload.hidden);
   benchmark.layer.expert_hidden = size("expert-hidden", workload.expert_hidden);
   benchmark.layer.device = device_of(values);
+  benchmark.order = named_order("bench", values);
+  check(benchmark.layer.device == Device::Kind::kCpu || benchmark.order == ExchangeOrder::kExact,
+        "bench: --order partial-sums needs --device cpu");
   benchmark.layer.experts = positive(values, "experts");
   benchmark.layer.top_k = positive(values, "top-k");
   if (kind.name == "layer") benchmark.layer.iterations = positive(values, "iterations");

@@ -13,6 +13,7 @@ struct Benchmark {
   std::int64_t sequence = 1;  ///< tokens of a sequence
   double skew = 0;            ///< the e-th most wanted expert is wanted in proportion to e^-skew; 0: all alike
   bool forward_only = false;
+  ExchangeOrder order = ExchangeOrder::kExact;
   int warmup_steps = 2;
   int steps = 9;
 };

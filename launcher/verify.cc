@@ -11,6 +11,7 @@
 #include "launcher/command.h"
 #include "launcher/failure.h"
 #include "launcher/options.h"
+#include "launcher/order_option.h"
 #include "launcher/verify_case.h"
 #include "runtime/cuda_chain_layer.h"
 
@@ -26,6 +27,7 @@ struct VerifyArguments {
   int ranks = 1;
   double tolerance = kDefaultTolerance;
   Device::Kind device = Device::Kind::kCpu;
+  ExchangeOrder order = ExchangeOrder::kExact;
 };
 
 po::options_description option_list() {
@@ -39,6 +41,7 @@ po::options_description option_list() {
       "cpu, or cuda: layer cases alone, on one GPU that ranks of the local transport share");
   add("tolerance", po::value<double>()->default_value(kDefaultTolerance, "1e-5")->value_name("X"),
       "the largest ||got - expected|| / ||expected|| of a tensor that passes");
+  add_order_option(options);
   return options;
 }
 
@@ -69,6 +72,9 @@ std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
   check(device == "cpu" || device == "cuda", "verify: --device is ", device, ", allowed are cpu, cuda");
   result.device = device == "cuda" ? Device::Kind::kCuda : Device::Kind::kCpu;
   check(result.device == Device::Kind::kCpu || !result.processes, "verify: --device cuda needs --transport local");
+  result.order = named_order("verify", *values);
+  check(result.device == Device::Kind::kCpu || result.order == ExchangeOrder::kExact,
+        "verify: --order partial-sums needs --device cpu");
   result.tolerance = (*values)["tolerance"].as<double>();
   check(result.tolerance > 0, "verify: --tolerance is ", result.tolerance, ", more than 0 is needed");
   return result;
@@ -78,7 +84,7 @@ std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
 bool verify_all(const VerifyArguments& arguments, Transport& world) {
   bool all_pass = true;
   for (const std::filesystem::path& path : arguments.cases) {
-    const CaseOutcome outcome = verify_case(path, world, kDefaultDeadline, arguments.device);
+    const CaseOutcome outcome = verify_case(path, world, kDefaultDeadline, arguments.device, arguments.order);
     const bool pass = outcome.max_error <= arguments.tolerance;
     all_pass = all_pass && pass;
     if (world.rank() != 0) continue;

@@ -21,6 +21,6 @@ struct CaseOutcome {
 /// optimiser steps, and compares everything that the file expects. Throws kBadInput for a broken file and for options
 /// that this build does not know. Collective.
 CaseOutcome verify_case(const std::filesystem::path& path, Transport& world, std::chrono::milliseconds deadline,
-                        Device::Kind device = Device::Kind::kCpu);
+                        Device::Kind device = Device::Kind::kCpu, ExchangeOrder order = ExchangeOrder::kExact);
 
 }  // namespace coe

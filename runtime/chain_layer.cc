@@ -91,7 +91,7 @@ void ChainLayer::iterate(int t, int slot, const Tensor& x, const Batch& batch, c
   ExpertRows rows;
   {
     const PartTimer timer(*context_.times, Part::kDispatch);
-    exchange.begin_dispatch(saved.plan, saved.normed, nullptr, slot, phase("dispatch", t));
+    exchange.begin_dispatch(saved.plan, saved.normed, saved.routed.routing.weight, nullptr, slot, phase("dispatch", t));
     rows = exchange.finish_dispatch(saved.plan, slot, arena);
   }
   {
@@ -103,7 +103,7 @@ void ChainLayer::iterate(int t, int slot, const Tensor& x, const Batch& batch, c
     const PartTimer timer(*context_.times, Part::kCombine);
     std::ranges::fill(next.span<float>(), 0.0F);
     exchange.begin_combine(saved.plan, slot, phase("combine", t));
-    exchange.finish_combine(saved.plan, saved.routed.routing.weight, slot, next, nullptr);
+    exchange.finish_combine(saved.plan, slot, next, nullptr);
   }
   shared_forward(batch, saved, next, arena);
   if (config_.residual == Residual::kInner) add(x, 1, next);
@@ -229,7 +229,7 @@ void ChainLayer::routed_backward(int t, const Tensor& d, const IterationSaved& s
   ExpertRows rows;
   {
     const PartTimer timer(*context_.times, Part::kDispatch);
-    exchange.begin_dispatch(saved.plan, d, &saved.routed.routing.weight, slot, phase("backward dispatch", t));
+    exchange.begin_dispatch(saved.plan, d, {}, &saved.routed.routing.weight, slot, phase("backward dispatch", t));
     rows = exchange.finish_dispatch(saved.plan, slot, arena);
   }
   {
@@ -240,7 +240,7 @@ void ChainLayer::routed_backward(int t, const Tensor& d, const IterationSaved& s
   exchange.release(lasting_slot(t));
   const PartTimer timer(*context_.times, Part::kCombine);
   exchange.begin_combine(saved.plan, slot, phase("backward combine", t));
-  exchange.finish_combine(saved.plan, {}, slot, dx, &dweight);
+  exchange.finish_combine(saved.plan, slot, dx, &dweight);
   counters_[static_cast<std::size_t>(t)].bytes_sent += exchange.bytes_sent() - sent_before;
 }
 

@@ -19,6 +19,7 @@ enum class BalanceLoss { kNone, kSequence, kBatch };       ///< "none", "sequenc
 enum class DropPolicy { kNone, kPosition, kProbability };  ///< "none", "position", "probability"
 enum class CapacityScope { kGlobal, kRank };               ///< "global", "rank"
 enum class Schedule { kConstant, kCosine };                ///< "constant", "cosine"; after the warm-up
+enum class ExchangeOrder { kExact, kPartialSums };         ///< "exact", "partial-sums"
 enum class OnNonFinite { kStop, kSkip };                   ///< "stop", "skip"
 enum class DataFormat {
   kAuto,
@@ -124,6 +125,14 @@ struct DistributedConfig {
   bool operator==(const DistributedConfig&) const = default;
 };
 
+/// Section [exchange].
+struct ExchangeConfig {
+  ExchangeOrder order = ExchangeOrder::kExact;  ///< how results are added up: in ascending expert id, the same bits on
+                                                ///< any ranks; or first on each rank, fewer bytes and within 1e-5
+
+  bool operator==(const ExchangeConfig&) const = default;
+};
+
 /// Section [output].
 struct OutputConfig {
   std::filesystem::path directory = "runs/train";  ///< --out sets it
@@ -139,6 +148,7 @@ struct Config {
   DataConfig data;
   ValidationConfig validation;
   DistributedConfig distributed;
+  ExchangeConfig exchange;
   OutputConfig output;
 
   bool operator==(const Config&) const = default;

@@ -84,6 +84,9 @@ inline constexpr std::tuple kDistributedKeys = {
     Key{"expert_parallel", &DistributedConfig::expert_parallel},
     Key{"deadline_seconds", &DistributedConfig::deadline_seconds},
 };
+inline constexpr std::tuple kExchangeKeys = {
+    Key{"order", &ExchangeConfig::order},
+};
 inline constexpr std::tuple kOutputKeys = {
     Key{"directory", &OutputConfig::directory},
     Key{"checkpoint_every", &OutputConfig::checkpoint_every},
@@ -113,6 +116,8 @@ inline constexpr std::array kWords<CapacityScope> = {std::string_view("global"),
 template <>
 inline constexpr std::array kWords<Device::Kind> = {std::string_view("cpu"), std::string_view("cuda")};
 template <>
+inline constexpr std::array kWords<ExchangeOrder> = {std::string_view("exact"), std::string_view("partial-sums")};
+template <>
 inline constexpr std::array kWords<OnNonFinite> = {std::string_view("stop"), std::string_view("skip")};
 template <>
 inline constexpr std::array kWords<Schedule> = {std::string_view("constant"), std::string_view("cosine")};
@@ -139,6 +144,7 @@ void for_each_key(AnyConfig& config, Visit&& visit) {
   for_each_key(config.data, kDataKeys, in("data"));
   for_each_key(config.validation, kValidationKeys, in("validation"));
   for_each_key(config.distributed, kDistributedKeys, in("distributed"));
+  for_each_key(config.exchange, kExchangeKeys, in("exchange"));
   for_each_key(config.output, kOutputKeys, in("output"));
 }
 

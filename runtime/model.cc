@@ -33,13 +33,14 @@ ModelConfig completed(ModelConfig model) {
 
 }  // namespace
 
-Model::Model(const ModelConfig& config, const RankGroups& groups, bool trained_weights)
+Model::Model(const ModelConfig& config, const RankGroups& groups, bool trained_weights, ExchangeOrder order)
     : config_(completed(config)),
       groups_(&groups),
       placement_(config.layer.experts, groups.experts().size()),
       parameters_(model_specs(config_, placement_.experts_of(groups.experts().rank())), trained_weights),
-      exchange_(groups.experts(), config.hidden, ChainLayer::exchange_slots(config.layers, config.layer.iterations),
-                ChainLayer::kInFlight),
+      exchange_(make_exchange(order, groups.experts(), config.hidden,
+                              ChainLayer::exchange_slots(config.layers, config.layer.iterations),
+                              ChainLayer::kInFlight)),
       rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float)),
       embedding_(trained("model.embed_tokens.weight")),
       final_norm_(trained("model.norm.weight")),
@@ -50,7 +51,7 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, bool trained_w
   sine_ = Tensor(rope_memory_.data() + cosine_.bytes(), DType::kF32, table);
   rope_table(config.rope_theta, cosine_, sine_);
   const Share experts = placement_.experts_of(groups.experts().rank());
-  const ChainContext context{groups_, &placement_, &exchange_, &times_};
+  const ChainContext context{groups_, &placement_, exchange_.get(), &times_};
   for (int l = 0; l < config.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.";
     const AttentionWeights weights{trained(layer + "input_layernorm.weight"), trained(attention + "q_proj.weight"),

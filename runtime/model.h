@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -9,7 +10,7 @@
 #include "runtime/batch.h"
 #include "runtime/chain_layer.h"
 #include "runtime/config.h"
-#include "runtime/one_copy_exchange.h"
+#include "runtime/make_exchange.h"
 #include "runtime/parameters.h"
 #include "runtime/part_times.h"
 #include "runtime/placement.h"
@@ -36,8 +37,8 @@ class Model {
     ChainSaved chain;
   };
 
-  /// The groups are viewed. Weights are zero until initialise() or a checkpoint fills parameters().
-  Model(const ModelConfig& config, const RankGroups& groups, bool trained);
+  /// The groups are viewed. Weights are zero until initialise() or a checkpoint fills parameters(). Collective.
+  Model(const ModelConfig& config, const RankGroups& groups, bool trained, ExchangeOrder order = ExchangeOrder::kExact);
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
@@ -76,7 +77,7 @@ class Model {
   const RankGroups* groups_;
   Placement placement_;
   Parameters parameters_;
-  OneCopyExchange exchange_;
+  std::unique_ptr<Exchange> exchange_;
   PartTimes times_;
   Buffer rope_memory_;
   Tensor cosine_, sine_;

@@ -39,7 +39,8 @@ OneCopyExchange::OneCopyExchange(Group group, std::int64_t hidden, int slots, in
       signals_(*control_, 0, group.rank(), 2 * (slots + in_flight)),
       results_(static_cast<std::size_t>(in_flight)) {
   for (int slot = 0; slot < slots; ++slot) {
-    slots_.push_back({.arrived = {}, .mail = RowMail(hidden, reached_by_message(*control_)), .phase = {}});
+    slots_.push_back(
+        {.arrived = {}, .mail = RowMail(hidden, reached_by_message(*control_)), .phase = {}, .weights = {}});
   }
   for (Results& results : results_) results.told.resize(static_cast<std::size_t>(group.size()));
 }
@@ -102,12 +103,13 @@ void OneCopyExchange::release(int slot) {
   }
 }
 
-void OneCopyExchange::begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor* scalar, int slot,
-                                     const Phase& phase) {
+void OneCopyExchange::begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor& weights,
+                                     const Tensor* scalar, int slot, const Phase& phase) {
   Slot& used = slot_at(slot);
   Results& results = results_at(slot);
   release(slot);
   used.phase = phase;
+  used.weights = weights;
   used.with_scalar = scalar != nullptr;
   const std::int64_t rows = std::ranges::max(plan.rows_at.span<std::int32_t>());
   grow(used.arrived, rows);
@@ -176,13 +178,12 @@ void OneCopyExchange::begin_combine(const DispatchPlan& plan, int slot, const Ph
   bytes_sent_ += bytes_elsewhere(plan.receive_rows, used.with_scalar);
 }
 
-void OneCopyExchange::finish_combine(const DispatchPlan& plan, const Tensor& weights, int slot, const Tensor& sum,
-                                     const Tensor* scalar) {
+void OneCopyExchange::finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar) {
   Slot& used = slot_at(slot);
   wait_for(plan.send_rows, channel(slot, kReturned), used.number, used.phase);
   used.mail.finish(group_, used.phase);
   find_results(plan, slot);
-  combine_rows(rows_, plan.offsets, weights, sum);
+  combine_rows(rows_, plan.offsets, used.weights, sum);
   for (std::size_t j = 0; scalar != nullptr && j < scalars_.size(); ++j) {
     scalar->data<float>()[j] = scalars_[j] == nullptr ? 0.0F : *scalars_[j];
   }

@@ -24,14 +24,13 @@ class OneCopyExchange : public Exchange {
   /// Collective.
   OneCopyExchange(Group group, std::int64_t hidden, int slots, int in_flight);
 
-  void begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor* scalar, int slot,
+  void begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor& weights, const Tensor* scalar, int slot,
                       const Phase& phase) override;
   ExpertRows finish_dispatch(const DispatchPlan& plan, int slot, Arena& arena) override;
   ExpertRows result_rows(const DispatchPlan& plan, int slot, Arena& arena) override;
   void release(int slot) override;
   void begin_combine(const DispatchPlan& plan, int slot, const Phase& phase) override;
-  void finish_combine(const DispatchPlan& plan, const Tensor& weights, int slot, const Tensor& sum,
-                      const Tensor* scalar) override;
+  void finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar) override;
   std::int64_t bytes_sent() const override { return bytes_sent_; }
 
   /// How often a window was too small.
@@ -50,6 +49,7 @@ class OneCopyExchange : public Exchange {
     Block arrived;
     RowMail mail;
     Phase phase;
+    Tensor weights;
     bool with_scalar = false, held = false;
     std::uint64_t number = 0;  ///< of its exchange among those of its results' place
   };

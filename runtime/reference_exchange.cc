@@ -69,10 +69,11 @@ void ReferenceExchange::post(Slot& slot) {
   slot.ticket = coe::post(group_, slot.sent.messages, slot.received.messages, slot.phase);
 }
 
-void ReferenceExchange::begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor* scalar, int slot,
-                                       const Phase& phase) {
+void ReferenceExchange::begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor& weights,
+                                       const Tensor* scalar, int slot, const Phase& phase) {
   Slot& used = slot_at(slot);
   used.phase = phase;
+  used.weights = weights;
   used.with_scalar = scalar != nullptr;
   used.sent.lay_out(plan.send_rows, hidden_, used.with_scalar);
   used.received.lay_out(plan.receive_rows, hidden_, used.with_scalar);
@@ -121,8 +122,7 @@ void ReferenceExchange::begin_combine(const DispatchPlan& plan, int slot, const 
   post(used);
 }
 
-void ReferenceExchange::finish_combine(const DispatchPlan& plan, const Tensor& weights, int slot, const Tensor& sum,
-                                       const Tensor* scalar) {
+void ReferenceExchange::finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar) {
   Slot& used = slot_at(slot);
   wait(group_, used.ticket, used.phase);
   const auto* place = plan.place.data<std::int32_t>();
@@ -130,7 +130,7 @@ void ReferenceExchange::finish_combine(const DispatchPlan& plan, const Tensor& w
   for (std::size_t j = 0; j < rows_.size(); ++j) {
     if (place[j] >= 0) rows_[j] = used.received.rows.data<float>() + place[j] * hidden_;
   }
-  combine_rows(rows_, plan.offsets, weights, sum);
+  combine_rows(rows_, plan.offsets, used.weights, sum);
   if (scalar == nullptr) return;
   for (std::int64_t j = 0; j < scalar->elements(); ++j) {
     scalar->data<float>()[j] = place[j] < 0 ? 0.0F : used.received.scalar.data<float>()[place[j]];

@@ -17,14 +17,13 @@ class ReferenceExchange : public Exchange {
   /// `group` is the expert-parallel group; `slots` is how many exchanges can be in flight.
   ReferenceExchange(Group group, std::int64_t hidden, int slots);
 
-  void begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor* scalar, int slot,
+  void begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor& weights, const Tensor* scalar, int slot,
                       const Phase& phase) override;
   ExpertRows finish_dispatch(const DispatchPlan& plan, int slot, Arena& arena) override;
   ExpertRows result_rows(const DispatchPlan& plan, int slot, Arena& arena) override;
   void release(int /*slot*/) override {}
   void begin_combine(const DispatchPlan& plan, int slot, const Phase& phase) override;
-  void finish_combine(const DispatchPlan& plan, const Tensor& weights, int slot, const Tensor& sum,
-                      const Tensor* scalar) override;
+  void finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar) override;
   std::int64_t bytes_sent() const override { return bytes_sent_; }
 
  private:
@@ -40,6 +39,7 @@ class ReferenceExchange : public Exchange {
     Blocks sent, received;
     Ticket ticket;
     Phase phase;
+    Tensor weights;
     bool with_scalar = false;
     ExpertRows results;
   };

@@ -41,7 +41,6 @@ RowMail::RowMail(std::int64_t hidden, std::vector<bool> by_message)
 
 void RowMail::lay_out(const DispatchPlan& plan, const ExpertRows& places) {
   const std::int64_t sent = plan.rows_sent();
-  const bool with_scalar = places.scalar.elements() == places.rows.extent(0);
   const std::size_t wanted = static_cast<std::size_t>(sent * (hidden_ + 1)) * sizeof(float);
   if (memory_.bytes() < wanted) memory_ = Buffer(std::max(wanted, 2 * memory_.bytes()));
   rows_ = Tensor(memory_.data(), DType::kF32, {sent, hidden_});
@@ -55,15 +54,15 @@ void RowMail::lay_out(const DispatchPlan& plan, const ExpertRows& places) {
   expert_.clear();
   for (int peer = 0; std::cmp_less(peer, by_message_.size()); ++peer) {
     if (!by_message_[static_cast<std::size_t>(peer)]) continue;
-    add_home(plan, peer, with_scalar);
+    add_home(plan, peer);
     add_expert(plan, peer, places);
   }
 }
 
-void RowMail::add_home(const DispatchPlan& plan, int peer, bool with_scalar) {
+void RowMail::add_home(const DispatchPlan& plan, int peer) {
   const std::size_t begin = pieces_.size();
   for_each_sent(plan, peer, [&](auto first, auto count) { pieces_.push_back(piece_of(rows_, first, count)); });
-  if (with_scalar) {
+  if (with_scalar_) {
     for_each_sent(plan, peer, [&](auto first, auto count) { pieces_.push_back(piece_of(scalars_, first, count)); });
   }
   home_.push_back({peer, std::span(pieces_).subspan(begin)});
@@ -97,6 +96,7 @@ void RowMail::gather(const DispatchPlan& plan, const Tensor& x, const Tensor* sc
 void RowMail::begin_dispatch(const Group& group, const DispatchPlan& plan, const Tensor& x, const Tensor* scalar,
                              const ExpertRows& places, const Phase& phase) {
   if (!any_) return;
+  with_scalar_ = scalar != nullptr;
   lay_out(plan, places);
   gather(plan, x, scalar);
   ticket_ = post(group, home_, expert_, phase);

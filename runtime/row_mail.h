@@ -30,13 +30,13 @@ class RowMail {
 
  private:
   void lay_out(const DispatchPlan& plan, const ExpertRows& places);
-  void add_home(const DispatchPlan& plan, int peer, bool with_scalar);
+  void add_home(const DispatchPlan& plan, int peer);
   void add_expert(const DispatchPlan& plan, int peer, const ExpertRows& places);
   void gather(const DispatchPlan& plan, const Tensor& x, const Tensor* scalar);
 
   std::int64_t hidden_;
   std::vector<bool> by_message_;
-  bool any_;
+  bool any_, with_scalar_ = false;
   Buffer memory_;
   Tensor rows_, scalars_;  ///< [sent, D] and [sent], of which only unmapped ranks' are used
   std::vector<Piece> pieces_;

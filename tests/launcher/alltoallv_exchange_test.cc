@@ -17,14 +17,14 @@ std::vector<float> there_and_back(Exchange& exchange, const DispatchPlan& plan, 
                                   const Tensor& x) {
   Arena arena;
   const Phase phase{"test"};
-  exchange.begin_dispatch(plan, x, nullptr, 0, phase);
+  exchange.begin_dispatch(plan, x, weights, nullptr, 0, phase);
   const ExpertRows rows = exchange.finish_dispatch(plan, 0, arena);
   std::vector<float> seen(rows.rows.span<float>().begin(), rows.rows.span<float>().end());
   const ExpertRows results = exchange.result_rows(plan, 0, arena);
   std::ranges::transform(rows.rows.span<float>(), results.rows.data<float>(), [](float value) { return 2 * value; });
   const Tensor sum = arena.zeros<float>(x.shape());
   exchange.begin_combine(plan, 0, phase);
-  exchange.finish_combine(plan, weights, 0, sum, nullptr);
+  exchange.finish_combine(plan, 0, sum, nullptr);
   seen.insert(seen.end(), sum.span<float>().begin(), sum.span<float>().end());
   return seen;
 }

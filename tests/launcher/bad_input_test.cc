@@ -64,6 +64,8 @@ const std::vector<Refusal> kCommandLines = {
     {"VerifyOnNoRanks", {"verify", "tiny.safetensors", "--ranks", "0"}, {"--ranks", "0"}},
     {"VerifyOverNoTransport", {"verify", "tiny.safetensors", "--transport", "pigeon"}, {"pigeon", "local, mpi"}},
     {"VerifyWithoutTolerance", {"verify", "tiny.safetensors", "--tolerance", "0"}, {"--tolerance", "0"}},
+    {"VerifyInNoOrder", {"verify", "tiny.safetensors", "--order", "fast"}, {"--order", "exact, partial-sums"}},
+    {"BenchInNoOrder", {"bench", "layer", "--order", "fast"}, {"--order", "exact, partial-sums"}},
     {"BenchOfNothing", {"bench"}, {"layer"}},
     {"BenchOfAnUnknownThing", {"bench", "layers"}, {"layers"}},
     {"CompareNothing", {"compare"}, {"coe compare RUN"}},

@@ -161,6 +161,15 @@ void expect_same_bits(const ChainResult& result, const ChainResult& reference) {
   EXPECT_NEAR(result.balance, reference.balance, 1e-9);
 }
 
+/// All but counters, within the tolerance.
+void expect_near(const ChainResult& result, const ChainResult& reference) {
+  expect_near(result.y, widened(reference.y), "y");
+  expect_near(result.dx, widened(reference.dx), "dx");
+  expect_near(result.expert_gradients, widened(reference.expert_gradients), "expert gradients");
+  expect_near(result.replicated_gradients, widened(reference.replicated_gradients), "replicated gradients");
+  EXPECT_NEAR(result.balance, reference.balance, kTolerance);
+}
+
 // A plain top-k MoE layer, written out: y = x + sum over the two likeliest experts of p_i E_i(x).
 Doubles plain_moe(const std::map<std::string, Doubles>& weights, const Doubles& x, std::size_t hidden) {
   Doubles y = x;
@@ -244,9 +253,28 @@ TEST(ChainLayerOnRanks, RowsCopiedOnceGiveTheBitsOfTheReference) {
     SCOPED_TRACE(named.name);
     const ChainCase chain = random_chain_case(named.layer, 5, 7);
     for_each_ranks([&](Transport& world) {
-      const ChainResult once = ChainRun(chain, world).run(), reference = ChainRun(chain, world, 0, true).run();
+      const ChainResult once = ChainRun(chain, world).run(),
+                        reference = ChainRun(chain, world, 0, {.by_reference = true}).run();
       expect_same_bits(once, reference);
       EXPECT_EQ(once.counters[0].bytes_sent, reference.counters[0].bytes_sent);
+    });
+  }
+}
+
+TEST(ChainLayerOnRanks, SumsOfEachRankFirstAreNearTheExactOnes) {
+  std::vector<NamedLayer> layers = layers_of(24, 16, 10);
+  layers.push_back({"rerouted by probability, padded", layers.front().layer});
+  LayerConfig& layer = layers.back().layer;
+  layer.drop_policy = DropPolicy::kProbability;
+  layer.capacity_factor = 0.75;
+  layer.reroute_rounds = 2;
+  layer.pad_to_capacity = true;
+  for (const NamedLayer& named : layers) {
+    SCOPED_TRACE(named.name);
+    const ChainCase chain = random_chain_case(named.layer, 5, 7);
+    for_each_ranks([&](Transport& world) {
+      const ChainResult exact = ChainRun(chain, world).run();
+      expect_near(ChainRun(chain, world, 0, {.order = ExchangeOrder::kPartialSums}).run(), exact);
     });
   }
 }
@@ -263,14 +291,7 @@ TEST(ChainLayerOnRanks, TwoExpertGroupsOfTwoAgreeWithOneRank) {
     SCOPED_TRACE(named.name);
     const ChainCase chain = random_chain_case(named.layer, 7, 3);
     const ChainResult reference = result_of_one_rank(chain);
-    on_ranks(4, [&](Transport& world) {
-      const ChainResult result = ChainRun(chain, world, 2).run();
-      expect_near(result.y, widened(reference.y), "y");
-      expect_near(result.dx, widened(reference.dx), "dx");
-      expect_near(result.expert_gradients, widened(reference.expert_gradients), "expert gradients");
-      expect_near(result.replicated_gradients, widened(reference.replicated_gradients), "replicated gradients");
-      EXPECT_NEAR(result.balance, reference.balance, kTolerance);
-    });
+    on_ranks(4, [&](Transport& world) { expect_near(ChainRun(chain, world, 2).run(), reference); });
   }
 }
 

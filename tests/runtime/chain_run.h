@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "runtime/chain_layer.h"
+#include "runtime/make_exchange.h"
 #include "runtime/model_parameters.h"
-#include "runtime/one_copy_exchange.h"
 #include "runtime/reference_exchange.h"
 #include "tests/runtime/splits.h"
 #include "tests/runtime/tensors.h"
@@ -72,16 +72,22 @@ inline std::vector<float> gather_floats(Group group, std::span<const float> mine
   return all;
 }
 
+/// How a layer's rows travel.
+struct ChainExchange {
+  bool by_reference = false;  ///< else the fastest way that adds up in this order
+  ExchangeOrder order = ExchangeOrder::kExact;
+};
+
 /// A case on this rank: sequences are dealt out unevenly, the last of several ranks has none.
 class ChainRun {
  public:
-  ChainRun(const ChainCase& chain, Transport& world, std::int64_t expert_parallel = 0, bool by_reference = false)
+  ChainRun(const ChainCase& chain, Transport& world, std::int64_t expert_parallel = 0, ChainExchange way = {})
       : case_(chain),
         groups_(world, expert_parallel, kDefaultDeadline),
         placement_(chain.layer.experts, groups_.experts().size()),
         experts_(placement_.experts_of(groups_.experts().rank())),
         parameters_(chain_specs(chain.layer, "", experts_), true),
-        exchange_(make_exchange(groups_.experts(), chain.layer, by_reference)),
+        exchange_(exchange_of(groups_.experts(), chain.layer, way)),
         layer_(chain.layer, 0, {&groups_, &placement_, exchange_.get(), &times_},
                chain_weights(chain.layer, "", experts_, parameters_)) {
     std::ranges::for_each(parameters_.all(), draw);
@@ -118,10 +124,10 @@ class ChainRun {
   Arena& arena() { return arena_; }
 
  private:
-  static std::unique_ptr<Exchange> make_exchange(Group group, const LayerConfig& layer, bool by_reference) {
+  static std::unique_ptr<Exchange> exchange_of(Group group, const LayerConfig& layer, ChainExchange way) {
     const int slots = ChainLayer::exchange_slots(1, layer.iterations);
-    if (by_reference) return std::make_unique<ReferenceExchange>(group, layer.hidden, slots);
-    return std::make_unique<OneCopyExchange>(group, layer.hidden, slots, ChainLayer::kInFlight);
+    if (way.by_reference) return std::make_unique<ReferenceExchange>(group, layer.hidden, slots);
+    return make_exchange(way.order, group, layer.hidden, slots, ChainLayer::kInFlight);
   }
 
   Tensor mine_of(const std::vector<float>& all) {

@@ -41,6 +41,7 @@ TEST(ConfigToml, ReadsEveryKindOfValue) {
                                              "data.fields=[\"a\",'b']",
                                              "data.train=some/where.txt",
                                              "distributed.deadline_seconds=2",
+                                             "exchange.order=partial-sums",
                                              "output.directory=\"a b\"",
                                              "layer.drop_policy=\"position\"",
                                              "layer.capacity_factor=1.25"};
@@ -58,6 +59,7 @@ TEST(ConfigToml, ReadsEveryKindOfValue) {
   EXPECT_THAT(config.data.fields, testing::ElementsAre("a", "b"));
   EXPECT_EQ(config.data.train, "some/where.txt");
   EXPECT_EQ(config.distributed.deadline_seconds, 2.0);
+  EXPECT_EQ(config.exchange.order, ExchangeOrder::kPartialSums);
   EXPECT_EQ(config.output.directory, "a b");
   EXPECT_TRUE(parse_config(kSmallConfig, "x.toml", std::vector<std::string>{"layer.norm_topk_prob=true"})
                   .model.layer.norm_topk_prob);
@@ -98,6 +100,7 @@ TEST(ConfigToml, ReadsBackWhatItWrites) {
   config.data.format = DataFormat::kJsonl;
   config.data.fields = {"", "a\nb", "ü"};
   config.distributed.deadline_seconds = 0.1;
+  config.exchange.order = ExchangeOrder::kPartialSums;
   EXPECT_EQ(parse_config(to_toml(config), "again"), config);
 }
 
@@ -136,6 +139,8 @@ TEST(ConfigToml, NamesTheTypeThatAKeyMustHave) {
 TEST(ConfigToml, NamesTheWordsThatAKeyMayHave) {
   EXPECT_EQ(refusal("[layer]\nrouter = \"relo\"\n"),
             "x.toml:2: layer.router: 'relo', must be \"softmax_topk\" or \"relu\"");
+  EXPECT_EQ(refusal("[exchange]\norder = \"fast\"\n"),
+            "x.toml:2: exchange.order: 'fast', must be \"exact\" or \"partial-sums\"");
   EXPECT_THAT(refusal("[layer]\nrouter = 1\n"), HasSubstr("must be \"softmax_topk\" or \"relu\""));
   EXPECT_THAT(refusal("[layer]\nrouter = ''\n"), HasSubstr("must be \"softmax_topk\" or \"relu\""));
 }

@@ -6,7 +6,7 @@
 #include <set>
 #include <tuple>
 
-#include "runtime/one_copy_exchange.h"
+#include "runtime/make_exchange.h"
 #include "runtime/reference_exchange.h"
 #include "tests/ranks.h"
 #include "tests/runtime/shrunk_case.h"
@@ -25,12 +25,20 @@ struct Implementation {
 
 void PrintTo(const Implementation& implementation, std::ostream* stream) { *stream << implementation.name; }
 
+ExchangeFactory fastest(ExchangeOrder order) {
+  return {[order](Group group, std::int64_t hidden, int slots) {
+            return make_exchange(order, group, hidden, slots, slots);
+          },
+          order};
+}
+
 std::vector<Implementation> implementations() {
-  return {{"Reference", [](Group group, std::int64_t hidden,
-                           int slots) { return std::make_unique<ReferenceExchange>(group, hidden, slots); }},
-          {"OneCopy", [](Group group, std::int64_t hidden, int slots) {
-             return std::make_unique<OneCopyExchange>(group, hidden, slots, slots);
-           }}};
+  const auto reference = [](Group group, std::int64_t hidden, int slots) {
+    return std::make_unique<ReferenceExchange>(group, hidden, slots);
+  };
+  return {{"Reference", {reference}},
+          {"OneCopy", fastest(ExchangeOrder::kExact)},
+          {"PartialSums", fastest(ExchangeOrder::kPartialSums)}};
 }
 
 int ranks_of(std::uint64_t seed) { return static_cast<int>(seed % kMostRanks) + 1; }

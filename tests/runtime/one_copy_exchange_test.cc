@@ -38,14 +38,14 @@ struct Everybody {
 
 /// Sends, lets experts add 1 to what arrives, and returns the sums.
 std::vector<float> round_trip(Everybody& everybody, OneCopyExchange& exchange, int slot) {
-  exchange.begin_dispatch(everybody.plan, everybody.x, nullptr, slot, {"dispatch"});
+  exchange.begin_dispatch(everybody.plan, everybody.x, {}, nullptr, slot, {"dispatch"});
   const ExpertRows rows = exchange.finish_dispatch(everybody.plan, slot, everybody.arena);
   const ExpertRows results = exchange.result_rows(everybody.plan, slot, everybody.arena);
   std::ranges::transform(rows.rows.span<float>(), results.rows.data<float>(), [](float x) { return x + 1; });
   exchange.release(slot);
   exchange.begin_combine(everybody.plan, slot, {"combine"});
   const Tensor sum = everybody.arena.zeros<float>(everybody.x.shape());
-  exchange.finish_combine(everybody.plan, {}, slot, sum, nullptr);
+  exchange.finish_combine(everybody.plan, slot, sum, nullptr);
   return values_of<float>(sum);
 }
 
@@ -68,12 +68,12 @@ TEST(OneCopyExchangeOnRanks, RowsStayUntilTheirSlotIsReleasedOrUsedAgain) {
   for_each_ranks([](Transport& world) {
     OneCopyExchange exchange({&world}, kHidden, 3, 2);
     Everybody first(world, 5, 7);
-    exchange.begin_dispatch(first.plan, first.x, nullptr, 2, {"dispatch"});
+    exchange.begin_dispatch(first.plan, first.x, {}, nullptr, 2, {"dispatch"});
     const ExpertRows kept = exchange.finish_dispatch(first.plan, 2, first.arena);
     exchange.result_rows(first.plan, 2, first.arena);
     exchange.begin_combine(first.plan, 2, {"combine"});
     const Tensor sum = first.arena.zeros<float>(first.x.shape());
-    exchange.finish_combine(first.plan, {}, 2, sum, nullptr);
+    exchange.finish_combine(first.plan, 2, sum, nullptr);
     for (int round = 0; round < 6; ++round) {
       Everybody other(world, 5, static_cast<float>(round));
       round_trip(other, exchange, round % 2);
@@ -107,11 +107,11 @@ TEST(OneCopyExchange, ARankThatFailsEndsTheOthersWaits) {
         Everybody everybody(world, 4, 1);
         round_trip(everybody, exchange, 0);
         if (world.rank() == 2 && before_dispatch) fail(ErrorCode::kInternal, "rank 2 gave in");
-        exchange.begin_dispatch(everybody.plan, everybody.x, nullptr, 0, {"dispatch"});
+        exchange.begin_dispatch(everybody.plan, everybody.x, {}, nullptr, 0, {"dispatch"});
         exchange.finish_dispatch(everybody.plan, 0, everybody.arena);
         if (world.rank() == 2) fail(ErrorCode::kInternal, "rank 2 gave in");
         exchange.begin_combine(everybody.plan, 0, {"combine"});
-        exchange.finish_combine(everybody.plan, {}, 0, everybody.x, nullptr);
+        exchange.finish_combine(everybody.plan, 0, everybody.x, nullptr);
       });
       FAIL() << "nobody failed";
     } catch (const Error& error) {
@@ -130,7 +130,7 @@ TEST(OneCopyExchange, ADeadlineNamesWhoseRowsAreMissing) {
       std::this_thread::sleep_for(std::chrono::milliseconds(400));
       return;
     }
-    exchange.begin_dispatch(everybody.plan, everybody.x, nullptr, 0, {"dispatch", 3, 1});
+    exchange.begin_dispatch(everybody.plan, everybody.x, {}, nullptr, 0, {"dispatch", 3, 1});
     try {
       exchange.finish_dispatch(everybody.plan, 0, everybody.arena);
       ADD_FAILURE() << "rows came from nowhere";

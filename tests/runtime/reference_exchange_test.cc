@@ -140,7 +140,8 @@ std::int64_t recounted_bytes(const Scene& scene, bool with_scalar) {
 void expect_exchange(Scene& scene, ReferenceExchange& exchange, bool with_scalar) {
   const std::int64_t bytes_before = exchange.bytes_sent();
   const Tensor x = scene.x(), scalars = scene.scalars();
-  exchange.begin_dispatch(scene.plan, x, with_scalar ? &scalars : nullptr, 0, {"dispatch"});
+  exchange.begin_dispatch(scene.plan, x, with_scalar ? Tensor() : scene.routing.weight,
+                          with_scalar ? &scalars : nullptr, 0, {"dispatch"});
   const ExpertRows rows = exchange.finish_dispatch(scene.plan, 0, scene.arena);
   expect_arrived(scene, rows, with_scalar);
 
@@ -148,8 +149,7 @@ void expect_exchange(Scene& scene, ReferenceExchange& exchange, bool with_scalar
   const Tensor sum = scene.arena.make<float>(x.shape());
   std::ranges::fill(sum.span<float>(), 0.5F);
   exchange.begin_combine(scene.plan, 0, {"combine"});
-  exchange.finish_combine(scene.plan, with_scalar ? Tensor() : scene.routing.weight, 0, sum,
-                          with_scalar ? &scalars : nullptr);
+  exchange.finish_combine(scene.plan, 0, sum, with_scalar ? &scalars : nullptr);
   EXPECT_EQ(values_of<float>(sum), combined(scene, 0.5F, !with_scalar));
   if (with_scalar) {
     EXPECT_EQ(values_of<float>(scalars), returned_scalars(scene));
@@ -169,14 +169,14 @@ TEST(ReferenceExchangeOnRanks, TwoTokensByHand) {
     // Rank 0 holds experts 0 and 1, rank 1 expert 2. Token 0 of rank 0 goes to 0 and 2, the one of rank 1 to 1.
     Scene scene(3, {{{{0, 0.5}, {2, 0.25}}}, {{{1, 1.0}}}}, world.rank());
     ReferenceExchange exchange({&world}, kHidden, 1);
-    exchange.begin_dispatch(scene.plan, scene.x(), nullptr, 0, {"dispatch"});
+    exchange.begin_dispatch(scene.plan, scene.x(), scene.routing.weight, nullptr, 0, {"dispatch"});
     const ExpertRows rows = exchange.finish_dispatch(scene.plan, 0, scene.arena);
     const std::vector<float> at_0 = {0, 0, 1, 1, 0, 1}, at_1 = {0, 0, 1};
     EXPECT_EQ(values_of<float>(rows.rows), world.rank() == 0 ? at_0 : at_1);
     apply_experts(scene, rows, exchange.result_rows(scene.plan, 0, scene.arena));
     const Tensor sum = scene.arena.zeros<float>({1, kHidden});
     exchange.begin_combine(scene.plan, 0, {"combine"});
-    exchange.finish_combine(scene.plan, scene.routing.weight, 0, sum, nullptr);
+    exchange.finish_combine(scene.plan, 0, sum, nullptr);
     // 0.5 * 1 + 0.25 * 3 = 1.25 times (0, 0, 1); 1 * 2 times (1, 0, 1).
     EXPECT_EQ(values_of<float>(sum),
               world.rank() == 0 ? (std::vector<float>{0, 0, 1.25}) : (std::vector<float>{2, 0, 2}));
@@ -212,7 +212,7 @@ TEST(ReferenceExchangeOnRanks, PaddingIsZeroAndComesBackNowhere) {
     const DispatchPlan plan = make_dispatch_plan(routing, table, placement, world.rank(), arena, world.size() + 2);
     ReferenceExchange exchange({&world}, 1, 1);
     const Tensor x = tensor_of<float>({1, 1}, {static_cast<float>(world.rank() + 1)}, arena);
-    exchange.begin_dispatch(plan, x, &routing.weight, 0, {"dispatch"});
+    exchange.begin_dispatch(plan, x, {}, &routing.weight, 0, {"dispatch"});
     const ExpertRows rows = exchange.finish_dispatch(plan, 0, arena);
     std::vector<float> arrived, weights;
     for (int r = 0; world.rank() == 0 && r < world.size() + 2; ++r) {
@@ -226,7 +226,7 @@ TEST(ReferenceExchangeOnRanks, PaddingIsZeroAndComesBackNowhere) {
     std::ranges::copy(rows.scalar.span<float>(), results.scalar.data<float>());
     exchange.begin_combine(plan, 0, {"combine"});
     const Tensor sum = arena.zeros<float>({1, 1}), scalar = arena.make<float>({1});
-    exchange.finish_combine(plan, {}, 0, sum, &scalar);
+    exchange.finish_combine(plan, 0, sum, &scalar);
     EXPECT_EQ(sum.data<float>()[0], x.data<float>()[0]);
     EXPECT_EQ(scalar.data<float>()[0], 0.5F);
   });
@@ -267,8 +267,8 @@ TEST(ReferenceExchangeOnRanks, SlotsInFlightDoNotMix) {
     Scene second(4, deal_unevenly(random_choices(10, 4, 1, 2, random), world.size()), world.rank());
     ReferenceExchange exchange({&world}, kHidden, 2);
     const Tensor x = first.x(), other_x = second.x(), scalars = second.scalars();
-    exchange.begin_dispatch(first.plan, x, nullptr, 0, {"dispatch"});
-    exchange.begin_dispatch(second.plan, other_x, &scalars, 1, {"dispatch"});
+    exchange.begin_dispatch(first.plan, x, {}, nullptr, 0, {"dispatch"});
+    exchange.begin_dispatch(second.plan, other_x, {}, &scalars, 1, {"dispatch"});
     expect_arrived(first, exchange.finish_dispatch(first.plan, 0, first.arena), false);
     expect_arrived(second, exchange.finish_dispatch(second.plan, 1, second.arena), true);
   });

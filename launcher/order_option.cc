@@ -1,0 +1,24 @@
+#include "launcher/order_option.h"
+
+#include <algorithm>
+#include <string>
+
+#include "kernels/error.h"
+#include "runtime/config_keys.h"
+
+namespace coe {
+namespace po = boost::program_options;
+
+void add_order_option(po::options_description& options) {
+  options.add_options()("order", po::value<std::string>()->default_value("exact")->value_name("NAME"),
+                        "how results are added up: exact, or partial-sums of each rank");
+}
+
+ExchangeOrder named_order(std::string_view verb, const po::variables_map& values) {
+  const std::string& name = values["order"].as<std::string>();
+  const auto* found = std::ranges::find(kWords<ExchangeOrder>, name);
+  check(found != kWords<ExchangeOrder>.end(), verb, ": --order is ", name, ", allowed are exact, partial-sums");
+  return static_cast<ExchangeOrder>(found - kWords<ExchangeOrder>.begin());
+}
+
+}  // namespace coe
