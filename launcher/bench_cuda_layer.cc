@@ -41,7 +41,7 @@ class RandomCudaLayer {
         stream_(kCuda),
         batch_(deal_batch(benchmark.tokens / benchmark.sequence, benchmark.sequence, groups_)),
         parameters_(chain_specs(benchmark.layer, "", placement_.experts_of(0)), true),
-        weights_(benchmark.layer, drawn(), dtype, stream_),
+        weights_(benchmark.layer, drawn(), dtype, groups_.experts(), stream_),
         exchange_(groups_.experts(), room_of(benchmark.layer, placement_, benchmark.tokens, dtype), stream_),
         layer_(benchmark.layer, 0, {&groups_, &placement_, &exchange_, &weights_, &stream_}),
         tokens_(0, kCuda),

@@ -56,7 +56,7 @@ void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placem
   const Stream stream(kCuda);
   const Share experts = placement.experts_of(groups.experts().rank());
   const ChainWeights host = chain_weights(config, "", experts, parameters);
-  const DeviceChainWeights weights(config, host, DType::kF32, stream);
+  const DeviceChainWeights weights(config, host, DType::kF32, groups.experts(), stream);
   DeviceExchange exchange(groups.experts(), room_of(config, placement, batch.group_tokens(), DType::kF32), stream);
   CudaChainLayer layer(config, 0, {&groups, &placement, &exchange, &weights, &stream});
   Arena arena(0, kCuda);

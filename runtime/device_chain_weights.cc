@@ -1,11 +1,17 @@
 #include "runtime/device_chain_weights.h"
 
+#include "comm/stream_meeting.h"
 #include "kernels/copy.h"
 
 namespace coe {
+namespace {
+
+constexpr Phase kPhase{"copying weights to the device"};
+
+}  // namespace
 
 DeviceChainWeights::DeviceChainWeights(const LayerConfig& config, const ChainWeights& host, DType dtype,
-                                       const Stream& stream)
+                                       const Group& group, const Stream& stream)
     : dtype_(dtype), memory_(0, stream.device()) {
   Arena staging(0, stream.device());
   for (std::size_t t = 0; t < host.gates.size(); ++t) {
@@ -26,8 +32,7 @@ DeviceChainWeights::DeviceChainWeights(const LayerConfig& config, const ChainWei
     shared_ = upload({&*host.shared, 1}, config.shared_experts * config.expert_hidden, config.hidden, staging, stream);
   }
   zero_gradients(stream);
-  while (!stream.done()) {
-  }  // the staging memory is in use until then
+  wait(group, stream, kPhase);  // the staging memory is in use until then
 }
 
 Tensor DeviceChainWeights::make_gradient(const Shape& shape) {

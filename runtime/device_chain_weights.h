@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "comm/group.h"
 #include "kernels/arena.h"
 #include "kernels/stream.h"
 #include "runtime/chain_layer.h"
@@ -20,8 +21,9 @@ struct DeviceExpertWeights {
 /// all gradients in fp32. Owns them.
 class DeviceChainWeights {
  public:
-  /// The host's weights must stay until the stream is done.
-  DeviceChainWeights(const LayerConfig& config, const ChainWeights& host, DType dtype, const Stream& stream);
+  /// Waits until they are there. Throws kPeer where the device takes longer than the group waits.
+  DeviceChainWeights(const LayerConfig& config, const ChainWeights& host, DType dtype, const Group& group,
+                     const Stream& stream);
 
   DType dtype() const { return dtype_; }
   const GateWeights& gate(int t) const { return gates_[static_cast<std::size_t>(t)]; }

@@ -93,7 +93,7 @@ class Driven {
           stream(kCuda),
           batch(deal_batch(sequences, length, groups)),
           parameters(chain_specs(config, "", placement.experts_of(transport->rank())), true),
-          weights(config, drawn(config), DType::kF32, stream),
+          weights(config, drawn(config), DType::kF32, groups.experts(), stream),
           exchange(groups.experts(), room_of(config, placement, batch.group_tokens(), DType::kF32), stream),
           layer(config, 0, {&groups, &placement, &exchange, &weights, &stream}),
           memory(0, kCuda),
