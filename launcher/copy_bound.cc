@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "comm/collectives.h"
+
 namespace coe {
 
 CopyBound::CopyBound(Group group, const DispatchPlan& plan, std::int64_t hidden)
@@ -19,6 +21,7 @@ CopyBound::CopyBound(Group group, const DispatchPlan& plan, std::int64_t hidden)
   for (const Tensor& memory : {landed(), results(), packed(), returned()}) {
     std::ranges::fill(memory.span<float>(), 1.0F);
   }
+  barrier(group_, {"filling the windows"});  // before anybody copies into them
 }
 
 Tensor CopyBound::landed() const {

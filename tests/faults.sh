@@ -96,15 +96,18 @@ stop_once() {
   local from others=() process
   from=$(now)
   for process in "${all[@]}"; do [ "$process" = "$victim" ] || others+=("$process"); done
-  finish
+  for process in "${others[@]}"; do
+    while alive "$process" && [ "$(ms_since "$from")" -lt $((deadline * 1000 + 2000)) ]; do sleep 0.01; done
+  done
   took=$(ms_since "$from")
-  [ "$took" -lt $((deadline * 1000 + 1000)) ] || die "stop $1: rank $rank stopped, the job is down after $took ms"
+  [ "$took" -lt $((deadline * 1000 + 1000)) ] || die "stop $1: rank $rank stopped, others end after $took ms"
+  finish  # mpirun gives the stopped rank a second of grace
   none_left
   [ "$(grep -c '^coe: ' err.txt)" = 1 ] || die "stop $1: not one line"
   grep -Eq "^coe: .* in .*; rank $rank is behind, silent for [0-9.]+ s (in|after) .* of step [0-9]+; coe inspect $1/flight" err.txt ||
     die "stop $1: rank $rank is not named"
   "$build/launcher/coe" inspect "$1" | grep -q "^rank $rank was behind" || die "stop $1: inspect names another"
-  echo "stop $1: rank $rank: down in $took ms: $(sed -n 's/^coe: .*; \(rank .*\);.*/\1/p' err.txt)"
+  echo "stop $1: rank $rank: others down in $took ms, the job in $(ms_since "$from") ms: $(sed -n 's/^coe: .*; \(rank .*\);.*/\1/p' err.txt)"
   rm -rf "$1"
 }
 
