@@ -181,7 +181,6 @@ TEST(PartialSumsExchangeOnRanks, MadeUpLayersHoldWithMappedPeersAndPeersByMessag
     on_ranks(ranks, [&](Transport& world) {
       NodeTransport nodes(world, ranks == 2 ? 1 : 3);  // one and one; three and one; three, three and one
       for (std::uint64_t seed = 0; seed < 100; ++seed) CaseOnRank(exchange_case(seed, ranks), nodes).run(factory);
-      EXPECT_GT(nodes.messages(), 0);
     });
   }
 }
