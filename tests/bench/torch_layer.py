@@ -44,9 +44,10 @@ class Exchange(torch.autograd.Function):
 
 def run_experts(rows, rows_per_expert, gate_up, down):
     results = []
-    for expert, mine in enumerate(rows.split(rows_per_expert)):
-        a, b = torch.matmul(mine, gate_up[expert]).chunk(2, dim=1)
-        results.append(torch.matmul(torch.nn.functional.silu(a) * b, down[expert]))
+    # unbind, not gate_up[expert], whose gradient is as large as all experts' for each of them.
+    for mine, wide, narrow in zip(rows.split(rows_per_expert), gate_up.unbind(0), down.unbind(0)):
+        a, b = torch.matmul(mine, wide).chunk(2, dim=1)
+        results.append(torch.matmul(torch.nn.functional.silu(a) * b, narrow))
     return torch.cat(results)
 
 
@@ -54,7 +55,7 @@ def choose(x, gate, top_k):
     """Per choice, sorted by expert: its expert, its token and its weight."""
     weight, expert = torch.softmax(torch.matmul(x, gate), dim=1).topk(top_k, dim=1)
     expert, order = expert.flatten().sort(stable=True)
-    return expert, torch.div(order, top_k, rounding_mode="floor"), weight.flatten()[order]
+    return expert, torch.div(order, top_k, rounding_mode="floor"), weight.flatten().index_select(0, order)
 
 
 def iterate(x, gate, gate_up, down, top_k):
@@ -66,12 +67,12 @@ def iterate(x, gate, gate_up, down, top_k):
     by_source = from_processes.view(processes, experts // processes)
     sent = to_experts.view(processes, -1).sum(dim=1).tolist()
     received = by_source.sum(dim=1).tolist()
-    arrived = Exchange.apply(x[token], sent, received)
+    arrived = Exchange.apply(x.index_select(0, token), sent, received)
     # Rows come by (source, expert); products want them by expert.
     local = torch.arange(experts // processes).repeat(processes).repeat_interleave(by_source.flatten())
     by_expert = local.argsort(stable=True)
-    results = run_experts(arrived[by_expert], by_source.sum(dim=0).tolist(), gate_up, down)
-    returned = Exchange.apply(results[by_expert.argsort()], received, sent)
+    results = run_experts(arrived.index_select(0, by_expert), by_source.sum(dim=0).tolist(), gate_up, down)
+    returned = Exchange.apply(results.index_select(0, by_expert.argsort()), received, sent)
     return x.index_add(0, token, returned * weight[:, None])
 
 
@@ -185,8 +186,8 @@ def run_process(rank, options, meeting):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    sizes = {"tokens": 4096, "hidden": 256, "expert-hidden": 176, "experts": 64, "top-k": 4, "iterations": 2, "ranks": 2,
-             "steps": 9, "warmup": 2}
+    sizes = {"tokens": 4096, "hidden": 256, "expert-hidden": 176, "experts": 64, "top-k": 4, "iterations": 2,
+             "ranks": 2, "steps": 9, "warmup": 2}
     for name, value in sizes.items():
         parser.add_argument("--" + name, type=int, default=value)
     parser.add_argument("--forward-only", action="store_true")
