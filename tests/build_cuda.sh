@@ -8,6 +8,7 @@ if ! command -v nvcc >/dev/null; then
   exit 0
 fi
 
+bash launcher/install_packages.sh build test
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 cmake --preset cuda -DCOE_CUDA_ARCHITECTURES="${1:-90a}" >/dev/null
 cmake --build --preset cuda --target coe kernels_tests runtime_tests
