@@ -6,20 +6,21 @@
 
 namespace coe {
 
-// The widest vectors of the machine that this is compiled for, and the tile of a product that fits its registers.
+// The widest vectors of the machine that this is compiled for, and the tile of a product that fits its registers. The
+// kernels may be compiled for another machine than their callers, so that all of this is each translation unit's own.
 #if defined(__AVX512F__)
-inline constexpr int kGemmLanes = 16, kGemmRows = 12, kGemmVectors = 2;
+constexpr int kGemmLanes = 16, kGemmRows = 12, kGemmVectors = 2;
 #elif defined(__AVX__)
-inline constexpr int kGemmLanes = 8, kGemmRows = 4, kGemmVectors = 3;
+constexpr int kGemmLanes = 8, kGemmRows = 4, kGemmVectors = 3;
 #else
-inline constexpr int kGemmLanes = 4, kGemmRows = 4, kGemmVectors = 2;
+constexpr int kGemmLanes = 4, kGemmRows = 4, kGemmVectors = 2;
 #endif
 
 using Lanes [[gnu::vector_size(kGemmLanes * sizeof(float))]] = float;
 using LanesAnywhere [[gnu::vector_size(kGemmLanes * sizeof(float)), gnu::aligned(4), gnu::may_alias]] = float;
 
-inline Lanes load_lanes(const float* from) { return *reinterpret_cast<const LanesAnywhere*>(from); }
-inline void store_lanes(const Lanes& lanes, float* to) { *reinterpret_cast<LanesAnywhere*>(to) = lanes; }
+static inline Lanes load_lanes(const float* from) { return *reinterpret_cast<const LanesAnywhere*>(from); }
+static inline void store_lanes(const Lanes& lanes, float* to) { *reinterpret_cast<LanesAnywhere*>(to) = lanes; }
 
 /// Where a tile finds its rows of op(a): element (r, k) stands at data[r row_step + k inner_step].
 struct TileRows {
@@ -30,7 +31,7 @@ struct TileRows {
 /// out [Rows, Vectors lanes] (+)= rows [Rows, inner] panel [inner, Vectors lanes]. Every element is one chain of fused
 /// multiply-adds in ascending k, whatever the tile's size.
 template <int Rows, int Vectors, bool Transposed>
-void gemm_tile(const TileRows& a, const float* panel, std::int64_t inner, bool accumulate, float* out,
+static void gemm_tile(const TileRows& a, const float* panel, std::int64_t inner, bool accumulate, float* out,
                std::int64_t stride) {
   std::array<std::array<Lanes, Vectors>, Rows> sums{};
 #pragma GCC unroll 16
@@ -63,7 +64,7 @@ void gemm_tile(const TileRows& a, const float* panel, std::int64_t inner, bool a
 
 /// Swaps, between each pair of vectors that stand Distance apart, the lanes that would cross the diagonal.
 template <int Distance, int... Lane>
-void swap_across(std::array<Lanes, kGemmLanes>& rows, std::integer_sequence<int, Lane...> /*lanes*/) {
+static void swap_across(std::array<Lanes, kGemmLanes>& rows, std::integer_sequence<int, Lane...> /*lanes*/) {
 #pragma GCC unroll 16
   for (int i = 0; i < kGemmLanes; ++i) {
     if ((i & Distance) != 0) continue;
@@ -76,7 +77,7 @@ void swap_across(std::array<Lanes, kGemmLanes>& rows, std::integer_sequence<int,
 }
 
 /// Transposes a square of lanes.
-inline void transpose_lanes(std::array<Lanes, kGemmLanes>& rows) {
+static inline void transpose_lanes(std::array<Lanes, kGemmLanes>& rows) {
   constexpr auto kLanes = std::make_integer_sequence<int, kGemmLanes>();
   swap_across<1>(rows, kLanes);
   swap_across<2>(rows, kLanes);
