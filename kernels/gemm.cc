@@ -14,11 +14,18 @@ constexpr std::int64_t kBlockInner = 384, kPanel = kGemmVectors * kGemmLanes, kB
 
 /// A block of op(b) [inner, columns] as panels of kPanel columns, the last one of as many vectors as it needs:
 /// [panel][k][column], zeros behind the last column.
-struct PackedBlock {
-  float* data;
+template <class Float>
+struct Block {
+  Float* data;
   std::int64_t inner, columns;
 
-  float* panel(std::int64_t first_column) const { return data + first_column * inner; }
+  Float* panel(std::int64_t first_column) const { return data + first_column * inner; }
+};
+using PackedBlock = Block<const float>;
+
+/// Where a block stands in op(b), and behind how many floats of the blocks before it.
+struct BlockPlace {
+  std::int64_t column, k, columns, inner, place;
 };
 
 std::int64_t vectors_of(std::int64_t columns) { return (columns + kGemmLanes - 1) / kGemmLanes; }
@@ -57,7 +64,7 @@ void pack_columns(const Operand& b, std::int64_t inner, std::int64_t columns, fl
   }
 }
 
-void pack(const Operand& b, const PackedBlock& block) {
+void pack(const Operand& b, const Block<float>& block) {
   for (std::int64_t first = 0; first < block.columns; first += kPanel) {
     const std::int64_t vectors = vectors_of(std::min(kPanel, block.columns - first)), step = vectors * kGemmLanes;
     for (std::int64_t v = 0; v < vectors; ++v) {
@@ -110,11 +117,13 @@ void prefetch_rows(const TileRows& a, bool transposed, std::int64_t row, std::in
   }
 }
 
-/// out (+)= op(a) block, op(a) as many columns as the block has rows.
+/// out (+)= op(a) block, op(a) as many columns as the block has rows; in tiles of nearly as many rows each, as those of
+/// few rows reach less of the peak.
 void multiply_block(const TileRows& a, bool transposed, const PackedBlock& block, bool accumulate, const Matrix& out) {
-  for (std::int64_t row = 0; row < out.rows; row += kGemmRows) {
-    const std::int64_t rows = std::min<std::int64_t>(kGemmRows, out.rows - row);
-    prefetch_rows(a, transposed, row + kGemmRows, out.rows, block.inner);
+  std::int64_t tiles = (out.rows + kGemmRows - 1) / kGemmRows, rows = 0;
+  for (std::int64_t row = 0; row < out.rows; row += rows, --tiles) {
+    rows = (out.rows - row) / tiles;
+    prefetch_rows(a, transposed, row + rows, out.rows, block.inner);
     const TileRows tile_rows{a.data + row * a.row_step, a.row_step, a.inner_step};
     for (std::int64_t column = 0; column < out.columns; column += kPanel) {
       const std::int64_t columns = std::min(kPanel, out.columns - column);
@@ -140,24 +149,83 @@ void clear(const Matrix& out) {
   for (std::int64_t row = 0; row < out.rows; ++row) std::fill_n(out.data + row * out.stride, out.columns, 0.0F);
 }
 
+/// Calls visit(block's first column, its first k, its size, its place in op(b) packed as a whole) for every block, in
+/// ascending k for each of its columns.
+template <class Visit>
+void for_each_block(std::int64_t inner, std::int64_t columns, const Visit& visit) {
+  std::int64_t place = 0;
+  for (std::int64_t column = 0; column < columns; column += kBlockColumns) {
+    const std::int64_t width = std::min(kBlockColumns, columns - column);
+    for (std::int64_t k = 0; k < inner; k += kBlockInner) {
+      const std::int64_t depth = std::min(kBlockInner, inner - k);
+      visit(BlockPlace{column, k, width, depth, place});
+      place += vectors_of(width) * kGemmLanes * depth;
+    }
+  }
+}
+
+Operand operand_of(const Matrix& b, Transpose transpose) {
+  return transpose == Transpose::kYes ? Operand{b.data, 1, b.stride} : Operand{b.data, b.stride, 1};
+}
+
+/// op(a) and the outputs of a product.
+struct Product {
+  Product(const Matrix& a, Transpose transpose_a, float beta, const Matrix& into)
+      : transposed(transpose_a == Transpose::kYes),
+        inner(transposed ? a.rows : a.columns),
+        rows(transposed ? TileRows{a.data, 1, a.stride} : TileRows{a.data, a.stride, 1}),
+        accumulate(beta != 0.0F),
+        out(into) {
+    if (inner == 0 && !accumulate) clear(out);
+  }
+
+  void multiply(const BlockPlace& at, const PackedBlock& block) const {
+    multiply_block({rows.data + at.k * rows.inner_step, rows.row_step, rows.inner_step}, transposed, block,
+                   at.k > 0 || accumulate, {out.data + at.column, out.rows, at.columns, out.stride});
+  }
+
+  bool transposed;
+  std::int64_t inner;
+  TileRows rows;
+  bool accumulate;
+  Matrix out;
+};
+
+std::size_t packed_bytes(std::int64_t inner, std::int64_t columns) {
+  return static_cast<std::size_t>(inner * vectors_of(columns) * kGemmLanes) * sizeof(float);
+}
+
 }  // namespace
 
 void gemm(const Matrix& a, Transpose transpose_a, const Matrix& b, Transpose transpose_b, float beta,
           const Matrix& out) {
-  const bool transposed = transpose_a == Transpose::kYes;
-  const std::int64_t inner = transposed ? a.rows : a.columns;
-  if (inner == 0 && beta == 0.0F) clear(out);
-  const TileRows rows = transposed ? TileRows{a.data, 1, a.stride} : TileRows{a.data, a.stride, 1};
-  const Operand columns = transpose_b == Transpose::kYes ? Operand{b.data, 1, b.stride} : Operand{b.data, b.stride, 1};
-  for (std::int64_t column = 0; column < out.columns && out.rows > 0; column += kBlockColumns) {
-    const std::int64_t width = std::min(kBlockColumns, out.columns - column);
-    for (std::int64_t k = 0; k < inner; k += kBlockInner) {
-      const PackedBlock block{block_memory(), std::min(kBlockInner, inner - k), width};
-      pack({columns.at(k, column), columns.inner_step, columns.column_step}, block);
-      multiply_block({rows.data + k * rows.inner_step, rows.row_step, rows.inner_step}, transposed, block,
-                     k > 0 || beta != 0.0F, {out.data + column, out.rows, width, out.stride});
-    }
-  }
+  const Product product(a, transpose_a, beta, out);
+  if (out.rows == 0) return;
+  const Operand columns = operand_of(b, transpose_b);
+  for_each_block(product.inner, out.columns, [&](const BlockPlace& at) {
+    const Block<float> block{block_memory(), at.inner, at.columns};
+    pack({columns.at(at.k, at.column), columns.inner_step, columns.column_step}, block);
+    product.multiply(at, {block.data, block.inner, block.columns});
+  });
+}
+
+PackedMatrix::PackedMatrix(const Matrix& b, Transpose transpose_b)
+    : inner_(transpose_b == Transpose::kYes ? b.columns : b.rows),
+      columns_(transpose_b == Transpose::kYes ? b.rows : b.columns),
+      memory_(packed_bytes(inner_, columns_)) {
+  const Operand columns = operand_of(b, transpose_b);
+  auto* const memory = reinterpret_cast<float*>(memory_.data());
+  for_each_block(inner_, columns_, [&](const BlockPlace& at) {
+    pack({columns.at(at.k, at.column), columns.inner_step, columns.column_step},
+         {memory + at.place, at.inner, at.columns});
+  });
+}
+
+void gemm(const Matrix& a, Transpose transpose_a, const PackedMatrix& b, float beta, const Matrix& out) {
+  const Product product(a, transpose_a, beta, out);
+  for_each_block(b.inner(), b.columns(), [&](const BlockPlace& at) {
+    product.multiply(at, {b.data() + at.place, at.inner, at.columns});
+  });
 }
 
 }  // namespace coe

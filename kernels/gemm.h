@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "kernels/buffer.h"
+
 namespace coe {
 
 enum class Transpose : bool { kNo, kYes };
@@ -19,5 +21,23 @@ struct Matrix {
 /// column of op(b) alone. The only memory taken is a block of the calling thread's, once.
 void gemm(const Matrix& a, Transpose transpose_a, const Matrix& b, Transpose transpose_b, float beta,
           const Matrix& out);
+
+/// op(b) [K, N] in the order in which products read it: for a matrix that many products of few rows have in common, of
+/// which the packing would take the most time. Owns as much memory as op(b) takes, N rounded up to a whole vector.
+class PackedMatrix {
+ public:
+  PackedMatrix(const Matrix& b, Transpose transpose_b);
+
+  std::int64_t inner() const { return inner_; }      ///< K
+  std::int64_t columns() const { return columns_; }  ///< N
+  const float* data() const { return reinterpret_cast<const float*>(memory_.data()); }
+
+ private:
+  std::int64_t inner_, columns_;
+  Buffer memory_;
+};
+
+/// The same product, with the same bits.
+void gemm(const Matrix& a, Transpose transpose_a, const PackedMatrix& b, float beta, const Matrix& out);
 
 }  // namespace coe

@@ -1,7 +1,6 @@
 #include "kernels/linear.h"
 
 #include "kernels/error.h"
-#include "kernels/gemm.h"
 
 namespace coe {
 namespace {
@@ -21,6 +20,18 @@ void expect_layer(const char* name, const Tensor& x, const Tensor& w, const Tens
 void linear(const Tensor& x, const Tensor& w, const Tensor& y) {
   expect_layer("linear", x, w, y);
   gemm(matrix_of(x), Transpose::kNo, matrix_of(w), Transpose::kYes, 0.0F, matrix_of(y));
+}
+
+void linear(const Tensor& x, const PackedMatrix& w, const Tensor& y) {
+  expect_rank("linear", x, 2);
+  expect_shape("linear", x, {x.extent(0), w.inner()});
+  expect_shape("linear", y, {x.extent(0), w.columns()});
+  gemm(matrix_of(x), Transpose::kNo, w, 0.0F, matrix_of(y));
+}
+
+PackedMatrix pack_weight(const Tensor& w) {
+  expect_rank("pack_weight", w, 2);
+  return {matrix_of(w), Transpose::kYes};
 }
 
 void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/gemm.h"
 #include "kernels/stream.h"
 #include "kernels/tensor.h"
 
@@ -11,6 +12,9 @@ namespace coe {
 
 /// y = x W^T.
 void linear(const Tensor& x, const Tensor& w, const Tensor& y);
+/// The same, with the same bits, from what pack_weight made of w.
+void linear(const Tensor& x, const PackedMatrix& w, const Tensor& y);
+PackedMatrix pack_weight(const Tensor& w);
 /// dx = beta dx + dy W; beta is 0 (dx may hold anything, NaN included) or 1.
 void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx);
 /// dw += dy^T x.

@@ -19,6 +19,7 @@ TrainedModel::TrainedModel(const Config& config, const std::filesystem::path& pl
   for (const std::string& line : found->damage) {
     if (world.rank() == 0) fmt::print(stderr, "{}\n", line);
   }
+  for (ChainLayer& chain : model.chains()) chain.pack_experts();
 }
 
 void add_checkpoint_option(po::options_description& options) {

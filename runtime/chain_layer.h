@@ -88,6 +88,9 @@ class ChainLayer {
   /// ranks (Wang et al. 2024, arXiv 2408.15664). Does nothing without a bias.
   void update_router_bias(int iteration, float rate, std::span<const std::int64_t> load);
 
+  /// See Experts::pack.
+  void pack_experts() { experts_.pack(); }
+
   std::span<IterationCounters> counters() { return counters_; }
   void clear_counters();
   /// Every forward's routing is counted in `counter`, which is viewed; nullptr ends it.

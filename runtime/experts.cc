@@ -15,14 +15,26 @@ void for_each_expert(const ExpertRows& in, const Visit& visit) {
   }
 }
 
-}  // namespace
-
-void expert_forward(const ExpertWeights& weights, const Tensor& x, const Tensor& ab, const Tensor& out, Arena& arena) {
+template <class Weights>
+void feed_forward(const Weights& weights, const Tensor& x, const Tensor& ab, const Tensor& out, Arena& arena) {
   ArenaScope scratch(arena);
-  const Tensor m = arena.make<float>({x.extent(0), weights.down.extent(1)});
+  const Tensor m = arena.make<float>({x.extent(0), ab.extent(1) / 2});
   linear(x, weights.gate_up, ab);
   swiglu(ab, m);
   linear(m, weights.down, out);
+}
+
+}  // namespace
+
+PackedExpert::PackedExpert(const ExpertWeights& weights)
+    : gate_up(pack_weight(weights.gate_up)), down(pack_weight(weights.down)) {}
+
+void expert_forward(const ExpertWeights& weights, const Tensor& x, const Tensor& ab, const Tensor& out, Arena& arena) {
+  feed_forward(weights, x, ab, out, arena);
+}
+
+void expert_forward(const PackedExpert& weights, const Tensor& x, const Tensor& ab, const Tensor& out, Arena& arena) {
+  feed_forward(weights, x, ab, out, arena);
 }
 
 void expert_backward(const ExpertWeights& weights, const Tensor& x, const Tensor& ab, const Tensor& d, const Tensor& w,
@@ -36,12 +48,22 @@ void expert_backward(const ExpertWeights& weights, const Tensor& x, const Tensor
   linear_input_gradient(ab, weights.gate_up, 0, dx);
 }
 
+void Experts::pack() {
+  packed_.clear();
+  for (const ExpertWeights& weights : local_) packed_.emplace_back(weights);
+}
+
 void Experts::forward(const ExpertRows& in, const ExpertRows& out, ExpertsSaved* saved, Arena& arena) const {
   if (local_.empty()) return;
   const std::int64_t width = local_.front().gate_up.extent(0);
   const Tensor ab = arena.make<float>({in.rows.extent(0), width});
   for_each_expert(in, [&](std::size_t e, std::int64_t first, std::int64_t rows) {
-    expert_forward(local_[e], in.rows.rows(first, rows), ab.rows(first, rows), out.rows.rows(first, rows), arena);
+    const Tensor x = in.rows.rows(first, rows), y = out.rows.rows(first, rows);
+    if (packed_.empty()) {
+      expert_forward(local_[e], x, ab.rows(first, rows), y, arena);
+    } else {
+      expert_forward(packed_[e], x, ab.rows(first, rows), y, arena);
+    }
   });
   if (saved != nullptr) *saved = {in, ab};
 }

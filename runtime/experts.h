@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/arena.h"
+#include "kernels/gemm.h"
 #include "kernels/tensor.h"
 #include "runtime/exchange.h"
 
@@ -29,12 +30,26 @@ struct ExpertsSaved {
   Tensor ab;  ///< [n, 2 F]
 };
 
+/// Weights of one feed-forward in the order in which products read them.
+struct PackedExpert {
+  explicit PackedExpert(const ExpertWeights& weights);
+
+  PackedMatrix gate_up, down;
+};
+
+/// The same forward, with the same bits.
+void expert_forward(const PackedExpert& weights, const Tensor& x, const Tensor& ab, const Tensor& out, Arena& arena);
+
 /// This rank's experts: one product per expert over all its rows of an iteration, so that bits do not depend on the
 /// ranks.
 class Experts {
  public:
   /// `local` in ascending global id; may be empty.
   explicit Experts(std::vector<ExpertWeights> local) : local_(std::move(local)) {}
+
+  /// From now on forward() reads copies of the weights as they are now, which saves most of its time where an expert
+  /// has few rows. For weights that no longer change; the copies take as much memory.
+  void pack();
 
   /// Results in the order of in.rows, into `out`. `saved` may be nullptr where no backward follows; it views in.rows.
   void forward(const ExpertRows& in, const ExpertRows& out, ExpertsSaved* saved, Arena& arena) const;
@@ -44,6 +59,7 @@ class Experts {
 
  private:
   std::vector<ExpertWeights> local_;
+  std::vector<PackedExpert> packed_;  ///< all of them, or none
 };
 
 }  // namespace coe

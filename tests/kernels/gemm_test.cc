@@ -28,7 +28,9 @@ void gemm_of(const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float
 }
 
 TEST(Gemm, EqualsTheNaiveProductForEveryTransposeAndBeta) {
-  for (const auto& [m, n, k] : {Sizes{1, 1, 1}, {7, 5, 3}, {1, 64, 128}, {33, 17, 70}, {64, 88, 130}, {29, 500, 390}}) {
+  const Sizes all[] = {{1, 1, 1},      {7, 5, 3},      {1, 64, 128},   {33, 17, 70}, {64, 88, 130},
+                       {29, 500, 390}, {16, 352, 256}, {12, 200, 385}, {32, 49, 5}};
+  for (const auto& [m, n, k] : all) {
     for (const Transpose ta : {kNo, kYes}) {
       for (const Transpose tb : {kNo, kYes}) {
         for (const float beta : {0.0F, 1.0F}) {
@@ -77,10 +79,25 @@ TEST(Gemm, BitsDoNotDependOnAddresses) {
 TEST(Gemm, BitsOfARowDoNotDependOnTheOtherRows) {
   const Floats a = normal_tensor({40, 400}, 1), b = normal_tensor({33, 400}, 2), all({40, 33});
   gemm_of(a, kNo, b, kYes, 0.0F, all);
-  for (const std::int64_t rows : {1, 5, 12, 23}) {
+  for (const std::int64_t rows : {1, 5, 12, 16, 23, 32}) {
     const Floats some({rows, 33});
     gemm_of(a.tensor().rows(40 - rows, rows), kNo, b, kYes, 0.0F, some);
     EXPECT_TRUE(same_bits(some, all.tensor().rows(40 - rows, rows))) << rows;
+  }
+}
+
+TEST(PackedMatrix, GivesTheSameBits) {
+  for (const auto& [m, n, k] : {Sizes{1, 1, 1}, {16, 352, 256}, {5, 500, 390}, {13, 33, 800}, {0, 4, 4}, {3, 5, 0}}) {
+    for (const Transpose tb : {kNo, kYes}) {
+      const Floats a = normal_tensor({m, k}, 1), b = normal_tensor(stored(k, n, tb), 2);
+      const Floats once = normal_tensor({m, n}, 3), packed = normal_tensor({m, n}, 3);
+      const PackedMatrix matrix(whole(b), tb);
+      for (const float beta : {0.0F, 1.0F}) {
+        gemm_of(a, kNo, b, tb, beta, once);
+        gemm(whole(a), kNo, matrix, beta, whole(packed));
+        EXPECT_TRUE(same_bits(packed, once)) << m << ' ' << n << ' ' << k;
+      }
+    }
   }
 }
 

@@ -37,6 +37,15 @@ TEST(Linear, AndItsGradientsAreTheProductsOfALayer) {
   }
 }
 
+TEST(Linear, OfAPackedWeightHasTheSameBits) {
+  const Floats x = normal_tensor({11, 40}, 1), w = normal_tensor({19, 40}, 2), y({11, 19}), packed({11, 19});
+  linear(x, w, y);
+  linear(x, pack_weight(w), packed);
+  EXPECT_EQ(packed.values(), y.values());
+  const Floats narrow({11, 39});
+  EXPECT_EQ(thrown_code([&] { linear(narrow, pack_weight(w), packed); }), ErrorCode::kInternal);
+}
+
 TEST(Linear, OverwritesNaN) {
   const Floats x = normal_tensor({11, 4}, 1), w = normal_tensor({2, 4}, 2), dy = normal_tensor({11, 2}, 3);
   const Floats y({11, 2}, std::vector<float>(22, NAN)), dx({11, 4}, std::vector<float>(44, NAN));

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/runtime/oracle.h"
 #include "tests/runtime/tensors.h"
 
@@ -71,6 +73,14 @@ class ThreeExperts : public testing::Test {
   ExpertRows d_ = random_rows(offsets_, kHidden, random_, arena_);
   ExpertRows out_, dx_;
 };
+
+TEST_F(ThreeExperts, PackedWeightsGiveTheSameBits) {
+  run();
+  const ExpertRows packed = blank(in_, false, arena_);
+  experts_.pack();
+  experts_.forward(in_, packed, nullptr, arena_);
+  EXPECT_TRUE(std::ranges::equal(packed.rows.span<float>(), out_.rows.span<float>()));
+}
 
 TEST_F(ThreeExperts, ForwardIsSwigluRowByRow) {
   run();
