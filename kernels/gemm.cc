@@ -191,10 +191,6 @@ struct Product {
   Matrix out;
 };
 
-std::size_t packed_bytes(std::int64_t inner, std::int64_t columns) {
-  return static_cast<std::size_t>(inner * vectors_of(columns) * kGemmLanes) * sizeof(float);
-}
-
 }  // namespace
 
 void gemm(const Matrix& a, Transpose transpose_a, const Matrix& b, Transpose transpose_b, float beta,
@@ -209,22 +205,23 @@ void gemm(const Matrix& a, Transpose transpose_a, const Matrix& b, Transpose tra
   });
 }
 
-PackedMatrix::PackedMatrix(const Matrix& b, Transpose transpose_b)
-    : inner_(transpose_b == Transpose::kYes ? b.columns : b.rows),
-      columns_(transpose_b == Transpose::kYes ? b.rows : b.columns),
-      memory_(packed_bytes(inner_, columns_)) {
+std::int64_t packed_size(std::int64_t inner, std::int64_t columns) { return inner * vectors_of(columns) * kGemmLanes; }
+
+PackedMatrix pack_matrix(const Matrix& b, Transpose transpose_b, float* memory) {
+  const bool transposed = transpose_b == Transpose::kYes;
+  const PackedMatrix packed{memory, transposed ? b.columns : b.rows, transposed ? b.rows : b.columns};
   const Operand columns = operand_of(b, transpose_b);
-  auto* const memory = reinterpret_cast<float*>(memory_.data());
-  for_each_block(inner_, columns_, [&](const BlockPlace& at) {
+  for_each_block(packed.inner, packed.columns, [&](const BlockPlace& at) {
     pack({columns.at(at.k, at.column), columns.inner_step, columns.column_step},
          {memory + at.place, at.inner, at.columns});
   });
+  return packed;
 }
 
 void gemm(const Matrix& a, Transpose transpose_a, const PackedMatrix& b, float beta, const Matrix& out) {
   const Product product(a, transpose_a, beta, out);
-  for_each_block(b.inner(), b.columns(), [&](const BlockPlace& at) {
-    product.multiply(at, {b.data() + at.place, at.inner, at.columns});
+  for_each_block(b.inner, b.columns, [&](const BlockPlace& at) {
+    product.multiply(at, {b.data + at.place, at.inner, at.columns});
   });
 }
 

@@ -2,8 +2,6 @@
 
 #include <cstdint>
 
-#include "kernels/buffer.h"
-
 namespace coe {
 
 enum class Transpose : bool { kNo, kYes };
@@ -22,20 +20,18 @@ struct Matrix {
 void gemm(const Matrix& a, Transpose transpose_a, const Matrix& b, Transpose transpose_b, float beta,
           const Matrix& out);
 
-/// op(b) [K, N] in the order in which products read it: for a matrix that many products of few rows have in common, of
-/// which the packing would take the most time. Owns as much memory as op(b) takes, N rounded up to a whole vector.
-class PackedMatrix {
- public:
-  PackedMatrix(const Matrix& b, Transpose transpose_b);
-
-  std::int64_t inner() const { return inner_; }      ///< K
-  std::int64_t columns() const { return columns_; }  ///< N
-  const float* data() const { return reinterpret_cast<const float*>(memory_.data()); }
-
- private:
-  std::int64_t inner_, columns_;
-  Buffer memory_;
+/// op(b) [K, N] in the order in which products read it; views memory.
+struct PackedMatrix {
+  const float* data;
+  std::int64_t inner, columns;  ///< K, N
 };
+
+/// Floats of memory that a packed [inner, columns] takes: columns rounded up to whole vectors.
+std::int64_t packed_size(std::int64_t inner, std::int64_t columns);
+
+/// Packs op(b) into `memory`: for a matrix that many products of few rows have in common, of whose time packing would
+/// take the most.
+PackedMatrix pack_matrix(const Matrix& b, Transpose transpose_b, float* memory);
 
 /// The same product, with the same bits.
 void gemm(const Matrix& a, Transpose transpose_a, const PackedMatrix& b, float beta, const Matrix& out);

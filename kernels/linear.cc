@@ -24,14 +24,15 @@ void linear(const Tensor& x, const Tensor& w, const Tensor& y) {
 
 void linear(const Tensor& x, const PackedMatrix& w, const Tensor& y) {
   expect_rank("linear", x, 2);
-  expect_shape("linear", x, {x.extent(0), w.inner()});
-  expect_shape("linear", y, {x.extent(0), w.columns()});
+  expect_shape("linear", x, {x.extent(0), w.inner});
+  expect_shape("linear", y, {x.extent(0), w.columns});
   gemm(matrix_of(x), Transpose::kNo, w, 0.0F, matrix_of(y));
 }
 
-PackedMatrix pack_weight(const Tensor& w) {
+PackedMatrix pack_weight(const Tensor& w, Arena& arena) {
   expect_rank("pack_weight", w, 2);
-  return {matrix_of(w), Transpose::kYes};
+  const Tensor memory = arena.make<float>({packed_size(w.extent(1), w.extent(0))});
+  return pack_matrix(matrix_of(w), Transpose::kYes, memory.data<float>());
 }
 
 void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx) {

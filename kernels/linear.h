@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/arena.h"
 #include "kernels/gemm.h"
 #include "kernels/stream.h"
 #include "kernels/tensor.h"
@@ -14,7 +15,7 @@ namespace coe {
 void linear(const Tensor& x, const Tensor& w, const Tensor& y);
 /// The same, with the same bits, from what pack_weight made of w.
 void linear(const Tensor& x, const PackedMatrix& w, const Tensor& y);
-PackedMatrix pack_weight(const Tensor& w);
+PackedMatrix pack_weight(const Tensor& w, Arena& arena);
 /// dx = beta dx + dy W; beta is 0 (dx may hold anything, NaN included) or 1.
 void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx);
 /// dw += dy^T x.

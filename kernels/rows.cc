@@ -46,6 +46,7 @@ void combine_rows(std::span<const float* const> rows, const Tensor& offsets, con
   auto* to = sum.data<float>();
   expect_offsets(offsets.span<std::int32_t>(), choices);
   for (std::int64_t token = 0; token < tokens; ++token, to += width) {
+    std::fill_n(to, width, 0.0F);
     for (std::int32_t j = begin[token]; j < begin[token + 1]; ++j) {
       const float* row = rows[static_cast<std::size_t>(j)];
       if (row != nullptr) add_row(row, weights != nullptr ? weights[j] : 1.0F, width, to);

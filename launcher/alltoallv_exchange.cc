@@ -118,13 +118,15 @@ class AlltoallvExchange : public Exchange {
     count(plan.receive_rows);
   }
 
-  void finish_combine(const DispatchPlan& plan, int /*slot*/, const Tensor& sum, const Tensor* /*scalar*/) override {
+  void finish_combine(const DispatchPlan& plan, int /*slot*/, const Tensor& sum, const Tensor* /*scalar*/,
+                      const TokensSummed& then) override {
     const auto* place = plan.place.data<std::int32_t>();
     rows_.assign(static_cast<std::size_t>(plan.place.elements()), nullptr);
     for (std::size_t j = 0; j < rows_.size(); ++j) {
       if (place[j] >= 0) rows_[j] = packed_.data() + place[j] * hidden_;
     }
     combine_rows(rows_, plan.offsets, weights_, sum);
+    if (then) then(0, sum.extent(0));
   }
 
   std::int64_t bytes_sent() const override { return bytes_sent_; }

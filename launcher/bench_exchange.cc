@@ -59,7 +59,7 @@ class RandomExchange {
     exchange.release(0);
     const double combine = timer_.time([&] {
       exchange.begin_combine(plan_, 0, kPhase);
-      exchange.finish_combine(plan_, 0, sum_, nullptr);
+      exchange.finish_combine(plan_, 0, sum_, nullptr, {});
     });
     series.add(dispatch, combine);
   }

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <limits>
 
 #include "kernels/rms_norm.h"
 #include "kernels/rows.h"
 #include "runtime/admission.h"
 #include "runtime/router_bias.h"
+#include "runtime/token_blocks.h"
 
 namespace coe {
 namespace {
@@ -34,7 +36,7 @@ ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext&
     gates_.emplace_back(config, layer, static_cast<int>(t), weights_.gates[t], *router_);
     counters_[t].load.resize(static_cast<std::size_t>(config.experts));
   }
-  unsaved_.iterations.resize(1);
+  unsaved_.iterations.resize(2);
 }
 
 int ChainLayer::exchange_slots(std::int64_t layers, std::int64_t iterations) {
@@ -58,76 +60,102 @@ void ChainLayer::update_router_bias(int iteration, float rate, std::span<const s
 
 ChainOutput ChainLayer::forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
                                 Arena& arena) {
-  ChainOutput output;
   if (saved != nullptr) saved->iterations.resize(static_cast<std::size_t>(config_.iterations));
+  Pass pass{.batch = batch,
+            .context = context,
+            .saved = saved != nullptr ? *saved : unsaved_,
+            .lasting = saved != nullptr,
+            .balance = 0,
+            .arena = arena};
+  begin_iteration(0, x, pass);
+  for_each_token_block(x, [&](std::int64_t first, std::int64_t count) { enter_iteration(0, first, count, pass); });
   Tensor current = x;
   for (int t = 0; t < config_.iterations; ++t) {
-    const Tensor next = arena.make<float>(x.shape());
+    current = arena.make<float>(x.shape());
+    if (t + 1 < config_.iterations) begin_iteration(t + 1, current, pass);
     const Arena::Mark mark = arena.mark();
-    IterationSaved& state = saved != nullptr ? saved->iterations[static_cast<std::size_t>(t)] : unsaved_.iterations[0];
-    const int slot = saved != nullptr ? lasting_slot(t) : passing_slot(t);
-    iterate(t, slot, current, batch, context, state, next, output.balance_loss, arena);
-    if (saved == nullptr) arena.reset(mark);
-    current = next;
+    iterate(t, current, pass);
+    if (!pass.lasting) arena.reset(mark);
   }
-  output.y = current;
-  if (config_.residual == Residual::kOuter) add(x, 1, output.y);
-  return output;
+  if (config_.residual == Residual::kOuter) add(x, 1, current);
+  return {.y = current, .balance_loss = pass.balance};
 }
 
-void ChainLayer::iterate(int t, int slot, const Tensor& x, const Batch& batch, const RoutingContext& context,
-                         IterationSaved& saved, const Tensor& next, double& balance, Arena& arena) {
+void ChainLayer::begin_iteration(int t, const Tensor& x, Pass& pass) {
+  const PartTimer timer(*context_.times, Part::kGate);
+  IterationSaved& saved = pass.at(t);
   saved.x = saved.normed = x;
   if (config_.iteration_norm) {
-    const PartTimer timer(*context_.times, Part::kGate);
-    saved.normed = arena.make<float>(x.shape());
-    saved.inverse_rms = arena.make<float>({x.extent(0)});
-    rms_norm(x, weights_.norms[static_cast<std::size_t>(t)].value, config_.norm_eps, saved.normed, saved.inverse_rms);
+    saved.normed = pass.arena.make<float>(x.shape());
+    saved.inverse_rms = pass.arena.make<float>({x.extent(0)});
   }
-  route(t, batch, context, saved, balance, arena);
+  const Gate& gate = gates_[static_cast<std::size_t>(t)];
+  saved.gating = gate.begin_forward(saved.normed, pass.batch, pass.context, saved.gate, pass.arena);
+}
 
+void ChainLayer::enter_iteration(int t, std::int64_t first, std::int64_t count, Pass& pass) {
+  const PartTimer timer(*context_.times, Part::kGate, t > 0 ? std::optional(Part::kCombine) : std::nullopt);
+  IterationSaved& saved = pass.at(t);
+  if (config_.iteration_norm) {
+    rms_norm(saved.x.rows(first, count), weights_.norms[static_cast<std::size_t>(t)].value, config_.norm_eps,
+             saved.normed.rows(first, count), saved.inverse_rms.rows(first, count));
+  }
+  gates_[static_cast<std::size_t>(t)].route(saved.gating, saved.normed, first, count, saved.gate, pass.arena);
+}
+
+void ChainLayer::iterate(int t, const Tensor& next, Pass& pass) {
+  const int slot = pass.lasting ? lasting_slot(t) : passing_slot(t);
+  IterationSaved& saved = pass.at(t);
+  plan(t, pass);
   Exchange& exchange = *context_.exchange;
   const std::int64_t sent_before = exchange.bytes_sent();
-  ExpertRows rows;
-  {
-    const PartTimer timer(*context_.times, Part::kDispatch);
-    exchange.begin_dispatch(saved.plan, saved.normed, saved.routed.routing.weight, nullptr, slot, phase("dispatch", t));
-    rows = exchange.finish_dispatch(saved.plan, slot, arena);
-  }
+  const ExpertRows rows = dispatch(t, slot, pass);
   {
     const PartTimer timer(*context_.times, Part::kExperts);
-    experts_.forward(rows, exchange.result_rows(saved.plan, slot, arena), &saved.experts, arena);
+    experts_.forward(rows, exchange.result_rows(saved.plan, slot, pass.arena), &saved.experts, pass.arena);
   }
   if (slot < kPassingSlots) exchange.release(slot);
-  {
-    const PartTimer timer(*context_.times, Part::kCombine);
-    std::ranges::fill(next.span<float>(), 0.0F);
-    exchange.begin_combine(saved.plan, slot, phase("combine", t));
-    exchange.finish_combine(saved.plan, slot, next, nullptr);
-  }
-  shared_forward(batch, saved, next, arena);
-  if (config_.residual == Residual::kInner) add(x, 1, next);
-  // The loss then tells all ranks that a token could not be routed here.
-  if (saved.gate.lost >= 0) std::ranges::fill(next.span<float>(), std::numeric_limits<float>::quiet_NaN());
+  turn_around(t, slot, next, pass);
   counters_[static_cast<std::size_t>(t)].bytes_sent += exchange.bytes_sent() - sent_before;
 }
 
-void ChainLayer::route(int t, const Batch& batch, const RoutingContext& context, IterationSaved& saved, double& balance,
-                       Arena& arena) {
+ExpertRows ChainLayer::dispatch(int t, int slot, Pass& pass) {
+  const PartTimer timer(*context_.times, Part::kDispatch);
+  Exchange& exchange = *context_.exchange;
+  const IterationSaved& saved = pass.at(t);
+  exchange.begin_dispatch(saved.plan, saved.normed, saved.routed.routing.weight, nullptr, slot, phase("dispatch", t));
+  return exchange.finish_dispatch(saved.plan, slot, pass.arena);
+}
+
+void ChainLayer::turn_around(int t, int slot, const Tensor& next, Pass& pass) {
+  Exchange& exchange = *context_.exchange;
+  IterationSaved& saved = pass.at(t);
+  exchange.begin_combine(saved.plan, slot, phase("combine", t));
+  const Tensor shared = shared_forward(pass.batch, saved, pass.arena);
+  const auto complete = [&](std::int64_t first, std::int64_t count) {
+    const Tensor sums = next.rows(first, count);
+    if (shared.elements() > 0) add(shared.rows(first, count), 1, sums);
+    if (config_.residual == Residual::kInner) add(saved.x.rows(first, count), 1, sums);
+    // The loss then tells all ranks that a token could not be routed here.
+    if (saved.gate.lost >= 0) std::ranges::fill(sums.span<float>(), std::numeric_limits<float>::quiet_NaN());
+    if (t + 1 < config_.iterations) enter_iteration(t + 1, first, count, pass);
+  };
+  const PartTimer timer(*context_.times, Part::kCombine);
+  exchange.finish_combine(saved.plan, slot, next, nullptr, std::ref(complete));
+}
+
+void ChainLayer::plan(int t, Pass& pass) {
+  IterationSaved& saved = pass.at(t);
   {
     const PartTimer timer(*context_.times, Part::kGate);
-    const Gate& gate = gates_[static_cast<std::size_t>(t)];
-    saved.routed = gate.forward(saved.normed, batch, context, saved.gate, arena);
+    saved.routed = gates_[static_cast<std::size_t>(t)].finish_forward(saved.gating, pass.arena);
   }
   const PartTimer timer(*context_.times, Part::kPlan);
-  const Routing& chosen = saved.routed.routing;
-  const std::int64_t choices = chosen.choices();
-  const Tensor counts = arena.make<std::int32_t>({1, config_.experts});
-  count_choices(chosen, 0, chosen.tokens(), counts.span<std::int32_t>());
+  const std::int64_t choices = saved.routed.routing.choices();
   IterationCounters& counters = counters_[static_cast<std::size_t>(t)];
-  std::ranges::transform(counters.load, counts.span<std::int32_t>(), counters.load.begin(), std::plus<>());
+  std::ranges::transform(counters.load, saved.routed.counts.span<std::int32_t>(), counters.load.begin(), std::plus<>());
 
-  balance_and_admit(t, batch, context.l1_coeff, counts, saved, balance, arena);
+  balance_and_admit(t, pass);
   const Routing& routing = saved.routed.routing;
   counters.tokens += routing.tokens();
   counters.dropped += choices - saved.plan.rows_sent();
@@ -135,10 +163,12 @@ void ChainLayer::route(int t, const Batch& batch, const RoutingContext& context,
   if (counter_ != nullptr) counter_->count(layer_, t, routing);
 }
 
-void ChainLayer::balance_and_admit(int t, const Batch& batch, double l1_coeff, const Tensor& counts,
-                                   IterationSaved& saved, double& balance, Arena& arena) {
+void ChainLayer::balance_and_admit(int t, Pass& pass) {
+  IterationSaved& saved = pass.at(t);
+  Arena& arena = pass.arena;
   const bool alone = config_.capacity_scope == CapacityScope::kRank;
   const Group group = context_.groups->experts();
+  const Tensor& counts = saved.routed.counts;
   const Tensor table = arena.make<std::int32_t>({group.size(), config_.experts});
   const auto gather = [&] {
     all_gather<std::int32_t>(group, counts.span<std::int32_t>(), table.span<std::int32_t>(), phase("plan", t));
@@ -146,17 +176,17 @@ void ChainLayer::balance_and_admit(int t, const Batch& batch, double l1_coeff, c
   if (!alone) gather();
   std::span<const std::int64_t> world;
   if (needs_world_counts(config_)) world = world_counts(alone ? counts : table, phase("balance", t), arena);
-  const Balance losses = balance_loss(config_, l1_coeff, saved.routed, world, batch, arena);
+  const Balance losses = balance_loss(config_, pass.context.l1_coeff, saved.routed, world, pass.batch, arena);
   saved.balance = losses.gradient;
-  balance += losses.loss;
+  pass.balance += losses.loss;
 
-  const std::int64_t tokens = alone ? batch.tokens() : batch.group_tokens();
+  const std::int64_t tokens = alone ? pass.batch.tokens() : pass.batch.group_tokens();
   saved.routed.routing = admit(config_, tokens, saved.routed, alone ? counts : table,
                                alone ? context_.groups->alone() : group, phase("admission", t), arena);
   if (config_.reroute_rounds > 0) router_->weigh(saved.routed.routing);
   if (alone) gather();
   saved.plan = make_dispatch_plan(saved.routed.routing, table, *context_.placement, group.rank(), arena,
-                                  padded_rows(batch, group.size()));
+                                  padded_rows(pass.batch, group.size()));
 }
 
 std::int64_t ChainLayer::padded_rows(const Batch& batch, int ranks) const {
@@ -177,17 +207,16 @@ std::span<const std::int64_t> ChainLayer::world_counts(const Tensor& table, cons
   return counts;
 }
 
-void ChainLayer::shared_forward(const Batch& batch, IterationSaved& saved, const Tensor& sum, Arena& arena) const {
-  if (!weights_.shared) return;
+Tensor ChainLayer::shared_forward(const Batch& batch, IterationSaved& saved, Arena& arena) const {
+  if (!weights_.shared) return {};
   const PartTimer timer(*context_.times, Part::kExperts);
+  const Tensor out = arena.make<float>(saved.normed.shape());
   saved.shared_ab = arena.make<float>({batch.tokens(), weights_.shared->gate_up.extent(0)});
-  ArenaScope scratch(arena);
-  const Tensor out = arena.make<float>({batch.length, config_.hidden});
   for (std::int64_t t = 0; t < batch.tokens(); t += batch.length) {
-    expert_forward(*weights_.shared, saved.normed.rows(t, batch.length), saved.shared_ab.rows(t, batch.length), out,
-                   arena);
-    add(out, 1, sum.rows(t, batch.length));
+    expert_forward(*weights_.shared, saved.normed.rows(t, batch.length), saved.shared_ab.rows(t, batch.length),
+                   out.rows(t, batch.length), arena);
   }
+  return out;
 }
 
 void ChainLayer::backward(const Tensor& dy, const Batch& batch, const ChainSaved& saved, const Tensor& dx,
@@ -208,7 +237,6 @@ void ChainLayer::iterate_backward(int t, const Tensor& d, const Batch& batch, co
                                   const Tensor& dx, Arena& arena) {
   const Tensor dnormed = config_.iteration_norm ? arena.make<float>(d.shape()) : dx;
   const Tensor dweight = arena.make<float>({saved.routed.routing.choices()});
-  std::ranges::fill(dnormed.span<float>(), 0.0F);
   routed_backward(t, d, saved, dnormed, dweight, arena);
   shared_backward(d, batch, saved, dnormed, arena);
   const PartTimer timer(*context_.times, Part::kGate);
@@ -240,7 +268,7 @@ void ChainLayer::routed_backward(int t, const Tensor& d, const IterationSaved& s
   exchange.release(lasting_slot(t));
   const PartTimer timer(*context_.times, Part::kCombine);
   exchange.begin_combine(saved.plan, slot, phase("backward combine", t));
-  exchange.finish_combine(saved.plan, slot, dx, &dweight);
+  exchange.finish_combine(saved.plan, slot, dx, &dweight, {});
   counters_[static_cast<std::size_t>(t)].bytes_sent += exchange.bytes_sent() - sent_before;
 }
 

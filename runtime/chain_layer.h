@@ -44,6 +44,7 @@ struct IterationSaved {
   Tensor normed;       ///< what gate and experts saw; x itself without iteration_norm
   Tensor inverse_rms;  ///< [T]
   GateSaved gate;
+  GateForward gating;
   Routed routed;
   BalanceGradient balance;
   DispatchPlan plan;
@@ -97,23 +98,41 @@ class ChainLayer {
   void record_routing(RoutingCounter* counter) { counter_ = counter; }
 
  private:
-  void iterate(int t, int slot, const Tensor& x, const Batch& batch, const RoutingContext& context,
-               IterationSaved& saved, const Tensor& next, double& balance, Arena& arena);
+  /// What the iterations of one forward have in common.
+  struct Pass {
+    const Batch& batch;
+    const RoutingContext& context;
+    ChainSaved& saved;  ///< of all iterations, or of two that take turns
+    bool lasting;       ///< what is saved is needed after the forward
+    double balance;
+    Arena& arena;
+
+    IterationSaved& at(int t) const { return saved.iterations[static_cast<std::size_t>(t) % saved.iterations.size()]; }
+  };
+
+  /// The turn into iteration t, whose x need not be there yet: begins its norm and gate, then does both for tokens
+  /// [first, first + count).
+  void begin_iteration(int t, const Tensor& x, Pass& pass);
+  void enter_iteration(int t, std::int64_t first, std::int64_t count, Pass& pass);
+  /// From the gate's choices to `next` [T, D], the x of the following iteration, which is entered as it comes to be.
+  void iterate(int t, const Tensor& next, Pass& pass);
+  ExpertRows dispatch(int t, int slot, Pass& pass);
+  /// Combine, shared expert and residual.
+  void turn_around(int t, int slot, const Tensor& next, Pass& pass);
   /// The exchange slot of an iteration whose rows nobody needs after it, and of one whose backward needs them.
   int passing_slot(int t) const;
   int lasting_slot(int t) const;
-  void route(int t, const Batch& batch, const RoutingContext& context, IterationSaved& saved, double& balance,
-             Arena& arena);
-  /// Balance losses, admission and plan from `counts`, int32 [1, N] choices of this rank (changed).
-  void balance_and_admit(int t, const Batch& batch, double l1_coeff, const Tensor& counts, IterationSaved& saved,
-                         double& balance, Arena& arena);
+  void plan(int t, Pass& pass);
+  /// Balance losses, admission and plan; changes what the router counted.
+  void balance_and_admit(int t, Pass& pass);
   std::int64_t padded_rows(const Batch& batch, int ranks) const;
   std::span<const std::int64_t> world_counts(const Tensor& table, const Phase& phase, Arena& arena) const;
   void iterate_backward(int t, const Tensor& d, const Batch& batch, const IterationSaved& saved, const Tensor& dx,
                         Arena& arena);
   void routed_backward(int t, const Tensor& d, const IterationSaved& saved, const Tensor& dx, const Tensor& dweight,
                        Arena& arena);
-  void shared_forward(const Batch& batch, IterationSaved& saved, const Tensor& sum, Arena& arena) const;
+  /// [T, D]; empty without a shared expert.
+  Tensor shared_forward(const Batch& batch, IterationSaved& saved, Arena& arena) const;
   void shared_backward(const Tensor& d, const Batch& batch, const IterationSaved& saved, const Tensor& dx,
                        Arena& arena) const;
   Phase phase(std::string_view name, int t) const { return {name, layer_, t}; }
@@ -127,7 +146,7 @@ class ChainLayer {
   Experts experts_;
   std::vector<IterationCounters> counters_;
   RoutingCounter* counter_ = nullptr;
-  ChainSaved unsaved_;  ///< one iteration's state where no backward follows
+  ChainSaved unsaved_;  ///< where no backward follows: of an iteration and of the one that it enters
 };
 
 }  // namespace coe

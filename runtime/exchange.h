@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "comm/collectives.h"
 #include "kernels/arena.h"
@@ -14,6 +15,9 @@ struct ExpertRows {
   Tensor scalar;   ///< fp32 [n], one beside each row; empty where none travels
   Tensor offsets;  ///< int32 [local experts + 1]
 };
+
+/// Told of tokens [first, first + count) as soon as their sums are complete, while these are in a near cache.
+using TokensSummed = std::function<void(std::int64_t first, std::int64_t count)>;
 
 /// Moves rows, and one float beside each where asked, by plan over a Transport. What begin_ issues, finish_ completes;
 /// every rank of the group calls all of them in one order. A slot is one exchange with buffers of its own. Sums are
@@ -38,9 +42,11 @@ class Exchange {
 
   /// Sends the results back to where the rows came from.
   virtual void begin_combine(const DispatchPlan& plan, int slot, const Phase& phase) = 0;
-  /// sum [T, D] += w_j times the row of choice j, per token in the exchange's order. Where scalars travelled, scalar[j]
-  /// of scalar [choices] becomes what came back, 0 for a dropped choice; else it is nullptr.
-  virtual void finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar) = 0;
+  /// sum [T, D] (overwritten) = w_j times the row of choice j, per token in the exchange's order; `then`, unless empty,
+  /// is told of every token once, in ascending order. Where scalars travelled, scalar[j] of scalar [choices] becomes
+  /// what came back, 0 for a dropped choice; else it is nullptr.
+  virtual void finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar,
+                              const TokensSummed& then) = 0;
 
   /// Bytes of rows and scalars that this rank has sent to other ranks so far.
   virtual std::int64_t bytes_sent() const = 0;

@@ -1,6 +1,5 @@
 #include "runtime/experts.h"
 
-#include "kernels/linear.h"
 #include "kernels/swiglu.h"
 
 namespace coe {
@@ -26,9 +25,6 @@ void feed_forward(const Weights& weights, const Tensor& x, const Tensor& ab, con
 
 }  // namespace
 
-PackedExpert::PackedExpert(const ExpertWeights& weights)
-    : gate_up(pack_weight(weights.gate_up)), down(pack_weight(weights.down)) {}
-
 void expert_forward(const ExpertWeights& weights, const Tensor& x, const Tensor& ab, const Tensor& out, Arena& arena) {
   feed_forward(weights, x, ab, out, arena);
 }
@@ -50,7 +46,10 @@ void expert_backward(const ExpertWeights& weights, const Tensor& x, const Tensor
 
 void Experts::pack() {
   packed_.clear();
-  for (const ExpertWeights& weights : local_) packed_.emplace_back(weights);
+  packed_memory_.reset();
+  for (const auto& [gate_up, down, gate_up_gradient, down_gradient] : local_) {
+    packed_.push_back({pack_weight(gate_up, packed_memory_), pack_weight(down, packed_memory_)});
+  }
 }
 
 void Experts::forward(const ExpertRows& in, const ExpertRows& out, ExpertsSaved* saved, Arena& arena) const {

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "kernels/arena.h"
-#include "kernels/gemm.h"
+#include "kernels/linear.h"
 #include "kernels/tensor.h"
 #include "runtime/exchange.h"
 
@@ -30,10 +30,8 @@ struct ExpertsSaved {
   Tensor ab;  ///< [n, 2 F]
 };
 
-/// Weights of one feed-forward in the order in which products read them.
+/// Weights of one feed-forward in the order in which products read them; views memory.
 struct PackedExpert {
-  explicit PackedExpert(const ExpertWeights& weights);
-
   PackedMatrix gate_up, down;
 };
 
@@ -59,7 +57,8 @@ class Experts {
 
  private:
   std::vector<ExpertWeights> local_;
-  std::vector<PackedExpert> packed_;  ///< all of them, or none
+  std::vector<PackedExpert> packed_;  ///< all of them, or none; views packed_memory_
+  Arena packed_memory_;
 };
 
 }  // namespace coe

@@ -5,9 +5,9 @@
 #include <functional>
 #include <limits>
 
-#include "kernels/linear.h"
 #include "kernels/random.h"
 #include "kernels/rows.h"
+#include "runtime/token_blocks.h"
 
 namespace coe {
 namespace {
@@ -22,11 +22,6 @@ float sigmoid(float x) { return 1 / (1 + std::exp(-x)); }
 
 void multiply(const Tensor& factor, const Tensor& x) {
   std::ranges::transform(factor.span<float>(), x.span<float>(), x.data<float>(), std::multiplies<>());
-}
-
-/// y [T, N] = x W^T and the like, one product per sequence.
-void linear_by_sequence(const Tensor& x, const Tensor& weight, std::int64_t length, const Tensor& y) {
-  for (std::int64_t t = 0; t < x.extent(0); t += length) linear(x.rows(t, length), weight, y.rows(t, length));
 }
 
 void backward_by_sequence(const TrainedTensor& weight, const Tensor& x, const Tensor& dy, std::int64_t length,
@@ -66,37 +61,65 @@ Gate::Gate(const LayerConfig& config, int layer, int iteration, const GateWeight
       weights_(weights),
       router_(&router) {}
 
+GateForward Gate::begin_forward(const Tensor& x, const Batch& batch, const RoutingContext& context, GateSaved& saved,
+                                Arena& arena) const {
+  const Shape logits{x.extent(0), weights_.weight.value.extent(0)};
+  saved = {.x = x, .jitter = {}, .noise_slope = {}};
+  GateForward pass{.random = context.random,
+                   .weight = pack_weight(weights_.weight.value, arena),
+                   .routed = router_->begin_route(logits, weights_.bias, arena)};
+  if (!pass.random) return pass;
+  pass.first_token = first_token(*pass.random, batch);
+  if (jitter_ > 0) {
+    saved.jitter = arena.make<float>(x.shape());
+    saved.x = arena.make<float>(x.shape());
+  }
+  if (weights_.noise.value.elements() > 0) saved.noise_slope = arena.make<float>(logits);
+  return pass;
+}
+
+void Gate::route(const GateForward& pass, const Tensor& x, std::int64_t first, std::int64_t count, GateSaved& saved,
+                 Arena& arena) const {
+  ArenaScope scratch(arena);
+  const Tensor logits = arena.make<float>({count, weights_.weight.value.extent(0)});
+  if (saved.jitter.elements() > 0) add_jitter(pass, x.rows(first, count), first, saved);
+  const Tensor seen = saved.x.rows(first, count);
+  linear(seen, pass.weight, logits);
+  if (saved.noise_slope.elements() > 0) add_noise(pass, seen, logits, first, saved, arena);
+  const std::int64_t lost = hide_non_finite(logits);
+  if (lost >= 0 && saved.lost < 0) saved.lost = first + lost;
+  router_->route_tokens(logits, weights_.bias, first, pass.routed, arena);
+}
+
+Routed Gate::finish_forward(GateForward& pass, Arena& arena) const {
+  router_->finish_route(pass.routed, arena);
+  return pass.routed;
+}
+
 Routed Gate::forward(const Tensor& x, const Batch& batch, const RoutingContext& context, GateSaved& saved,
                      Arena& arena) const {
-  saved = {.x = x, .jitter = {}, .noise_slope = {}};
-  const Tensor logits = arena.make<float>({x.extent(0), weights_.weight.value.extent(0)});
-  if (context.random && jitter_ > 0) add_jitter(batch, *context.random, saved, arena);
-  linear_by_sequence(saved.x, weights_.weight.value, batch.length, logits);
-  if (context.random && weights_.noise.value.elements() > 0) add_noise(batch, *context.random, logits, saved, arena);
-  saved.lost = hide_non_finite(logits);
-  return router_->route(logits, weights_.bias, arena);
+  GateForward pass = begin_forward(x, batch, context, saved, arena);
+  for_each_token_block(x, [&](std::int64_t first, std::int64_t count) { route(pass, x, first, count, saved, arena); });
+  return finish_forward(pass, arena);
 }
 
-void Gate::add_jitter(const Batch& batch, const StepRandom& random, GateSaved& saved, Arena& arena) const {
-  const Tensor x = saved.x;
-  saved.jitter = arena.make<float>(x.shape());
-  saved.x = arena.make<float>(x.shape());
-  const auto first = first_token(random, batch) * static_cast<std::uint64_t>(x.extent(1));
-  fill_uniform(saved.jitter, routing_key(random, place_, RoutingDraw::kJitter), 1 - jitter_, 1 + jitter_, first);
-  std::ranges::copy(x.span<float>(), saved.x.data<float>());
-  multiply(saved.jitter, saved.x);
+void Gate::add_jitter(const GateForward& pass, const Tensor& x, std::int64_t first, const GateSaved& saved) const {
+  const Tensor jitter = saved.jitter.rows(first, x.extent(0)), seen = saved.x.rows(first, x.extent(0));
+  const auto number = (pass.first_token + static_cast<std::uint64_t>(first)) * static_cast<std::uint64_t>(x.extent(1));
+  fill_uniform(jitter, routing_key(*pass.random, place_, RoutingDraw::kJitter), 1 - jitter_, 1 + jitter_, number);
+  std::ranges::copy(x.span<float>(), seen.data<float>());
+  multiply(jitter, seen);
 }
 
-void Gate::add_noise(const Batch& batch, const StepRandom& random, const Tensor& logits, GateSaved& saved,
-                     Arena& arena) const {
-  saved.noise_slope = arena.make<float>(logits.shape());
-  ArenaScope scratch(arena);
-  const Tensor normal = arena.make<float>(logits.shape());
-  const auto first = first_token(random, batch) * static_cast<std::uint64_t>(logits.extent(1));
-  fill_normal(normal, routing_key(random, place_, RoutingDraw::kNoise), 0, 1, first);
-  linear_by_sequence(saved.x, weights_.noise.value, batch.length, saved.noise_slope);
+void Gate::add_noise(const GateForward& pass, const Tensor& x, const Tensor& logits, std::int64_t first,
+                     const GateSaved& saved, Arena& arena) const {
+  const Tensor slopes = saved.noise_slope.rows(first, logits.extent(0)), normal = arena.make<float>(logits.shape());
+  const auto number =
+      (pass.first_token + static_cast<std::uint64_t>(first)) * static_cast<std::uint64_t>(logits.extent(1));
+  fill_normal(normal, routing_key(*pass.random, place_, RoutingDraw::kNoise), 0, 1, number);
+  linear(x, weights_.noise.value, slopes);
   for (std::int64_t i = 0; i < logits.elements(); ++i) {
-    float& slope = saved.noise_slope.data<float>()[i];
+    float& slope = slopes.data<float>()[i];
     const float drawn = normal.data<float>()[i];
     logits.data<float>()[i] += drawn * softplus(slope);
     slope = drawn * sigmoid(slope);

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "kernels/rows.h"
+#include "runtime/token_blocks.h"
 
 namespace coe {
 namespace {
@@ -178,12 +179,16 @@ void OneCopyExchange::begin_combine(const DispatchPlan& plan, int slot, const Ph
   bytes_sent_ += bytes_elsewhere(plan.receive_rows, used.with_scalar);
 }
 
-void OneCopyExchange::finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar) {
+void OneCopyExchange::finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar,
+                                     const TokensSummed& then) {
   Slot& used = slot_at(slot);
   wait_for(plan.send_rows, channel(slot, kReturned), used.number, used.phase);
   used.mail.finish(group_, used.phase);
   find_results(plan, slot);
-  combine_rows(rows_, plan.offsets, used.weights, sum);
+  for_each_token_block(sum, [&](std::int64_t first, std::int64_t count) {
+    combine_rows(rows_, plan.offsets.rows(first, count + 1), used.weights, sum.rows(first, count));
+    if (then) then(first, count);
+  });
   for (std::size_t j = 0; scalar != nullptr && j < scalars_.size(); ++j) {
     scalar->data<float>()[j] = scalars_[j] == nullptr ? 0.0F : *scalars_[j];
   }

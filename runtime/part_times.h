@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string_view>
 
 namespace coe {
@@ -20,11 +21,16 @@ struct PartTimes {
   double operator[](Part part) const { return seconds[static_cast<std::size_t>(part)]; }
 };
 
-/// Adds the time from its making to its end to one Part.
+/// Adds the time from its making to its end to one Part; where it runs inside another Part's, takes it off that one.
 class PartTimer {
  public:
-  PartTimer(PartTimes& times, Part part) : times_(times), part_(part), start_(Clock::now()) {}
-  ~PartTimer() { times_[part_] += std::chrono::duration<double>(Clock::now() - start_).count(); }
+  PartTimer(PartTimes& times, Part part, std::optional<Part> inside = {})
+      : times_(times), part_(part), inside_(inside), start_(Clock::now()) {}
+  ~PartTimer() {
+    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    times_[part_] += seconds;
+    if (inside_) times_[*inside_] -= seconds;
+  }
   PartTimer(const PartTimer&) = delete;
   PartTimer& operator=(const PartTimer&) = delete;
 
@@ -32,6 +38,7 @@ class PartTimer {
   using Clock = std::chrono::steady_clock;
   PartTimes& times_;
   Part part_;
+  std::optional<Part> inside_;
   Clock::time_point start_;
 };
 

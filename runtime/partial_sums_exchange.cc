@@ -114,19 +114,17 @@ void PartialSumsExchange::add_up(Flight& flight, const Tensor& sums) {
   }
   for (std::int64_t first = 0; first < sums.extent(0); first += kSumsAtOnce) {
     const std::int64_t count = std::min(kSumsAtOnce, sums.extent(0) - first);
-    const Tensor some = sums.rows(first, count);
-    std::ranges::fill(some.span<float>(), 0.0F);
-    combine_rows(results_, flight.rows.offsets.rows(first, count + 1), weights, some);
+    combine_rows(results_, flight.rows.offsets.rows(first, count + 1), weights, sums.rows(first, count));
   }
 }
 
-void PartialSumsExchange::finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar) {
+void PartialSumsExchange::finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar,
+                                         const TokensSummed& then) {
   Flight& flight = flight_at(slot);
-  tokens_.finish_combine(flight.by_rank, place_of(slot), sum, nullptr);
+  tokens_.finish_combine(flight.by_rank, place_of(slot), sum, nullptr, then);
   if (scalar == nullptr) return;
   // Scalars alone come back with the choices, beside rows that nobody has written to.
-  std::ranges::fill(flight.ids.span<float>(), 0.0F);
-  choices_.finish_combine(plan, place_of(slot), flight.ids, scalar);
+  choices_.finish_combine(plan, place_of(slot), flight.ids, scalar, {});
 }
 
 }  // namespace coe

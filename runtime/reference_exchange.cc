@@ -122,7 +122,8 @@ void ReferenceExchange::begin_combine(const DispatchPlan& plan, int slot, const 
   post(used);
 }
 
-void ReferenceExchange::finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar) {
+void ReferenceExchange::finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar,
+                                       const TokensSummed& then) {
   Slot& used = slot_at(slot);
   wait(group_, used.ticket, used.phase);
   const auto* place = plan.place.data<std::int32_t>();
@@ -131,6 +132,7 @@ void ReferenceExchange::finish_combine(const DispatchPlan& plan, int slot, const
     if (place[j] >= 0) rows_[j] = used.received.rows.data<float>() + place[j] * hidden_;
   }
   combine_rows(rows_, plan.offsets, used.weights, sum);
+  if (then) then(0, sum.extent(0));
   if (scalar == nullptr) return;
   for (std::int64_t j = 0; j < scalar->elements(); ++j) {
     scalar->data<float>()[j] = place[j] < 0 ? 0.0F : used.received.scalar.data<float>()[place[j]];

@@ -23,7 +23,8 @@ class ReferenceExchange : public Exchange {
   ExpertRows result_rows(const DispatchPlan& plan, int slot, Arena& arena) override;
   void release(int /*slot*/) override {}
   void begin_combine(const DispatchPlan& plan, int slot, const Phase& phase) override;
-  void finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar) override;
+  void finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar,
+                      const TokensSummed& then) override;
   std::int64_t bytes_sent() const override { return bytes_sent_; }
 
  private:

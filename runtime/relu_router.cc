@@ -7,28 +7,41 @@
 
 namespace coe {
 
-Routed ReluRouter::route(const Tensor& logits, const Tensor& /*bias*/, Arena& arena) const {
-  const std::int64_t tokens = logits.extent(0), experts = logits.extent(1);
+Routed ReluRouter::begin_route(Shape logits, const Tensor& /*bias*/, Arena& arena) const {
   Routed routed;
-  routed.scores = routed.ranking = arena.make<float>(logits.shape());
-  Routing& routing = routed.routing;
-  routing.experts = experts;
-  routing.offsets = arena.make<std::int32_t>({tokens + 1});
-  auto* offsets = routing.offsets.data<std::int32_t>();
-  offsets[0] = 0;
-  for (std::int64_t t = 0; t < tokens; ++t) {
+  routed.scores = routed.ranking = arena.make<float>(logits);
+  routed.counts = arena.zeros<std::int32_t>({1, logits[1]});
+  routed.routing.experts = logits[1];
+  routed.routing.offsets = arena.zeros<std::int32_t>({logits[0] + 1});
+  return routed;
+}
+
+void ReluRouter::route_tokens(const Tensor& logits, const Tensor& /*bias*/, std::int64_t first, const Routed& routed,
+                              Arena& /*scratch*/) const {
+  const std::int64_t experts = logits.extent(1);
+  auto* const offsets = routed.routing.offsets.data<std::int32_t>() + first;
+  auto* const counts = routed.counts.data<std::int32_t>();
+  for (std::int64_t t = 0; t < logits.extent(0); ++t) {
     const float* row = logits.data<float>() + t * experts;
-    float* score = routed.scores.data<float>() + t * experts;
+    float* score = routed.scores.data<float>() + (first + t) * experts;
     // std::max(0, NaN) would hide a NaN as an idle expert.
     std::transform(row, row + experts, score, [](float z) { return z < 0 ? 0.0F : z; });
     if (!std::all_of(score, score + experts, [](float r) { return r <= std::numeric_limits<float>::max(); })) {
-      fail(ErrorCode::kNonFinite, "relu router: a logit of token ", t, " is not finite");
+      fail(ErrorCode::kNonFinite, "relu router: a logit of token ", first + t, " is not finite");
     }
-    offsets[t + 1] =
-        offsets[t] + static_cast<std::int32_t>(std::count_if(score, score + experts, [](float r) { return r > 0; }));
+    std::int32_t chosen = 0;
+    for (std::int64_t e = 0; e < experts; ++e) {
+      const std::int32_t active = score[e] > 0 ? 1 : 0;
+      counts[e] += active;
+      chosen += active;
+    }
+    offsets[t + 1] = offsets[t] + chosen;
   }
+}
 
-  const std::int64_t choices = offsets[tokens];
+void ReluRouter::finish_route(Routed& routed, Arena& arena) const {
+  Routing& routing = routed.routing;
+  const std::int64_t choices = routing.offsets.data<std::int32_t>()[routing.tokens()];
   routing.expert = arena.make<std::int32_t>({choices});
   routing.weight = arena.make<float>({choices});
   routing.score = arena.make<float>({choices});
@@ -37,14 +50,13 @@ Routed ReluRouter::route(const Tensor& logits, const Tensor& /*bias*/, Arena& ar
   std::ranges::fill(routing.chosen.span<std::uint8_t>(), std::uint8_t{1});
   std::ranges::fill(routing.kept.span<std::uint8_t>(), std::uint8_t{1});
   std::int64_t choice = 0;
-  for (std::int64_t i = 0; i < tokens * experts; ++i) {
+  for (std::int64_t i = 0; i < routed.scores.elements(); ++i) {
     const float score = routed.scores.data<float>()[i];
     if (score <= 0) continue;
-    routing.expert.data<std::int32_t>()[choice] = static_cast<std::int32_t>(i % experts);
+    routing.expert.data<std::int32_t>()[choice] = static_cast<std::int32_t>(i % routing.experts);
     routing.score.data<float>()[choice++] = score;
   }
   weigh(routing);
-  return routed;
 }
 
 void ReluRouter::weigh(const Routing& routing) const {

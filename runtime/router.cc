@@ -10,4 +10,11 @@ std::unique_ptr<Router> make_router(const LayerConfig& config) {
   return std::make_unique<SoftmaxTopkRouter>(config);
 }
 
+Routed Router::route(const Tensor& logits, const Tensor& bias, Arena& arena) const {
+  Routed routed = begin_route(logits.shape(), bias, arena);
+  route_tokens(logits, bias, 0, routed, arena);
+  finish_route(routed, arena);
+  return routed;
+}
+
 }  // namespace coe

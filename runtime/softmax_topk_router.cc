@@ -24,11 +24,11 @@ float sum_of_scores(const Routing& routing, std::int64_t token) {
   return sum + kNormFloor;
 }
 
-void expect_finite(const Tensor& logsumexp) {
+void expect_finite(const Tensor& logsumexp, std::int64_t first) {
   const auto sums = logsumexp.span<float>();
   const auto bad = std::ranges::find_if_not(sums, [](float sum) { return std::isfinite(sum); });
   if (bad != sums.end()) {
-    fail(ErrorCode::kNonFinite, "softmax router: a logit of token ", bad - sums.begin(), " is not finite");
+    fail(ErrorCode::kNonFinite, "softmax router: a logit of token ", first + (bad - sums.begin()), " is not finite");
   }
 }
 
@@ -41,56 +41,72 @@ SoftmaxTopkRouter::SoftmaxTopkRouter(const LayerConfig& config)
       normalise_(config.norm_topk_prob),
       scale_(config.routed_scaling_factor) {}
 
-Routed SoftmaxTopkRouter::route(const Tensor& logits, const Tensor& bias, Arena& arena) const {
-  const std::int64_t tokens = logits.extent(0), experts = logits.extent(1), choices = tokens * top_k_;
+Routed SoftmaxTopkRouter::begin_route(Shape logits, const Tensor& bias, Arena& arena) const {
+  const std::int64_t tokens = logits[0], choices = tokens * top_k_;
   Routed routed;
-  routed.scores = arena.make<float>(logits.shape());
+  routed.scores = arena.make<float>(logits);
+  routed.ranking = ranks_by_score(bias) ? routed.scores : arena.make<float>(logits);
   routed.logsumexp = arena.make<float>({tokens});
-  softmax(logits, routed.scores, routed.logsumexp);
-  expect_finite(routed.logsumexp);
-  routed.ranking = rank(routed.scores, bias, arena);
+  routed.counts = arena.zeros<std::int32_t>({1, logits[1]});
 
   Routing& routing = routed.routing;
-  routing.experts = experts;
+  routing.experts = logits[1];
   routing.offsets = arena.make<std::int32_t>({tokens + 1});
   routing.expert = arena.make<std::int32_t>({choices});
   routing.weight = arena.make<float>({choices});
   routing.score = arena.make<float>({choices});
   routing.chosen = arena.make<std::uint8_t>({choices});
   routing.kept = arena.make<std::uint8_t>({choices});
-  topk(routed.ranking, routing.expert.reshaped({tokens, top_k_}));
   std::ranges::fill(routing.chosen.span<std::uint8_t>(), std::uint8_t{1});
   std::ranges::fill(routing.kept.span<std::uint8_t>(), std::uint8_t{1});
-  for (std::int64_t t = 0; t <= tokens; ++t)
+  for (std::int64_t t = 0; t <= tokens; ++t) {
     routing.offsets.data<std::int32_t>()[t] = static_cast<std::int32_t>(t * top_k_);
-  for (std::int64_t j = 0; j < choices; ++j) {
-    const std::int64_t expert = routing.expert.data<std::int32_t>()[j];
-    routing.score.data<float>()[j] = routed.scores.data<float>()[j / top_k_ * experts + expert];
   }
-  weigh(routing);
   return routed;
 }
 
-Tensor SoftmaxTopkRouter::rank(const Tensor& scores, const Tensor& bias, Arena& arena) const {
-  if (bias.elements() == 0 && groups_kept_ == groups_) return scores;
-  const Tensor ranking = arena.make<float>(scores.shape());
+void SoftmaxTopkRouter::route_tokens(const Tensor& logits, const Tensor& bias, std::int64_t first, const Routed& routed,
+                                     Arena& scratch) const {
+  const std::int64_t tokens = logits.extent(0), experts = logits.extent(1);
+  const Tensor scores = routed.scores.rows(first, tokens), ranking = routed.ranking.rows(first, tokens);
+  const Tensor logsumexp = routed.logsumexp.rows(first, tokens);
+  softmax(logits, scores, logsumexp);
+  expect_finite(logsumexp, first);
+  if (!ranks_by_score(bias)) rank(scores, bias, ranking, scratch);
+
+  const Routing& routing = routed.routing;
+  const Tensor chosen = routing.expert.rows(first * top_k_, tokens * top_k_);
+  topk(ranking, chosen.reshaped({tokens, top_k_}));
+  float* score = routing.score.data<float>() + first * top_k_;
+  for (std::int64_t j = 0; j < chosen.elements(); ++j) {
+    const std::int32_t expert = chosen.data<std::int32_t>()[j];
+    score[j] = scores.data<float>()[j / top_k_ * experts + expert];
+    ++routed.counts.data<std::int32_t>()[expert];
+  }
+  for (std::int64_t t = first; t < first + tokens; ++t) weigh_token(routing, t);
+}
+
+void SoftmaxTopkRouter::finish_route(Routed& /*routed*/, Arena& /*arena*/) const {}
+
+void SoftmaxTopkRouter::rank(const Tensor& scores, const Tensor& bias, const Tensor& ranking, Arena& scratch) const {
   std::ranges::copy(scores.span<float>(), ranking.data<float>());
   if (bias.elements() > 0) {
     for (std::int64_t t = 0; t < scores.extent(0); ++t) add(bias, 1, ranking.rows(t, 1).reshaped(bias.shape()));
   }
-  keep_best_groups(ranking, groups_, groups_kept_, arena);
-  return ranking;
+  keep_best_groups(ranking, groups_, groups_kept_, scratch);
 }
 
 void SoftmaxTopkRouter::weigh(const Routing& routing) const {
+  for (std::int64_t t = 0; t < routing.tokens(); ++t) weigh_token(routing, t);
+}
+
+void SoftmaxTopkRouter::weigh_token(const Routing& routing, std::int64_t token) const {
   const auto* offsets = routing.offsets.data<std::int32_t>();
   const auto* score = routing.score.data<float>();
   auto* weight = routing.weight.data<float>();
-  for (std::int64_t j = 0; j < routing.choices(); ++j) weight[j] = scale_ * score[j];
-  if (!normalise_) return;
-  for (std::int64_t t = 0; t < routing.tokens(); ++t) {
-    const float sum = sum_of_scores(routing, t);
-    for (std::int32_t j = offsets[t]; j < offsets[t + 1]; ++j) weight[j] = score[j] / sum;
+  const float sum = normalise_ ? sum_of_scores(routing, token) : 1.0F;
+  for (std::int32_t j = offsets[token]; j < offsets[token + 1]; ++j) {
+    weight[j] = normalise_ ? score[j] / sum : scale_ * score[j];
   }
 }
 

@@ -9,13 +9,18 @@ namespace coe {
 class SoftmaxTopkRouter : public Router {
  public:
   explicit SoftmaxTopkRouter(const LayerConfig& config);
-  Routed route(const Tensor& logits, const Tensor& bias, Arena& arena) const override;
+  Routed begin_route(Shape logits, const Tensor& bias, Arena& arena) const override;
+  void route_tokens(const Tensor& logits, const Tensor& bias, std::int64_t first, const Routed& routed,
+                    Arena& scratch) const override;
+  void finish_route(Routed& routed, Arena& arena) const override;
   void weigh(const Routing& routing) const override;
   void backward(const Routed& routed, const Tensor& dweight, const BalanceGradient& balance,
                 const Tensor& dlogits) const override;
 
  private:
-  Tensor rank(const Tensor& scores, const Tensor& bias, Arena& arena) const;
+  bool ranks_by_score(const Tensor& bias) const { return bias.elements() == 0 && groups_kept_ == groups_; }
+  void rank(const Tensor& scores, const Tensor& bias, const Tensor& ranking, Arena& scratch) const;
+  void weigh_token(const Routing& routing, std::int64_t token) const;
   /// ds of one token's choices, added to ds [N].
   void weigh_backward(const Routing& routing, std::int64_t token, const float* dweight, float* ds) const;
 

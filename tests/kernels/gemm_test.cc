@@ -91,7 +91,8 @@ TEST(PackedMatrix, GivesTheSameBits) {
     for (const Transpose tb : {kNo, kYes}) {
       const Floats a = normal_tensor({m, k}, 1), b = normal_tensor(stored(k, n, tb), 2);
       const Floats once = normal_tensor({m, n}, 3), packed = normal_tensor({m, n}, 3);
-      const PackedMatrix matrix(whole(b), tb);
+      std::vector<float> memory(static_cast<std::size_t>(packed_size(k, n)));
+      const PackedMatrix matrix = pack_matrix(whole(b), tb, memory.data());
       for (const float beta : {0.0F, 1.0F}) {
         gemm_of(a, kNo, b, tb, beta, once);
         gemm(whole(a), kNo, matrix, beta, whole(packed));

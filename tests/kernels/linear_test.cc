@@ -39,11 +39,12 @@ TEST(Linear, AndItsGradientsAreTheProductsOfALayer) {
 
 TEST(Linear, OfAPackedWeightHasTheSameBits) {
   const Floats x = normal_tensor({11, 40}, 1), w = normal_tensor({19, 40}, 2), y({11, 19}), packed({11, 19});
+  Arena arena;
   linear(x, w, y);
-  linear(x, pack_weight(w), packed);
+  linear(x, pack_weight(w, arena), packed);
   EXPECT_EQ(packed.values(), y.values());
   const Floats narrow({11, 39});
-  EXPECT_EQ(thrown_code([&] { linear(narrow, pack_weight(w), packed); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] { linear(narrow, pack_weight(w, arena), packed); }), ErrorCode::kInternal);
 }
 
 TEST(Linear, OverwritesNaN) {

@@ -24,7 +24,7 @@ std::vector<float> there_and_back(Exchange& exchange, const DispatchPlan& plan, 
   std::ranges::transform(rows.rows.span<float>(), results.rows.data<float>(), [](float value) { return 2 * value; });
   const Tensor sum = arena.zeros<float>(x.shape());
   exchange.begin_combine(plan, 0, phase);
-  exchange.finish_combine(plan, 0, sum, nullptr);
+  exchange.finish_combine(plan, 0, sum, nullptr, {});
   seen.insert(seen.end(), sum.span<float>().begin(), sum.span<float>().end());
   return seen;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <ranges>
 #include <set>
@@ -80,12 +81,24 @@ class CaseOnRank {
     }
     std::int64_t bytes = 0;
     for (std::size_t i = 0; i < flight.size(); ++i) {
-      std::ranges::fill(x[i].span<float>(), 0.5F);
-      exchange.finish_combine(flight[i].plan, slot_of(flight[i]), x[i], with_scalar ? &scalars[i] : nullptr);
+      std::ranges::fill(x[i].span<float>(), std::numeric_limits<float>::quiet_NaN());
+      std::int64_t told = 0;
+      exchange.finish_combine(flight[i].plan, slot_of(flight[i]), x[i], with_scalar ? &scalars[i] : nullptr,
+                              [&](std::int64_t first, std::int64_t count) {
+                                require(first == told, "tokens are told of out of order");
+                                require_complete(x[i].rows(first, count));
+                                told += count;
+                              });
+      require(told == x[i].extent(0), "not every token was told of");
       require_returned(flight[i], x[i], scalars[i], with_scalar);
       bytes += travelling_bytes(flight[i], with_scalar);
     }
     require(exchange.bytes_sent() - bytes_before == bytes, "bytes_sent counts other bytes than travelled");
+  }
+
+  void require_complete(const Tensor& sums) const {
+    require(std::ranges::none_of(sums.span<float>(), [](float sum) { return std::isnan(sum); }),
+            "tokens are told of before their sums are complete");
   }
 
   int slot_of(const RoutedPass& pass) const { return static_cast<int>(pass.iteration) % at_.one.slots; }
@@ -171,7 +184,6 @@ class CaseOnRank {
       }
     }
     const Tensor expected = arena_.make<float>(sum.shape());
-    std::ranges::fill(expected.span<float>(), 0.5F);
     combine_rows(row_of, pass.routing.offsets, with_scalar ? Tensor() : pass.routing.weight, expected);
     const std::string where = fmt::format("at rank {} in iteration {}", at_.rank, pass.iteration);
     require_sum("sum " + where, values_of<float>(sum), values_of<float>(expected));

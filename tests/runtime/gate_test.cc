@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
+#include <memory>
 
 #include "runtime/softmax_topk_router.h"
 #include "tests/runtime/oracle.h"
@@ -91,6 +93,49 @@ TEST(Gate, TokensWithLogitsThatAreNotFiniteAreRoutedAsIfAllWereZeroAndTold) {
   EXPECT_EQ(saved.lost, 2);
   for (std::int64_t expert = 0; expert < kExperts; ++expert)
     EXPECT_FLOAT_EQ(routed.scores.data<float>()[2 * kExperts + expert], 0.2F);
+}
+
+/// Scores, choices, weights and counts of a gate with noise, jitter and a bias, where tokens come in blocks of `block`.
+std::vector<float> routed_in_blocks(RouterKind kind, std::int64_t block) {
+  Arena arena;
+  std::mt19937 random(4);
+  LayerConfig layer = kLayer;
+  layer.router = kind;
+  layer.router_jitter = 0.1F;
+  const std::unique_ptr<Router> router = make_router(layer);
+  const Shape shape{kExperts, kHidden};
+  const TrainedTensor weight{random_tensor(shape, 1, random, arena), {}};
+  const TrainedTensor noise{random_tensor(shape, 1, random, arena), {}};
+  const Tensor bias = random_tensor({kExperts}, 0.1F, random, arena);
+  const Gate gate(layer, 0, 0, {.weight = weight, .noise = noise, .bias = bias}, *router);
+  const Tensor x = random_tensor({kTokens, kHidden}, 1, random, arena);
+  const Tensor late = arena.make<float>(x.shape());
+  GateSaved saved;
+  const RoutingContext context{.random = StepRandom{.seed = 1}};
+  GateForward pass =
+      gate.begin_forward(late, {.sequences = kTokens / kLength, .length = kLength}, context, saved, arena);
+  for (std::int64_t first = 0; first < kTokens; first += block) {
+    const std::int64_t count = std::min(block, kTokens - first);
+    std::ranges::copy(x.rows(first, count).span<float>(), late.rows(first, count).data<float>());
+    gate.route(pass, late, first, count, saved, arena);
+  }
+  const Routed routed = gate.finish_forward(pass, arena);
+  std::vector<float> all = values_of<float>(routed.scores);
+  const auto append = [&](const auto& values) { all.insert(all.end(), values.begin(), values.end()); };
+  append(values_of<float>(routed.routing.weight));
+  append(values_of<std::int32_t>(routed.routing.offsets));
+  append(values_of<std::int32_t>(routed.routing.expert));
+  append(values_of<std::int32_t>(routed.counts));
+  append(values_of<float>(saved.x));
+  append(values_of<float>(saved.noise_slope));
+  return all;
+}
+
+TEST(Gate, BitsDoNotDependOnTheBlocksThatTokensComeIn) {
+  for (const RouterKind kind : {RouterKind::kSoftmaxTopk, RouterKind::kRelu}) {
+    const std::vector<float> whole = routed_in_blocks(kind, kTokens);
+    for (const std::int64_t block : {1, 4, 5}) EXPECT_EQ(routed_in_blocks(kind, block), whole) << block;
+  }
 }
 
 TEST(Gate, ThereMayBeNoTokens) {

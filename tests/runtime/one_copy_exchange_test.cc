@@ -45,7 +45,7 @@ std::vector<float> round_trip(Everybody& everybody, OneCopyExchange& exchange, i
   exchange.release(slot);
   exchange.begin_combine(everybody.plan, slot, {"combine"});
   const Tensor sum = everybody.arena.zeros<float>(everybody.x.shape());
-  exchange.finish_combine(everybody.plan, slot, sum, nullptr);
+  exchange.finish_combine(everybody.plan, slot, sum, nullptr, {});
   return values_of<float>(sum);
 }
 
@@ -73,7 +73,7 @@ TEST(OneCopyExchangeOnRanks, RowsStayUntilTheirSlotIsReleasedOrUsedAgain) {
     exchange.result_rows(first.plan, 2, first.arena);
     exchange.begin_combine(first.plan, 2, {"combine"});
     const Tensor sum = first.arena.zeros<float>(first.x.shape());
-    exchange.finish_combine(first.plan, 2, sum, nullptr);
+    exchange.finish_combine(first.plan, 2, sum, nullptr, {});
     for (int round = 0; round < 6; ++round) {
       Everybody other(world, 5, static_cast<float>(round));
       round_trip(other, exchange, round % 2);
@@ -111,7 +111,7 @@ TEST(OneCopyExchange, ARankThatFailsEndsTheOthersWaits) {
         exchange.finish_dispatch(everybody.plan, 0, everybody.arena);
         if (world.rank() == 2) fail(ErrorCode::kInternal, "rank 2 gave in");
         exchange.begin_combine(everybody.plan, 0, {"combine"});
-        exchange.finish_combine(everybody.plan, 0, everybody.x, nullptr);
+        exchange.finish_combine(everybody.plan, 0, everybody.x, nullptr, {});
       });
       FAIL() << "nobody failed";
     } catch (const Error& error) {

@@ -42,7 +42,7 @@ struct Scene {
     exchange.release(0);
     exchange.begin_combine(plan, 0, {"combine"});
     const Tensor sum = arena.zeros<float>(x.shape());
-    exchange.finish_combine(plan, 0, sum, nullptr);
+    exchange.finish_combine(plan, 0, sum, nullptr, {});
     return values_of<float>(sum);
   }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include "tests/ranks.h"
@@ -98,11 +99,11 @@ void apply_experts(const Scene& scene, const ExpertRows& rows, const ExpertRows&
 }
 
 /// `before` plus the sum of what the experts made of each token, by weight; all numbers are exact in fp32.
-std::vector<float> combined(const Scene& scene, float before, bool weighted) {
+std::vector<float> combined(const Scene& scene, bool weighted) {
   std::vector<float> sum;
   for (std::size_t t = 0; t < scene.mine().size(); ++t) {
     for (const float value : row_of(scene.rank, t)) {
-      float total = before;
+      float total = 0;
       for (const Choice& choice : scene.mine()[t]) {
         const float weight = weighted ? static_cast<float>(choice.weight) : 1;
         if (choice.kept) total += weight * static_cast<float>(choice.expert + 1) * value;
@@ -147,10 +148,10 @@ void expect_exchange(Scene& scene, ReferenceExchange& exchange, bool with_scalar
 
   apply_experts(scene, rows, exchange.result_rows(scene.plan, 0, scene.arena));
   const Tensor sum = scene.arena.make<float>(x.shape());
-  std::ranges::fill(sum.span<float>(), 0.5F);
+  std::ranges::fill(sum.span<float>(), std::numeric_limits<float>::quiet_NaN());
   exchange.begin_combine(scene.plan, 0, {"combine"});
-  exchange.finish_combine(scene.plan, 0, sum, with_scalar ? &scalars : nullptr);
-  EXPECT_EQ(values_of<float>(sum), combined(scene, 0.5F, !with_scalar));
+  exchange.finish_combine(scene.plan, 0, sum, with_scalar ? &scalars : nullptr, {});
+  EXPECT_EQ(values_of<float>(sum), combined(scene, !with_scalar));
   if (with_scalar) {
     EXPECT_EQ(values_of<float>(scalars), returned_scalars(scene));
   }
@@ -174,9 +175,9 @@ TEST(ReferenceExchangeOnRanks, TwoTokensByHand) {
     const std::vector<float> at_0 = {0, 0, 1, 1, 0, 1}, at_1 = {0, 0, 1};
     EXPECT_EQ(values_of<float>(rows.rows), world.rank() == 0 ? at_0 : at_1);
     apply_experts(scene, rows, exchange.result_rows(scene.plan, 0, scene.arena));
-    const Tensor sum = scene.arena.zeros<float>({1, kHidden});
+    const Tensor sum = scene.arena.make<float>({1, kHidden});
     exchange.begin_combine(scene.plan, 0, {"combine"});
-    exchange.finish_combine(scene.plan, 0, sum, nullptr);
+    exchange.finish_combine(scene.plan, 0, sum, nullptr, {});
     // 0.5 * 1 + 0.25 * 3 = 1.25 times (0, 0, 1); 1 * 2 times (1, 0, 1).
     EXPECT_EQ(values_of<float>(sum),
               world.rank() == 0 ? (std::vector<float>{0, 0, 1.25}) : (std::vector<float>{2, 0, 2}));
@@ -226,7 +227,7 @@ TEST(ReferenceExchangeOnRanks, PaddingIsZeroAndComesBackNowhere) {
     std::ranges::copy(rows.scalar.span<float>(), results.scalar.data<float>());
     exchange.begin_combine(plan, 0, {"combine"});
     const Tensor sum = arena.zeros<float>({1, 1}), scalar = arena.make<float>({1});
-    exchange.finish_combine(plan, 0, sum, &scalar);
+    exchange.finish_combine(plan, 0, sum, &scalar, {});
     EXPECT_EQ(sum.data<float>()[0], x.data<float>()[0]);
     EXPECT_EQ(scalar.data<float>()[0], 0.5F);
   });
