@@ -130,6 +130,7 @@ class AlltoallvExchange : public Exchange {
   }
 
   std::int64_t bytes_sent() const override { return bytes_sent_; }
+  int growths() const override { return 0; }
 
  private:
   Tensor make(std::vector<float>& memory, std::int64_t rows) const {

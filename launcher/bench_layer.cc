@@ -14,6 +14,7 @@
 #include "launcher/random_weights.h"
 #include "launcher/resident_memory.h"
 #include "runtime/chain_layer.h"
+#include "runtime/layer_size.h"
 #include "runtime/make_exchange.h"
 
 namespace coe {
@@ -69,14 +70,24 @@ struct LayerInput {
   Tensor tokens, upstream, gradient;
 };
 
+LayerSize size_of(const Benchmark& benchmark, const LayerInput& input) {
+  return layer_size(benchmark.layer, {.tokens = benchmark.tokens,
+                                      .ranks = input.groups.experts().size(),
+                                      .in_flight = ChainLayer::kInFlight,
+                                      .backward = !benchmark.forward_only,
+                                      .packed = benchmark.forward_only});
+}
+
 class BusyLayer {
  public:
   BusyLayer(const Benchmark& benchmark, LayerInput& input)
       : forward_only_(benchmark.forward_only),
         input_(input),
         exchange_(make_exchange(benchmark.order, input.groups.experts(), benchmark.layer.hidden,
-                                ChainLayer::exchange_slots(1, benchmark.layer.iterations), ChainLayer::kInFlight)),
-        layer_(benchmark.layer, 0, {&input.groups, &input.placement, exchange_.get(), &times_}, input.weights.views()) {
+                                ChainLayer::exchange_slots(forward_only_ ? 0 : 1, benchmark.layer.iterations),
+                                ChainLayer::kInFlight, size_of(benchmark, input).rows)),
+        layer_(benchmark.layer, 0, {&input.groups, &input.placement, exchange_.get(), &times_}, input.weights.views()),
+        arena_(size_of(benchmark, input).arena_bytes) {
     if (forward_only_) layer_.pack_experts();
   }
 
@@ -191,6 +202,7 @@ LayerBenchmarkResult bench_layer(const Benchmark& benchmark, Transport& world) {
   }
   LayerBenchmarkResult result = summary(std::move(costs), expert_flops(benchmark), peak.gflops());
   result.memory_growth = growth;
+  result.size_hint = static_cast<std::int64_t>(size_of(benchmark, input).bytes()) * world.size();
   return result;
 }
 

@@ -20,6 +20,7 @@ struct LayerBenchmarkResult {
   std::int64_t bytes_exchanged = 0;             ///< a step
   std::optional<AllocationCounts> allocations;  ///< a step, medians; nothing where they cannot be counted
   double minor_faults = 0;                      ///< a step, median
+  std::int64_t size_hint = 0;                   ///< bytes; what the buffers were made for before the first step
   std::int64_t memory_growth = 0;  ///< resident bytes, windows counted once, from when weights, their gradients and the
                                    ///< input are there and the layer is not until after its third step
   PartTimes times;                 ///< of the median step, mean over ranks

@@ -18,13 +18,15 @@ void say_demands(BenchReport& report, const LayerBenchmarkResult& result) {
   report.text += fmt::format("  minor page faults {:.0f} a step of all ranks\n", result.minor_faults);
   report.text += fmt::format(
       "  memory            {:.2f} MiB more on all ranks after the third step than before the "
-      "layer, windows once\n",
-      static_cast<double>(result.memory_growth) / (1 << 20));
+      "layer, windows once, {:.3f} of the size hint\n",
+      static_cast<double>(result.memory_growth) / (1 << 20),
+      static_cast<double>(result.memory_growth) / static_cast<double>(result.size_hint));
   report.numbers["our_allocations_per_step"] = ours;
   report.numbers["large_library_allocations_per_step"] = large;
   report.numbers["small_library_allocations_per_step"] = small;
   report.numbers["minor_faults_per_step"] = result.minor_faults;
   report.numbers["memory_growth_bytes"] = result.memory_growth;
+  report.numbers["size_hint_bytes"] = result.size_hint;
 }
 
 void say_parts(BenchReport& report, const LayerBenchmarkResult& result) {

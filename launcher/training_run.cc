@@ -97,6 +97,9 @@ void TrainingRun::step() {
 }
 
 void TrainingRun::tell(const StepReport& report) {
+  if (report.buffer_growths > 0) {
+    say(fmt::format("step {}: buffers were too small {} times and have grown", report.step, report.buffer_growths));
+  }
   if (report.skipped.empty()) {
     if (progress_) progress_->show(report);
   } else {

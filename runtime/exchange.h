@@ -50,6 +50,8 @@ class Exchange {
 
   /// Bytes of rows and scalars that this rank has sent to other ranks so far.
   virtual std::int64_t bytes_sent() const = 0;
+  /// How often memory that it keeps was too small.
+  virtual int growths() const = 0;
 };
 
 }  // namespace coe

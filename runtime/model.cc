@@ -9,6 +9,7 @@
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/rows.h"
+#include "runtime/layer_size.h"
 #include "runtime/model_parameters.h"
 
 namespace coe {
@@ -31,16 +32,22 @@ ModelConfig completed(ModelConfig model) {
   return model;
 }
 
+std::int64_t expert_rows(const LayerConfig& layer, const RankGroups& groups, std::int64_t tokens) {
+  if (tokens == 0) return 0;
+  return layer_size(layer, {.tokens = tokens, .ranks = groups.experts().size()}).rows;
+}
+
 }  // namespace
 
-Model::Model(const ModelConfig& config, const RankGroups& groups, bool trained_weights, ExchangeOrder order)
+Model::Model(const ModelConfig& config, const RankGroups& groups, bool trained_weights, ExchangeOrder order,
+             std::int64_t tokens)
     : config_(completed(config)),
       groups_(&groups),
       placement_(config.layer.experts, groups.experts().size()),
       parameters_(model_specs(config_, placement_.experts_of(groups.experts().rank())), trained_weights),
       exchange_(make_exchange(order, groups.experts(), config.hidden,
-                              ChainLayer::exchange_slots(config.layers, config.layer.iterations),
-                              ChainLayer::kInFlight)),
+                              ChainLayer::exchange_slots(trained_weights ? config.layers : 0, config.layer.iterations),
+                              ChainLayer::kInFlight, expert_rows(config_.layer, groups, tokens))),
       rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float)),
       embedding_(trained("model.embed_tokens.weight")),
       final_norm_(trained("model.norm.weight")),

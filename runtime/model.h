@@ -37,8 +37,10 @@ class Model {
     ChainSaved chain;
   };
 
-  /// The groups are viewed. Weights are zero until initialise() or a checkpoint fills parameters(). Collective.
-  Model(const ModelConfig& config, const RankGroups& groups, bool trained, ExchangeOrder order = ExchangeOrder::kExact);
+  /// The groups are viewed. Weights are zero until initialise() or a checkpoint fills parameters(). `tokens` are the
+  /// most that a rank has in one forward: buffers for them are made at once, for none where it is 0. Collective.
+  Model(const ModelConfig& config, const RankGroups& groups, bool trained, ExchangeOrder order = ExchangeOrder::kExact,
+        std::int64_t tokens = 0);
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
@@ -58,6 +60,8 @@ class Model {
   Tensor activations(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Arena& arena);
   std::span<const LayerSaved> saved() const { return saved_; }
 
+  /// How often buffers of the exchanges were too small.
+  int growths() const { return exchange_->growths(); }
   std::span<ChainLayer> chains() { return chains_; }
   /// The routing of the last loss_and_gradients() in one layer and iteration; views that call's arena.
   const Routing& last_routing(std::int64_t layer, std::int64_t iteration) const;

@@ -33,7 +33,7 @@ void clear_padding(const DispatchPlan& plan, const ExpertRows& rows) {
 
 }  // namespace
 
-OneCopyExchange::OneCopyExchange(Group group, std::int64_t hidden, int slots, int in_flight)
+OneCopyExchange::OneCopyExchange(Group group, std::int64_t hidden, int slots, int in_flight, std::int64_t rows)
     : group_(group),
       hidden_(hidden),
       control_(group.transport->make_window(Signals::bytes_for(group.size(), 2 * (slots + in_flight)))),
@@ -44,6 +44,9 @@ OneCopyExchange::OneCopyExchange(Group group, std::int64_t hidden, int slots, in
         {.arrived = {}, .mail = RowMail(hidden, reached_by_message(*control_)), .phase = {}, .weights = {}});
   }
   for (Results& results : results_) results.told.resize(static_cast<std::size_t>(group.size()));
+  if (rows == 0) return;
+  for (Slot& slot : slots_) grow(slot.arrived, rows);
+  for (Results& results : results_) grow(results.block, rows);
 }
 
 std::size_t OneCopyExchange::window_bytes() const {

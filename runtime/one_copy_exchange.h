@@ -20,9 +20,10 @@ namespace coe {
 class OneCopyExchange : public Exchange {
  public:
   /// `group` is the expert-parallel group, `slots` how many dispatches can hold their rows at once, `in_flight` how
-  /// many of them can have results that are not yet taken: those of slots that differ by it share one place.
+  /// many of them can have results that are not yet taken: those of slots that differ by it share one place. `rows` is
+  /// how many a rank is expected to get in one dispatch: room for them is made at once, for none where it is 0.
   /// Collective.
-  OneCopyExchange(Group group, std::int64_t hidden, int slots, int in_flight);
+  OneCopyExchange(Group group, std::int64_t hidden, int slots, int in_flight, std::int64_t rows = 0);
 
   void begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor& weights, const Tensor* scalar, int slot,
                       const Phase& phase) override;
@@ -34,8 +35,7 @@ class OneCopyExchange : public Exchange {
                       const TokensSummed& then) override;
   std::int64_t bytes_sent() const override { return bytes_sent_; }
 
-  /// How often a window was too small.
-  int growths() const { return growths_; }
+  int growths() const override { return growths_; }
   /// Bytes of this rank's parts of all windows.
   std::size_t window_bytes() const;
 

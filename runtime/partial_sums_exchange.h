@@ -32,6 +32,7 @@ class PartialSumsExchange : public Exchange {
   void begin_combine(const DispatchPlan& plan, int slot, const Phase& phase) override;
   void finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar,
                       const TokensSummed& then) override;
+  int growths() const override { return tokens_.growths() + choices_.growths(); }
   std::int64_t bytes_sent() const override { return tokens_.bytes_sent() + choices_.bytes_sent(); }
 
  private:

@@ -26,6 +26,7 @@ class ReferenceExchange : public Exchange {
   void finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar,
                       const TokensSummed& then) override;
   std::int64_t bytes_sent() const override { return bytes_sent_; }
+  int growths() const override { return 0; }
 
  private:
   /// Rows and the floats beside them, one block per peer in rank order, in a buffer that only grows.

@@ -34,6 +34,7 @@ struct StepReport {
   double seconds = 0;
   std::int64_t tokens = 0;
   std::int64_t bytes_exchanged = 0;  ///< by dispatch and combine, over all ranks
+  std::int64_t buffer_growths = 0;   ///< how often memory was too small, over all ranks, since the last report
   PartTimes times;                   ///< mean over ranks
   std::vector<RoutingReport> routing;
 

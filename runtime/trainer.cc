@@ -37,6 +37,11 @@ double next_l1_coeff(const LayerConfig& layer, double l1_coeff, double sparsity)
   return sparsity < wanted ? l1_coeff * kL1Factor : l1_coeff / kL1Factor;
 }
 
+/// The most that a rank has of a micro-batch.
+std::int64_t tokens_at_once(const Config& config, std::int64_t ranks) {
+  return (config.training.sequences_at_once() + ranks - 1) / ranks * config.model.sequence;
+}
+
 std::int64_t numbers_per_iteration(const LayerConfig& layer) { return layer.experts + 4; }
 
 }  // namespace
@@ -47,7 +52,7 @@ struct Trainer::State {
       : config(wanted),
         recorder(flight_recorder),
         groups(world, wanted.distributed.expert_parallel, wanted.distributed.deadline(), flight_recorder),
-        model(wanted.model, groups, true, wanted.exchange.order),
+        model(wanted.model, groups, true, wanted.exchange.order, tokens_at_once(wanted, world.size())),
         optimiser(wanted.training, groups, model.parameters()),
         train(&train_source),
         valid(&valid_source) {
@@ -85,6 +90,7 @@ struct Trainer::State {
   Arena arena;
   TrainingState progress;
   RoutingCounter* routing_counter = nullptr;
+  int growths_reported = 0;
 };
 
 Trainer::Trainer(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid,
@@ -204,10 +210,13 @@ void Trainer::State::expect_finite_weights(const std::string& where) {
 }
 
 void Trainer::State::sum_loss(const LossPart& loss, StepReport& report) {
-  std::array<double, 2> sums = {loss.cross_entropy, loss.balance};
+  const int grown = model.growths() + arena.growths();
+  std::array<double, 3> sums = {loss.cross_entropy, loss.balance, static_cast<double>(grown - growths_reported)};
+  growths_reported = grown;
   all_reduce_sum<double>(groups.world(), sums, {"loss reduction"});
   report.loss = sums[0];
   report.balance_loss = sums[1];
+  report.buffer_growths = static_cast<std::int64_t>(sums[2]);
 }
 
 void Trainer::State::report_times(StepReport& report) {

@@ -33,6 +33,7 @@ TEST(BenchLayerOnRanks, CountsTheBytesThatTravel) {
     EXPECT_NEAR(result.peak_fraction, result.gflops / result.gemm_peak_gflops, 1e-12);
     EXPECT_GT(result.times[Part::kExperts], 0);
     EXPECT_GT(result.memory_growth, 0);
+    EXPECT_GT(result.size_hint, 0);
     EXPECT_EQ(result.allocations.has_value(), allocation_counts().has_value());
   });
 }

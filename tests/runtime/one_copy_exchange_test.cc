@@ -64,6 +64,21 @@ TEST(OneCopyExchangeOnRanks, AStaleRowIsNeverTakenForANewOne) {
   });
 }
 
+TEST(OneCopyExchangeOnRanks, RoomForTheRowsExpectedIsMadeAtOnce) {
+  for_each_ranks([](Transport& world) {
+    const std::int64_t rows = 100 * world.size();
+    OneCopyExchange exchange({&world}, kHidden, 3, 2, rows);
+    const std::size_t bytes = exchange.window_bytes();
+    EXPECT_GE(bytes, static_cast<std::size_t>(5 * rows * (kHidden + 1)) * sizeof(float));
+    Everybody expected(world, 100, 1), more(world, 101, 1);
+    for (int slot = 0; slot < 3; ++slot) round_trip(expected, exchange, slot);
+    EXPECT_EQ(exchange.window_bytes(), bytes);
+    EXPECT_EQ(exchange.growths(), 0);
+    round_trip(more, exchange, 0);
+    EXPECT_EQ(exchange.growths(), 2) << "rows that arrive and results";
+  });
+}
+
 TEST(OneCopyExchangeOnRanks, RowsStayUntilTheirSlotIsReleasedOrUsedAgain) {
   for_each_ranks([](Transport& world) {
     OneCopyExchange exchange({&world}, kHidden, 3, 2);
