@@ -11,6 +11,7 @@
 #include "launcher/cold_timer.h"
 #include "launcher/copy_bound.h"
 #include "runtime/one_copy_exchange.h"
+#include "runtime/partial_sums_exchange.h"
 #include "runtime/reference_exchange.h"
 
 namespace coe {
@@ -48,7 +49,9 @@ class RandomExchange {
     fill_normal(x_, {8, static_cast<std::uint64_t>(world.rank())}, 0, 1);
   }
 
-  void exchange(Exchange& exchange, Series& series) {
+  /// Returns what this rank sent.
+  std::int64_t exchange(Exchange& exchange, Series& series) {
+    const std::int64_t sent_before = exchange.bytes_sent();
     scratch_.reset();
     const double dispatch = timer_.time([&] {
       exchange.begin_dispatch(plan_, x_, routing_.weight, nullptr, 0, kPhase);
@@ -62,6 +65,7 @@ class RandomExchange {
       exchange.finish_combine(plan_, 0, sum_, nullptr, {});
     });
     series.add(dispatch, combine);
+    return exchange.bytes_sent() - sent_before;
   }
 
   void copy(Series& series) {
@@ -74,20 +78,24 @@ class RandomExchange {
   }
 
   /// Rows there and back, over all ranks, in bytes.
-  void count(std::int64_t bytes_sent, ExchangeBenchmarkResult& result) const {
+  void count(std::int64_t bytes_sent, std::int64_t partial_sums_bytes_sent, ExchangeBenchmarkResult& result) const {
     const RowsElsewhere counted = count_rows_elsewhere(routing_, placement_, group_.rank());
     const RowsElsewhere expected =
         expected_rows_elsewhere(routing_.tokens(), routing_.choices() / routing_.tokens(), placement_, group_.rank());
     const double there_and_back = 2.0 * static_cast<double>(x_.extent(1)) * sizeof(float);
-    std::array<double, 6> sums = {
-        static_cast<double>(bytes_sent),        there_and_back * static_cast<double>(plan_.rows_sent()),
-        there_and_back * counted.every_choice,  there_and_back * counted.once_per_rank,
-        there_and_back * expected.every_choice, there_and_back * expected.once_per_rank};
+    std::array<double, 7> sums = {static_cast<double>(bytes_sent),
+                                  there_and_back * static_cast<double>(plan_.rows_sent()),
+                                  there_and_back * counted.every_choice,
+                                  there_and_back * counted.once_per_rank,
+                                  there_and_back * expected.every_choice,
+                                  there_and_back * expected.once_per_rank,
+                                  static_cast<double>(partial_sums_bytes_sent)};
     all_reduce_sum<double>(group_, sums, kPhase);
     result.bytes_sent = sums[0];
     result.bytes_copied = sums[1];
     result.bytes_counted = {sums[2], sums[3]};
     result.bytes_expected = {sums[4], sums[5]};
+    result.partial_sums_bytes_sent = sums[6];
   }
 
   Group group() const { return group_; }
@@ -111,13 +119,13 @@ ExchangeBenchmarkResult bench_exchange(const Benchmark& benchmark, Transport& wo
   OneCopyExchange one_copy(traffic.group(), hidden, 1, 1);
   ReferenceExchange reference(traffic.group(), hidden, 1);
   const std::unique_ptr<Exchange> alltoallv = make_alltoallv_exchange(traffic.group(), hidden);
-  Series fast, bound, slow, plain;
+  PartialSumsExchange partial_sums(traffic.group(), hidden, 1);
+  Series fast, bound, slow, summed, plain;
   ExchangeBenchmarkResult result;
   for (int step = -benchmark.warmup_steps; step < benchmark.steps; ++step) {
-    if (step == 0) fast = bound = slow = plain = {};
-    const std::int64_t sent_before = one_copy.bytes_sent();
-    traffic.exchange(one_copy, fast);
-    if (step == 0) traffic.count(one_copy.bytes_sent() - sent_before, result);
+    if (step == 0) fast = bound = slow = summed = plain = {};
+    const std::int64_t sent = traffic.exchange(one_copy, fast), sent_sums = traffic.exchange(partial_sums, summed);
+    if (step == 0) traffic.count(sent, sent_sums, result);
     traffic.copy(bound);
     traffic.exchange(reference, slow);
     if (alltoallv != nullptr) traffic.exchange(*alltoallv, plain);
@@ -125,6 +133,7 @@ ExchangeBenchmarkResult bench_exchange(const Benchmark& benchmark, Transport& wo
   result.one_copy = fast.times();
   result.bound = bound.against(fast);
   result.reference = slow.against(fast);
+  result.partial_sums = summed.against(fast);
   if (alltoallv != nullptr) result.alltoallv = plain.against(fast);
   return result;
 }

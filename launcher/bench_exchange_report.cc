@@ -32,6 +32,8 @@ void say_bytes(BenchReport& report, const Benchmark& benchmark, const ExchangeBe
   report.numbers["bytes_sent"] = result.bytes_sent;
   report.numbers["bytes_counted"] = result.bytes_counted.every_choice;
   report.numbers["bytes_once_per_rank"] = result.bytes_counted.once_per_rank;
+  report.text += fmt::format("  partial sums sent {:.2f} MB between ranks\n", 1e-6 * result.partial_sums_bytes_sent);
+  report.numbers["partial_sums_bytes_sent"] = result.partial_sums_bytes_sent;
   if (benchmark.skew != 0) return;
   report.text += fmt::format("  by chance {:.2f} MB between ranks, once per rank and token {:.2f} MB\n",
                              1e-6 * result.bytes_expected.every_choice, 1e-6 * result.bytes_expected.once_per_rank);
@@ -48,6 +50,8 @@ BenchReport report_exchange(const Benchmark& benchmark, const ExchangeBenchmarkR
   compare(report, "bound_fraction", "fraction of the bound", result.bound);
   say(report, "reference", "reference", result.reference.times);
   compare(report, "reference_ratio", "reference / one copy", result.reference);
+  say(report, "partial_sums", "partial sums", result.partial_sums.times);
+  compare(report, "partial_sums_ratio", "partial / one copy", result.partial_sums);
   if (result.alltoallv) {
     say(report, "alltoallv", "MPI_Alltoallv", result.alltoallv->times);
     compare(report, "alltoallv_ratio", "Alltoallv / one copy", *result.alltoallv);

@@ -25,9 +25,12 @@ TEST(BenchExchangeOnRanks, CountsBytesAndComparesWithEveryOtherWay) {
     EXPECT_EQ(result.bytes_counted.once_per_rank, result.bytes_copied / 4);
     EXPECT_DOUBLE_EQ(result.bytes_expected.every_choice, result.bytes_copied / 2);
     EXPECT_DOUBLE_EQ(result.bytes_expected.once_per_rank, result.bytes_copied / 4);
+    // A float beside each row out, two beside each choice.
+    EXPECT_GE(result.partial_sums_bytes_sent, result.bytes_counted.once_per_rank);
+    EXPECT_LE(result.partial_sums_bytes_sent, result.bytes_counted.once_per_rank + 2 * 32 * (4 + 4 * 8));
     EXPECT_EQ(result.alltoallv.has_value(), ranks_are_processes());
-    for (const Spread& ratio :
-         {result.bound.dispatch, result.bound.combine, result.bound.total, result.reference.total}) {
+    for (const Spread& ratio : {result.bound.dispatch, result.bound.combine, result.bound.total, result.reference.total,
+                                result.partial_sums.total}) {
       EXPECT_GT(ratio.median, 0);
       EXPECT_TRUE(std::isfinite(ratio.median));
     }
