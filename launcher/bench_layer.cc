@@ -74,8 +74,8 @@ class BusyLayer {
         input_(input),
         exchange_(make_exchange(benchmark.order, input.groups.experts(), benchmark.layer.hidden,
                                 ChainLayer::exchange_slots(1, benchmark.layer.iterations), ChainLayer::kInFlight)),
-        layer_(benchmark.layer, 0, {&input.groups, &input.placement, exchange_.get(), &times_}, input.weights.views()) {
-  }
+        layer_(benchmark.layer, 0, {&input.groups, &input.placement, exchange_.get(), &times_, benchmark.threads},
+               input.weights.views()) {}
 
   StepCost step() {
     arena_.reset();

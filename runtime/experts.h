@@ -30,11 +30,12 @@ struct ExpertsSaved {
 };
 
 /// This rank's experts: one product per expert over all its rows of an iteration, so that bits do not depend on the
-/// ranks.
+/// ranks; threads share them out by whole experts, rows and blocks of a weight's gradient, nothing that a sum runs
+/// over, so that bits do not depend on the threads either.
 class Experts {
  public:
-  /// `local` in ascending global id; may be empty.
-  explicit Experts(std::vector<ExpertWeights> local) : local_(std::move(local)) {}
+  /// `local` in ascending global id; may be empty. `threads` work on them, the calling one included.
+  explicit Experts(std::vector<ExpertWeights> local, int threads = 1) : local_(std::move(local)), threads_(threads) {}
 
   /// Results in the order of in.rows, into `out`. `saved` may be nullptr where no backward follows; it views in.rows.
   void forward(const ExpertRows& in, const ExpertRows& out, ExpertsSaved* saved, Arena& arena) const;
@@ -44,6 +45,7 @@ class Experts {
 
  private:
   std::vector<ExpertWeights> local_;
+  int threads_;
 };
 
 }  // namespace coe

@@ -33,7 +33,8 @@ ModelConfig completed(ModelConfig model) {
 
 }  // namespace
 
-Model::Model(const ModelConfig& config, const RankGroups& groups, bool trained_weights, ExchangeOrder order)
+Model::Model(const ModelConfig& config, const RankGroups& groups, bool trained_weights, ExchangeOrder order,
+             int threads)
     : config_(completed(config)),
       groups_(&groups),
       placement_(config.layer.experts, groups.experts().size()),
@@ -51,7 +52,7 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, bool trained_w
   sine_ = Tensor(rope_memory_.data() + cosine_.bytes(), DType::kF32, table);
   rope_table(config.rope_theta, cosine_, sine_);
   const Share experts = placement_.experts_of(groups.experts().rank());
-  const ChainContext context{groups_, &placement_, exchange_.get(), &times_};
+  const ChainContext context{groups_, &placement_, exchange_.get(), &times_, threads};
   for (int l = 0; l < config.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.";
     const AttentionWeights weights{trained(layer + "input_layernorm.weight"), trained(attention + "q_proj.weight"),

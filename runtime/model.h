@@ -37,8 +37,10 @@ class Model {
     ChainSaved chain;
   };
 
-  /// The groups are viewed. Weights are zero until initialise() or a checkpoint fills parameters(). Collective.
-  Model(const ModelConfig& config, const RankGroups& groups, bool trained, ExchangeOrder order = ExchangeOrder::kExact);
+  /// The groups are viewed; `threads` of this rank work on its experts. Weights are zero until initialise() or a
+  /// checkpoint fills parameters(). Collective.
+  Model(const ModelConfig& config, const RankGroups& groups, bool trained, ExchangeOrder order = ExchangeOrder::kExact,
+        int threads = 1);
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 

@@ -47,7 +47,7 @@ struct Trainer::State {
       : config(wanted),
         recorder(flight_recorder),
         groups(world, wanted.distributed.expert_parallel, wanted.distributed.deadline(), flight_recorder),
-        model(wanted.model, groups, true, wanted.exchange.order),
+        model(wanted.model, groups, true, wanted.exchange.order, static_cast<int>(wanted.distributed.threads)),
         optimiser(wanted.training, groups, model.parameters()),
         train(&train_source),
         valid(&valid_source) {
