@@ -58,7 +58,7 @@ std::string run_rank(Transport& world, int& wrong) {
   std::ranges::transform(rows.rows.span<float>(), results.rows.data<float>(),
                          [&](float value) { return value * kScales.at(rank); });
   exchange.begin_combine(plan, 0, {"combine"});
-  exchange.finish_combine(plan, 0, sum, nullptr);
+  exchange.finish_combine(plan, 0, sum, nullptr, {});
   for (std::size_t t = 0; t < kTokens; ++t) {
     const float before = x.data<float>()[t], after = sum.data<float>()[t];
     const float factor = 0.5F * (kScales[0] + kScales.at(kChoices.at(2 * t + 1)));  // 5.5 or 50.5

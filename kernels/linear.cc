@@ -15,6 +15,10 @@ void expect_layer(const char* name, const Tensor& x, const Tensor& w, const Tens
   expect_shape(name, y, {x.extent(0), w.extent(0)});
 }
 
+bool lies_within(std::int64_t first, std::int64_t count, std::int64_t extent) {
+  return first >= 0 && count >= 0 && first <= extent - count;
+}
+
 }  // namespace
 
 void linear(const Tensor& x, const Tensor& w, const Tensor& y) {
@@ -44,8 +48,20 @@ void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const 
 }
 
 void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw) {
+  expect_rank("linear_weight_gradient", dw, 2);
+  linear_weight_gradient(dy, x, {0, dw.extent(0), 0, dw.extent(1)}, dw);
+}
+
+void linear_weight_gradient(const Tensor& dy, const Tensor& x, const MatrixBlock& block, const Tensor& dw) {
   expect_layer("linear_weight_gradient", x, dw, dy);
-  gemm(matrix_of(dy), Transpose::kYes, matrix_of(x), Transpose::kNo, 1.0F, matrix_of(dw));
+  if (!lies_within(block.row, block.rows, dw.extent(0)) || !lies_within(block.column, block.columns, dw.extent(1))) {
+    fail(ErrorCode::kInternal, "linear_weight_gradient: block [", block.row, " + ", block.rows, ", ", block.column,
+         " + ", block.columns, "] of ", dw.shape().text());
+  }
+  const Matrix all_dy = matrix_of(dy), all_x = matrix_of(x), all_dw = matrix_of(dw);
+  gemm({all_dy.data + block.row, all_dy.rows, block.rows, all_dy.stride}, Transpose::kYes,
+       {all_x.data + block.column, all_x.rows, block.columns, all_x.stride}, Transpose::kNo, 1.0F,
+       {all_dw.data + block.row * all_dw.stride + block.column, block.rows, block.columns, all_dw.stride});
 }
 
 }  // namespace coe

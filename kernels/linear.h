@@ -21,6 +21,13 @@ void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const 
 /// dw += dy^T x.
 void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw);
 
+/// Some rows and columns of a matrix.
+struct MatrixBlock {
+  std::int64_t row, rows, column, columns;
+};
+/// The same in one block of dw alone, with the same bits: threads may share out what is summed over one set of rows.
+void linear_weight_gradient(const Tensor& dy, const Tensor& x, const MatrixBlock& block, const Tensor& dw);
+
 namespace cuda {
 
 /// The same products on a CUDA stream. Operands are both fp32 or both bf16, results are of their dtype or fp32, dw

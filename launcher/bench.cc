@@ -12,6 +12,7 @@
 #include "launcher/bench_options.h"
 #include "launcher/command.h"
 #include "launcher/failure.h"
+#include "launcher/pinning.h"
 
 namespace coe {
 namespace {
@@ -39,7 +40,9 @@ int run_bench(std::span<const std::string> arguments) {
     json.open(options->json);
     check(json.is_open(), "bench: --json ", options->json.string(), " cannot be written");
   }
+  const Pinning pinning(options->benchmark.threads);
   return run_ranks([&](Transport& world) {
+    const PinnedTeam team = pinning.pin(world);
     const BenchReport report = run_benchmark(*options, world);
     if (world.rank() != 0) return;
     fmt::print("{}", report.text);

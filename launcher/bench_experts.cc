@@ -25,7 +25,7 @@ class RandomExperts {
         hidden_(benchmark.layer.hidden),
         placement_(benchmark.layer.experts, world.size()),
         weights_(benchmark.layer, placement_.experts_of(world.rank()), group_),
-        experts_(weights_.views().experts),
+        experts_(weights_.views().experts, benchmark.threads),
         plan_(plan_of(random_routing(benchmark, world.rank(), inputs_), placement_, group_, inputs_)),
         in_(random_rows(0)),
         out_(random_rows(1)),

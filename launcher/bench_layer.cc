@@ -86,7 +86,8 @@ class BusyLayer {
         exchange_(make_exchange(benchmark.order, input.groups.experts(), benchmark.layer.hidden,
                                 ChainLayer::exchange_slots(forward_only_ ? 0 : 1, benchmark.layer.iterations),
                                 ChainLayer::kInFlight, size_of(benchmark, input).rows)),
-        layer_(benchmark.layer, 0, {&input.groups, &input.placement, exchange_.get(), &times_}, input.weights.views()),
+        layer_(benchmark.layer, 0, {&input.groups, &input.placement, exchange_.get(), &times_, benchmark.threads},
+               input.weights.views()),
         arena_(size_of(benchmark, input).arena_bytes) {
     if (forward_only_) layer_.pack_experts();
   }

@@ -11,6 +11,7 @@
 #include "kernels/error.h"
 #include "launcher/options.h"
 #include "launcher/order_option.h"
+#include "launcher/threads_option.h"
 
 namespace coe {
 namespace po = boost::program_options;
@@ -20,10 +21,11 @@ namespace {
 struct Kind {
   std::string_view name, options;
 };
-constexpr std::array kKinds{Kind{"layer", "sequence expert-hidden iterations forward-only device dtype order"},
-                            Kind{"exchange", "skew"}, Kind{"experts", "expert-hidden skew forward-only"},
+constexpr std::array kKinds{Kind{"layer", "sequence expert-hidden iterations forward-only device dtype order threads"},
+                            Kind{"exchange", "skew"}, Kind{"experts", "expert-hidden skew forward-only threads"},
                             Kind{"gate", "sequence"}};
-constexpr std::string_view kNotForAll = "sequence expert-hidden iterations skew forward-only device dtype order";
+constexpr std::string_view kNotForAll =
+    "sequence expert-hidden iterations skew forward-only device dtype order threads";
 
 /// Sizes that numbers are compared at; per rank.
 struct Workload {
@@ -62,6 +64,7 @@ po::options_description option_list() {
       "cpu, or cuda: one rank on a GPU (layer)");
   add("dtype", po::value<std::string>()->default_value("fp32")->value_name("NAME"), "fp32, or on cuda bf16 (layer)");
   add_order_option(options);
+  add_threads_option(options);
   add("json", po::value<std::string>()->value_name("FILE"), "write the numbers there too");
   return options;
 }
@@ -122,6 +125,9 @@ Benchmark benchmark_of(const Kind& kind, const po::variables_map& values) {
   benchmark.order = named_order("bench", values);
   check(benchmark.layer.device == Device::Kind::kCpu || benchmark.order == ExchangeOrder::kExact,
         "bench: --order partial-sums needs --device cpu");
+  benchmark.threads = static_cast<int>(named_threads(values, 1));
+  check(benchmark.layer.device == Device::Kind::kCpu || benchmark.threads == 1, "bench: --threads is ",
+        benchmark.threads, ", --device cuda needs 1");
   benchmark.layer.experts = positive(values, "experts");
   benchmark.layer.top_k = positive(values, "top-k");
   if (kind.name == "layer") benchmark.layer.iterations = positive(values, "iterations");

@@ -28,6 +28,7 @@ BenchReport begin_report(std::string_view what, const Benchmark& benchmark, int 
                     {"iterations", layer.iterations},
                     {"skew", benchmark.skew},
                     {"forward_only", benchmark.forward_only},
+                    {"threads", benchmark.threads},
                     {"steps", benchmark.steps}};
   return report;
 }

@@ -14,6 +14,7 @@ struct Benchmark {
   double skew = 0;            ///< the e-th most wanted expert is wanted in proportion to e^-skew; 0: all alike
   bool forward_only = false;
   ExchangeOrder order = ExchangeOrder::kExact;
+  int threads = 1;  ///< of each rank, for its experts
   int warmup_steps = 2;
   int steps = 9;
 };

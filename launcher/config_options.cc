@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "launcher/threads_option.h"
+
 namespace coe {
 namespace po = boost::program_options;
 
@@ -13,6 +15,7 @@ void add_config_options(po::options_description& options) {
   add("data", po::value<std::string>()->value_name("PATH"), "text, JSONL or uint16 tokens to train on");
   add("valid", po::value<std::string>()->value_name("PATH"),
       "the like for validation; without it the last twentieth of --data");
+  add_threads_option(options);
 }
 
 Config configured(const po::variables_map& values) {
@@ -21,6 +24,7 @@ Config configured(const po::variables_map& values) {
   Config config = read_config(values["config"].as<std::vector<std::string>>().front(), settings);
   if (values.count("data") == 1) config.data.train = values["data"].as<std::string>();
   if (values.count("valid") == 1) config.data.valid = values["valid"].as<std::string>();
+  config.distributed.threads = named_threads(values, config.distributed.threads);
   return config;
 }
 

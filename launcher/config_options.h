@@ -6,7 +6,8 @@
 
 namespace coe {
 
-/// Adds what every verb takes that reads a config: --set, --data, --valid. CONFIG itself is the positional "config".
+/// Adds what every verb takes that reads a config: --set, --data, --valid, --threads. CONFIG itself is the positional
+/// "config".
 void add_config_options(boost::program_options::options_description& options);
 
 /// The config that the arguments name, with what they override. Throws kBadInput.

@@ -8,6 +8,7 @@
 #include "launcher/config_options.h"
 #include "launcher/failure.h"
 #include "launcher/options.h"
+#include "launcher/pinning.h"
 #include "launcher/routing_recording.h"
 #include "launcher/trained_model.h"
 #include "runtime/token_batch.h"
@@ -36,7 +37,9 @@ int run_eval(std::span<const std::string> arguments) {
   std::optional<RecordingOptions> recording;
   if (values->count("record-routing") == 1)
     recording = recording_options((*values)["record-routing"].as<std::string>(), model, false);
+  const Pinning pinning(static_cast<int>(config.distributed.threads));
   return run_ranks([&](Transport& world) {
+    const PinnedTeam team = pinning.pin(world);
     TrainedModel trained(config, checkpoint, world);
     std::optional<RoutingRecording> record;
     if (recording) {

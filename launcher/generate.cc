@@ -13,6 +13,7 @@
 #include "launcher/config_options.h"
 #include "launcher/failure.h"
 #include "launcher/options.h"
+#include "launcher/pinning.h"
 #include "launcher/sample_token.h"
 #include "launcher/trained_model.h"
 
@@ -103,7 +104,11 @@ void generate(const GenerateArguments& arguments, Transport& world) {
 int run_generate(std::span<const std::string> arguments) {
   const auto parsed = parse(arguments);
   if (!parsed) return 0;
-  return run_ranks([&](Transport& world) { generate(*parsed, world); });
+  const Pinning pinning(static_cast<int>(parsed->config.distributed.threads));
+  return run_ranks([&](Transport& world) {
+    const PinnedTeam team = pinning.pin(world);
+    generate(*parsed, world);
+  });
 }
 
 }  // namespace coe

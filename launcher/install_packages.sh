@@ -6,7 +6,7 @@ set -euo pipefail
 declare -A sets=(
   [build]="g++ cmake ninja-build git libopenmpi-dev openmpi-bin openssh-client libopenblas-serial-dev libdnnl-dev
     libboost1.81-dev libboost-program-options1.81-dev libboost-json1.81-dev libtomlplusplus-dev libfmt-dev
-    libxxhash-dev librandom123-dev gnuplot-nox"
+    libxxhash-dev librandom123-dev libhwloc-dev gnuplot-nox"
   [test]="libgtest-dev libgmock-dev"
   [lint]="clang-format clang-tidy"
   [fuzz]="clang libclang-rt-dev"

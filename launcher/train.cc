@@ -6,6 +6,7 @@
 #include "launcher/config_options.h"
 #include "launcher/failure.h"
 #include "launcher/options.h"
+#include "launcher/pinning.h"
 #include "launcher/run_directory.h"
 #include "launcher/training_run.h"
 #include "runtime/config.h"
@@ -65,7 +66,9 @@ int run_train(std::span<const std::string> arguments) {
   check_expert_parallel(config.distributed.expert_parallel, launched_ranks());
   std::optional<RecordingOptions> recording;
   if (parsed->record) recording = recording_options(*parsed->record, model, parsed->resume);
+  const Pinning pinning(static_cast<int>(config.distributed.threads));
   return run_recorded_ranks(directory.flight(), [&](Transport& world, FlightRecorder& recorder) {
+    const PinnedTeam team = pinning.pin(world);
     TrainingRun(config, world, recorder, *train, *valid, parsed->resume, recording).run();
   });
 }

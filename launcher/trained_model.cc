@@ -12,7 +12,9 @@ namespace po = boost::program_options;
 
 TrainedModel::TrainedModel(const Config& config, const std::filesystem::path& place, Transport& world)
     : groups(world, config.distributed.expert_parallel, config.distributed.deadline()),
-      model(config.model, groups, false, config.exchange.order) {
+      model(
+          config.model, groups,
+          {.trained = false, .order = config.exchange.order, .threads = static_cast<int>(config.distributed.threads)}) {
   auto found = load_checkpoint(place, Damaged::kLeave, model.config(), model.parameters(), groups.world());
   check(found.has_value(), place.string(), ": holds no complete checkpoint");
   steps = found->state.step;

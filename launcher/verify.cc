@@ -12,6 +12,8 @@
 #include "launcher/failure.h"
 #include "launcher/options.h"
 #include "launcher/order_option.h"
+#include "launcher/pinning.h"
+#include "launcher/threads_option.h"
 #include "launcher/verify_case.h"
 #include "runtime/cuda_chain_layer.h"
 
@@ -28,6 +30,7 @@ struct VerifyArguments {
   double tolerance = kDefaultTolerance;
   Device::Kind device = Device::Kind::kCpu;
   ExchangeOrder order = ExchangeOrder::kExact;
+  int threads = 1;
 };
 
 po::options_description option_list() {
@@ -42,6 +45,7 @@ po::options_description option_list() {
   add("tolerance", po::value<double>()->default_value(kDefaultTolerance, "1e-5")->value_name("X"),
       "the largest ||got - expected|| / ||expected|| of a tensor that passes");
   add_order_option(options);
+  add_threads_option(options);
   return options;
 }
 
@@ -75,6 +79,9 @@ std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
   result.order = named_order("verify", *values);
   check(result.device == Device::Kind::kCpu || result.order == ExchangeOrder::kExact,
         "verify: --order partial-sums needs --device cpu");
+  result.threads = static_cast<int>(named_threads(*values, 1));
+  check(result.device == Device::Kind::kCpu || result.threads == 1, "verify: --threads is ", result.threads,
+        ", --device cuda needs 1");
   result.tolerance = (*values)["tolerance"].as<double>();
   check(result.tolerance > 0, "verify: --tolerance is ", result.tolerance, ", more than 0 is needed");
   return result;
@@ -84,7 +91,8 @@ std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
 bool verify_all(const VerifyArguments& arguments, Transport& world) {
   bool all_pass = true;
   for (const std::filesystem::path& path : arguments.cases) {
-    const CaseOutcome outcome = verify_case(path, world, kDefaultDeadline, arguments.device, arguments.order);
+    const CaseOutcome outcome =
+        verify_case(path, world, kDefaultDeadline, arguments.device, arguments.order, arguments.threads);
     const bool pass = outcome.max_error <= arguments.tolerance;
     all_pass = all_pass && pass;
     if (world.rank() != 0) continue;
@@ -106,7 +114,9 @@ int run_verify(std::span<const std::string> arguments) {
     if (parsed->device == Device::Kind::kCuda && !file.is_model()) check_cuda_layer(file.layer());
   }
   bool all_pass = false;
+  const Pinning pinning(parsed->threads);
   const auto body = [&](Transport& world) {
+    const PinnedTeam team = pinning.pin(world);
     const bool pass = verify_all(*parsed, world);
     if (parsed->processes || world.rank() == 0) all_pass = pass;
   };

@@ -56,7 +56,7 @@ CaseOutcome verify_on_cuda(const CaseFile& file, const RankGroups& groups) {
   return judge(file, results, digested, specs_of({0, config.experts}));
 }
 
-CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups, ExchangeOrder order) {
+CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups, ExchangeOrder order, int threads) {
   const LayerConfig& config = file.layer();
   const auto specs_of = [&](Share experts) { return chain_specs(config, "", experts); };
   const Placement placement(config.experts, groups.experts().size());
@@ -76,7 +76,7 @@ CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups, Exchang
   PartTimes times;
   const auto exchange = make_exchange(order, groups.experts(), config.hidden,
                                       ChainLayer::exchange_slots(1, config.iterations), ChainLayer::kInFlight);
-  ChainLayer layer(config, 0, {&groups, &placement, exchange.get(), &times},
+  ChainLayer layer(config, 0, {&groups, &placement, exchange.get(), &times, threads},
                    chain_weights(config, "", experts, parameters));
   Arena arena;
   ChainSaved saved;
@@ -110,8 +110,8 @@ Tensor read_ids(const CaseFile& file, const std::string& name, std::int64_t sequ
   return ids;
 }
 
-CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups, ExchangeOrder order) {
-  Model model(file.model(), groups, true, order);
+CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups, ExchangeOrder order, int threads) {
+  Model model(file.model(), groups, {.order = order, .threads = threads});
   const auto specs_of = [&](Share experts) { return model_specs(model.config(), experts); };
   file.load_weights(model.parameters());
   Optimiser optimiser(file.training(), groups, model.parameters());
@@ -153,12 +153,12 @@ CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups, Exchang
 }  // namespace
 
 CaseOutcome verify_case(const std::filesystem::path& path, Transport& world, std::chrono::milliseconds deadline,
-                        Device::Kind device, ExchangeOrder order) {
+                        Device::Kind device, ExchangeOrder order, int threads) {
   const CaseFile file(path);
   const RankGroups groups(world, 0, deadline);
   check(device == Device::Kind::kCpu || !file.is_model(), path.string(), ": a whole model runs on the cpu alone");
   if (device == Device::Kind::kCuda) return verify_on_cuda(file, groups);
-  return file.is_model() ? verify_model(file, groups, order) : verify_layer(file, groups, order);
+  return file.is_model() ? verify_model(file, groups, order, threads) : verify_layer(file, groups, order, threads);
 }
 
 }  // namespace coe

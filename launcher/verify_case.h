@@ -19,8 +19,9 @@ struct CaseOutcome {
 
 /// Runs one layer or model case (tests/cases) over all ranks, forward and backward, a model case also through its
 /// optimiser steps, and compares everything that the file expects. Throws kBadInput for a broken file and for options
-/// that this build does not know. Collective.
+/// that this build does not know. `threads` of each rank work on its experts. Collective.
 CaseOutcome verify_case(const std::filesystem::path& path, Transport& world, std::chrono::milliseconds deadline,
-                        Device::Kind device = Device::Kind::kCpu, ExchangeOrder order = ExchangeOrder::kExact);
+                        Device::Kind device = Device::Kind::kCpu, ExchangeOrder order = ExchangeOrder::kExact,
+                        int threads = 1);
 
 }  // namespace coe

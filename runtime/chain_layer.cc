@@ -30,7 +30,7 @@ ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext&
       context_(context),
       weights_(std::move(weights)),
       router_(make_router(config)),
-      experts_(weights_.experts),
+      experts_(weights_.experts, context.threads),
       counters_(static_cast<std::size_t>(config.iterations)) {
   for (std::size_t t = 0; t < counters_.size(); ++t) {
     gates_.emplace_back(config, layer, static_cast<int>(t), weights_.gates[t], *router_);

@@ -36,6 +36,7 @@ struct ChainContext {
   const Placement* placement;
   Exchange* exchange;
   PartTimes* times;
+  int threads = 1;  ///< of this rank, for its experts
 };
 
 /// What one iteration's backward needs of its forward; views the step's Arena.

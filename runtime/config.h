@@ -116,10 +116,13 @@ struct ValidationConfig {
   bool operator==(const ValidationConfig&) const = default;
 };
 
+inline constexpr std::int64_t kMostThreads = 1024;
+
 /// Section [distributed].
 struct DistributedConfig {
   std::int64_t expert_parallel = 0;  ///< ranks that share one set of experts; 0: all; divides the number of ranks
   double deadline_seconds = 60.0;
+  std::int64_t threads = 1;  ///< of each rank, for its experts; --threads sets it
 
   std::chrono::milliseconds deadline() const;
   bool operator==(const DistributedConfig&) const = default;

@@ -83,6 +83,7 @@ inline constexpr std::tuple kValidationKeys = {
 inline constexpr std::tuple kDistributedKeys = {
     Key{"expert_parallel", &DistributedConfig::expert_parallel},
     Key{"deadline_seconds", &DistributedConfig::deadline_seconds},
+    Key{"threads", &DistributedConfig::threads},
 };
 inline constexpr std::tuple kExchangeKeys = {
     Key{"order", &ExchangeConfig::order},

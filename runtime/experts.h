@@ -30,20 +30,13 @@ struct ExpertsSaved {
   Tensor ab;  ///< [n, 2 F]
 };
 
-/// Weights of one feed-forward in the order in which products read them; views memory.
-struct PackedExpert {
-  PackedMatrix gate_up, down;
-};
-
-/// The same forward, with the same bits.
-void expert_forward(const PackedExpert& weights, const Tensor& x, const Tensor& ab, const Tensor& out, Arena& arena);
-
 /// This rank's experts: one product per expert over all its rows of an iteration, so that bits do not depend on the
-/// ranks.
+/// ranks; threads share them out by whole experts, rows and blocks of a weight's gradient, nothing that a sum runs
+/// over, so that bits do not depend on the threads either.
 class Experts {
  public:
-  /// `local` in ascending global id; may be empty.
-  explicit Experts(std::vector<ExpertWeights> local) : local_(std::move(local)) {}
+  /// `local` in ascending global id; may be empty. `threads` work on them, the calling one included.
+  explicit Experts(std::vector<ExpertWeights> local, int threads = 1) : local_(std::move(local)), threads_(threads) {}
 
   /// From now on forward() reads copies of the weights as they are now, which saves most of its time where an expert
   /// has few rows. For weights that no longer change; the copies take as much memory.
@@ -56,7 +49,13 @@ class Experts {
   void backward(const ExpertRows& d, const ExpertRows& dx, const ExpertsSaved& saved, Arena& arena) const;
 
  private:
+  /// Weights of one feed-forward in the order in which products read them.
+  struct PackedExpert {
+    PackedMatrix gate_up, down;
+  };
+
   std::vector<ExpertWeights> local_;
+  int threads_;
   std::vector<PackedExpert> packed_;  ///< all of them, or none; views packed_memory_
   Arena packed_memory_;
 };

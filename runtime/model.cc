@@ -39,15 +39,14 @@ std::int64_t expert_rows(const LayerConfig& layer, const RankGroups& groups, std
 
 }  // namespace
 
-Model::Model(const ModelConfig& config, const RankGroups& groups, bool trained_weights, ExchangeOrder order,
-             std::int64_t tokens)
+Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse& use)
     : config_(completed(config)),
       groups_(&groups),
       placement_(config.layer.experts, groups.experts().size()),
-      parameters_(model_specs(config_, placement_.experts_of(groups.experts().rank())), trained_weights),
-      exchange_(make_exchange(order, groups.experts(), config.hidden,
-                              ChainLayer::exchange_slots(trained_weights ? config.layers : 0, config.layer.iterations),
-                              ChainLayer::kInFlight, expert_rows(config_.layer, groups, tokens))),
+      parameters_(model_specs(config_, placement_.experts_of(groups.experts().rank())), use.trained),
+      exchange_(make_exchange(use.order, groups.experts(), config.hidden,
+                              ChainLayer::exchange_slots(use.trained ? config.layers : 0, config.layer.iterations),
+                              ChainLayer::kInFlight, expert_rows(config_.layer, groups, use.tokens))),
       rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float)),
       embedding_(trained("model.embed_tokens.weight")),
       final_norm_(trained("model.norm.weight")),
@@ -58,7 +57,7 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, bool trained_w
   sine_ = Tensor(rope_memory_.data() + cosine_.bytes(), DType::kF32, table);
   rope_table(config.rope_theta, cosine_, sine_);
   const Share experts = placement_.experts_of(groups.experts().rank());
-  const ChainContext context{groups_, &placement_, exchange_.get(), &times_};
+  const ChainContext context{groups_, &placement_, exchange_.get(), &times_, use.threads};
   for (int l = 0; l < config.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.";
     const AttentionWeights weights{trained(layer + "input_layernorm.weight"), trained(attention + "q_proj.weight"),

@@ -25,6 +25,15 @@ struct LossPart {
   double balance = 0;        ///< balance, z and L1 losses, all layers and iterations
 };
 
+/// What a model is going to be used for.
+struct ModelUse {
+  bool trained = true;  ///< its weights have gradients
+  ExchangeOrder order = ExchangeOrder::kExact;
+  int threads = 1;          ///< of this rank, for its experts
+  std::int64_t tokens = 0;  ///< the most that a rank has in one forward: exchanges make room for them at once, for none
+                            ///< where it is 0
+};
+
 /// A decoder: embedding, then per layer attention and a chain layer, final norm, untied head (Hugging Face's
 /// Llama names). Expert weights are sharded over the expert-parallel group, everything else is on every rank. All
 /// methods with a Batch are collective over that group; a rank without sequences takes part.
@@ -37,10 +46,8 @@ class Model {
     ChainSaved chain;
   };
 
-  /// The groups are viewed. Weights are zero until initialise() or a checkpoint fills parameters(). `tokens` are the
-  /// most that a rank has in one forward: buffers for them are made at once, for none where it is 0. Collective.
-  Model(const ModelConfig& config, const RankGroups& groups, bool trained, ExchangeOrder order = ExchangeOrder::kExact,
-        std::int64_t tokens = 0);
+  /// The groups are viewed. Weights are zero until initialise() or a checkpoint fills parameters(). Collective.
+  Model(const ModelConfig& config, const RankGroups& groups, const ModelUse& use);
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 

@@ -52,7 +52,10 @@ struct Trainer::State {
       : config(wanted),
         recorder(flight_recorder),
         groups(world, wanted.distributed.expert_parallel, wanted.distributed.deadline(), flight_recorder),
-        model(wanted.model, groups, true, wanted.exchange.order, tokens_at_once(wanted, world.size())),
+        model(wanted.model, groups,
+              {.order = wanted.exchange.order,
+               .threads = static_cast<int>(wanted.distributed.threads),
+               .tokens = tokens_at_once(wanted, world.size())}),
         optimiser(wanted.training, groups, model.parameters()),
         train(&train_source),
         valid(&valid_source) {

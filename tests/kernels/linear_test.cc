@@ -47,6 +47,19 @@ TEST(Linear, OfAPackedWeightHasTheSameBits) {
   EXPECT_EQ(thrown_code([&] { linear(narrow, pack_weight(w, arena), packed); }), ErrorCode::kInternal);
 }
 
+TEST(Linear, AWeightsGradientHasTheSameBitsBlockByBlock) {
+  const Floats dy = normal_tensor({70, 19}, 1), x = normal_tensor({70, 40}, 2), dw({19, 40}), blocks({19, 40});
+  linear_weight_gradient(dy, x, dw);
+  for (const std::int64_t row : {0, 7}) {
+    for (const std::int64_t column : {0, 33}) {
+      const MatrixBlock block{row, row == 0 ? 7 : 12, column, column == 0 ? 33 : 7};
+      linear_weight_gradient(dy, x, block, blocks);
+    }
+  }
+  EXPECT_EQ(blocks.values(), dw.values());
+  EXPECT_EQ(thrown_code([&] { linear_weight_gradient(dy, x, {8, 12, 0, 1}, dw); }), ErrorCode::kInternal);
+}
+
 TEST(Linear, OverwritesNaN) {
   const Floats x = normal_tensor({11, 4}, 1), w = normal_tensor({2, 4}, 2), dy = normal_tensor({11, 2}, 3);
   const Floats y({11, 2}, std::vector<float>(22, NAN)), dx({11, 4}, std::vector<float>(44, NAN));

@@ -99,6 +99,7 @@ const std::vector<Refusal> kConfigs = {
     {"NumberBeyond64Bits", set("training.steps=" + kBigNumber), {"training.steps", kBigNumber}},
     {"NegativeSteps", set("training.steps=-4"), {"steps", "-4"}},
     {"NotANumber", set("training.learning_rate=nan"), {"learning_rate", "nan"}},
+    {"NoThreads", set("distributed.threads=0"), {"distributed.threads", "0"}},
     {"WithoutEnd", set("distributed.deadline_seconds=inf"), {"deadline_seconds", "inf"}},
     {"NegativeSeed", set("training.seed=-1"), {"training.seed", "-1"}},
     {"TopKAboveExperts", set("layer.top_k=5"), {"top_k", "5", "4"}},

@@ -41,6 +41,8 @@ TEST(BenchOptions, RefusesWhatMakesNoSense) {
   EXPECT_THAT(refused({"exchange", "--iterations", "2"}), HasSubstr("--iterations means nothing here"));
   EXPECT_THAT(refused({"exchange", "--skew", "-1"}), HasSubstr("--skew is -1, allowed are 0 to 100"));
   EXPECT_THAT(refused({"layer", "--steps", "0"}), HasSubstr("--steps is 0, allowed are 1 to 2^30"));
+  EXPECT_THAT(refused({"layer", "--threads", "0"}), HasSubstr("--threads is 0, allowed are 1 to 1024"));
+  EXPECT_THAT(refused({"gate", "--threads", "2"}), HasSubstr("bench gate: --threads means nothing here"));
   EXPECT_THAT(refused({"layer", "--tokens", "33"}), HasSubstr("must be a multiple of --sequence, 256"));
 }
 

@@ -112,6 +112,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{{"validation.every=-1"}, "validation.every: -1, must be from 0"},
                     Refused{{"validation.sequences=0"}, "validation.sequences: 0, must be from 1"},
                     Refused{{"distributed.expert_parallel=-1"}, "distributed.expert_parallel: -1, must be from 0"},
+                    Refused{{"distributed.threads=0"}, "distributed.threads: 0, must be from 1 to 1024"},
                     Refused{{"distributed.deadline_seconds=0"}, "distributed.deadline_seconds: 0, must be from 0.001"},
                     Refused{{"distributed.deadline_seconds=nan"}, "distributed.deadline_seconds: nan, must be"},
                     Refused{{"output.directory=\"\""}, "output.directory: is empty"},

@@ -6,6 +6,7 @@
 
 #include "tests/runtime/oracle.h"
 #include "tests/runtime/tensors.h"
+#include "tests/thread_sanitizer.h"
 
 namespace coe {
 namespace {
@@ -158,6 +159,34 @@ TEST(Experts, BitsOfOneDoNotDependOnTheOthersBesideIt) {
   EXPECT_EQ(values_of<float>(dx.scalar.rows(13, 17)), values_of<float>(dx_alone.scalar));
   EXPECT_EQ(values_of<float>(all[1].gate_up_gradient), values_of<float>(alone.gate_up_gradient));
   EXPECT_EQ(values_of<float>(all[1].down_gradient), values_of<float>(alone.down_gradient));
+}
+
+/// What experts make of random rows; the same rows and weights at every call.
+std::vector<std::vector<float>> results_of(int threads) {
+  constexpr std::int64_t kHidden = 100, kWidth = 200;
+  Arena arena;
+  std::mt19937 random(5);
+  const std::vector<std::int32_t> offsets = {0, 0, 1, 901, 914, 1700, 1700};
+  const std::vector<ExpertWeights> weights = random_experts(6, kHidden, kWidth, random, arena);
+  const ExpertRows in = random_rows(offsets, kHidden, random, arena), d = random_rows(offsets, kHidden, random, arena);
+  const ExpertRows out = blank(in, false, arena), dx = blank(d, true, arena);
+  ExpertsSaved saved;
+  const Experts experts(weights, threads);
+  experts.forward(in, out, &saved, arena);
+  experts.backward(d, dx, saved, arena);
+  std::vector<std::vector<float>> results = {values_of<float>(out.rows), values_of<float>(dx.rows),
+                                             values_of<float>(dx.scalar)};
+  for (const ExpertWeights& one : weights) {
+    results.push_back(values_of<float>(one.gate_up_gradient));
+    results.push_back(values_of<float>(one.down_gradient));
+  }
+  return results;
+}
+
+TEST(Experts, BitsDoNotDependOnTheThreads) {
+  SKIP_UNDER_THREAD_SANITIZER();
+  const auto one = results_of(1);
+  for (const int threads : {2, 3, 5}) EXPECT_TRUE(results_of(threads) == one) << threads << " threads";
 }
 
 TEST(Experts, ARankMayHoldNone) {

@@ -36,7 +36,7 @@ ModelConfig small_model() {
 class LossOfWeights {
  public:
   explicit LossOfWeights(const ModelConfig& config)
-      : transport_(make_transport("local")), groups_(*transport_, 0, kDefaultDeadline), model_(config, groups_, true) {
+      : transport_(make_transport("local")), groups_(*transport_, 0, kDefaultDeadline), model_(config, groups_, {}) {
     initialise(config, kSeed, model_.parameters());
     // Weights of the size that training reaches, so that every path of the
     // gradient counts.

@@ -40,7 +40,7 @@ Config tiny_config() {
 /// A rank of a model whose weights a test spoils.
 struct Spoilt {
   Spoilt(const Config& config, Transport& world)
-      : groups(world, 0, kDefaultDeadline), model(config.model, groups, true), length(config.model.sequence) {
+      : groups(world, 0, kDefaultDeadline), model(config.model, groups, {}), length(config.model.sequence) {
     initialise(model.config(), 1, model.parameters());
     batch = deal_batch(3, length, groups);
   }

@@ -104,7 +104,7 @@ TEST(RoutingRecord, RecordsOfAnotherShapeDoNotFit) {
 struct RecordedModel {
   RecordedModel(const ModelConfig& config, Transport& world, std::int64_t expert_parallel)
       : groups(world, expert_parallel, kDefaultDeadline),
-        model(config, groups, true),
+        model(config, groups, {}),
         counter(empty_routing_record(config)) {
     initialise(config, 4, model.parameters());
     for (const Parameter& parameter : model.parameters().all()) {

@@ -49,7 +49,7 @@ TEST(TokenBatchOnRanks, AModelThatKnowsNothingLosesTheLogarithmOfItsVocabulary) 
     config.layer.expert_hidden = 4;
     config.layer.experts = 4;
     config.layer.top_k = 1;
-    Model model(config, groups, false);  // all weights are 0, and so are all logits
+    Model model(config, groups, {.trained = false});  // all weights are 0, and so are all logits
     Arena arena;
     EXPECT_NEAR(mean_loss(model, groups, CountingSource(), 100, 2, arena), std::log(256.0), 1e-5);
   });

@@ -1,0 +1,18 @@
+#include "comm/topology.h"
+#include "kernels/error.h"
+
+namespace coe {
+namespace {
+
+[[noreturn]] void refuse() {
+  fail(ErrorCode::kSystem, "topology: this build has no hwloc (libhwloc-dev), so threads cannot be bound to cores");
+}
+
+}  // namespace
+
+Topology::Topology() { refuse(); }
+Topology::~Topology() = default;
+std::vector<int> Topology::binding() const { refuse(); }
+void Topology::bind(std::span<const int> /*processors*/) const { refuse(); }
+
+}  // namespace coe

@@ -1,0 +1,48 @@
+#include "launcher/pinning.h"
+
+#include <gtest/gtest.h>
+
+#include "comm/local_transport.h"
+#include "runtime/thread_team.h"
+#include "tests/thread_sanitizer.h"
+
+namespace coe {
+namespace {
+
+TEST(Pinning, EveryThreadOfATeamHasItsProcessorUntilTheEnd) {
+  SKIP_UNDER_THREAD_SANITIZER();
+  const Topology topology;
+  const std::vector<int> before = topology.binding();
+  const std::vector<int> processors = {before.back(), before.front()};
+  {
+    const PinnedTeam team(&topology, processors);
+    on_threads(2, [&](int thread) {
+      EXPECT_EQ(topology.binding(), std::vector<int>{processors[static_cast<std::size_t>(thread)]});
+    });
+  }
+  on_threads(2, [&](int /*thread*/) { EXPECT_EQ(topology.binding(), before); });
+}
+
+TEST(Pinning, OneThreadIsLeftAsItIs) {
+  const std::vector<int> before = Topology().binding();
+  const std::unique_ptr<Transport> alone = make_lone_transport();
+  const PinnedTeam team = Pinning(1).pin(*alone);
+  EXPECT_EQ(Topology().binding(), before);
+}
+
+TEST(Pinning, MoreThreadsThanProcessorsAreNotBoundAndOneLineSaysSo) {
+  SKIP_UNDER_THREAD_SANITIZER();
+  const Topology topology;
+  const std::vector<int> before = topology.binding();
+  const std::unique_ptr<Transport> alone = make_lone_transport();
+  const int threads = static_cast<int>(before.size()) + 1;
+  testing::internal::CaptureStderr();
+  const Pinning pinning(threads);
+  const PinnedTeam team = pinning.pin(*alone);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("coe: rank 0 has " + std::to_string(threads) + " threads on "), std::string::npos) << said;
+  EXPECT_EQ(topology.binding(), before);
+}
+
+}  // namespace
+}  // namespace coe
