@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <limits>
 #include <thread>
 #include <vector>
@@ -12,10 +13,11 @@
 
 namespace coe {
 
-/// Tests of twins: skipped where there is no device.
+/// Tests of twins: skipped where there is no device, unless the environment's COE_TESTS_NEED_CUDA is set.
 class OnCuda : public testing::Test {
  protected:
   void SetUp() override {
+    if (cuda_devices() == 0 && std::getenv("COE_TESTS_NEED_CUDA") != nullptr) FAIL() << "there is no CUDA device";
     if (cuda_devices() == 0) GTEST_SKIP() << "needs a CUDA device, and there is none";
     stream_ = Stream(kCuda);
   }
