@@ -9,6 +9,7 @@
 #include "kernels/linear.h"
 #include "kernels/rms_norm.h"
 #include "kernels/route.h"
+#include "kernels/router_noise.h"
 #include "kernels/rows.h"
 #include "kernels/swiglu.h"
 
@@ -103,6 +104,11 @@ void scale_counts(const Tensor&, double, const Tensor&, const Stream&) { no_cuda
 void add_balance_loss(const Tensor&, const Tensor&, const Tensor&, float, const Tensor&, const Tensor&, const Stream&) {
   no_cuda();
 }
+
+void jitter(const Tensor&, RandomKey, float, std::uint64_t, const Tensor&, const Stream&) { no_cuda(); }
+void jitter_backward(const Tensor&, RandomKey, float, std::uint64_t, const Tensor&, const Stream&) { no_cuda(); }
+void add_router_noise(const Tensor&, const Tensor&, RandomKey, std::uint64_t, const Stream&) { no_cuda(); }
+void router_noise_backward(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 
 void count_buckets(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void scan_buckets(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }

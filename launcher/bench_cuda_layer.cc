@@ -46,7 +46,7 @@ class RandomCudaLayer {
     weights_.zero_gradients(stream_);
     const auto stages = static_cast<std::size_t>(layer_.forward_stages());
     events_[0].record(stream_);
-    layer_.begin_forward(x_, batch_, benchmark_.layer.l1_coeff, arena_);
+    layer_.begin_forward(x_, batch_, {.l1_coeff = benchmark_.layer.l1_coeff, .random = {}}, arena_);
     for (std::size_t stage = 0; stage < stages; ++stage) {
       layer_.forward_stage(static_cast<int>(stage), arena_);
       events_[stage + 1].record(stream_);

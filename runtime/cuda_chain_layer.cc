@@ -21,7 +21,6 @@ void require(bool condition, std::string_view what) {
 }  // namespace
 
 void check_cuda_layer(const LayerConfig& config) {
-  require(!config.router_noise && config.router_jitter == 0, "router noise and jitter");
   require(config.drop_policy != DropPolicy::kProbability, "drop_policy \"probability\"");
   require(config.reroute_rounds == 0, "rerouting");
   require(!config.pad_to_capacity, "pad_to_capacity");
@@ -54,7 +53,7 @@ CudaChainLayer::CudaChainLayer(const LayerConfig& config, int layer, const CudaC
     : config_(config), layer_(layer), context_(context), saved_(static_cast<std::size_t>(config.iterations)) {
   check_cuda_layer(config);
   require(context.groups->replicas().size() == 1, "data parallelism");
-  for (int t = 0; t < iterations(); ++t) gates_.emplace_back(config, context.weights->gate(t));
+  for (int t = 0; t < iterations(); ++t) gates_.emplace_back(config, layer, t, context.weights->gate(t));
   const Placement& placement = *context.placement;
   for (int r = 0; r < placement.ranks(); ++r) {
     host_first_.push_back(static_cast<std::int32_t>(placement.experts_of(r).first));
@@ -69,13 +68,14 @@ CudaChainLayer::CudaChainLayer(const LayerConfig& config, int layer, const CudaC
   copy(Tensor(host_first_.data(), DType::kI32, first_.shape()), first_, stream());
 }
 
-Tensor CudaChainLayer::forward(const Tensor& x, const Batch& batch, double l1_coeff, Arena& arena) {
-  begin_forward(x, batch, l1_coeff, arena);
+Tensor CudaChainLayer::forward(const Tensor& x, const Batch& batch, const RoutingContext& context, Arena& arena) {
+  begin_forward(x, batch, context, arena);
   for (int stage = 0; stage < forward_stages(); ++stage) forward_stage(stage, arena);
   return y_;
 }
 
-void CudaChainLayer::begin_forward(const Tensor& x, const Batch& batch, double l1_coeff, Arena& /*arena*/) {
+void CudaChainLayer::begin_forward(const Tensor& x, const Batch& batch, const RoutingContext& context,
+                                   Arena& /*arena*/) {
   const DeviceRoom needed = room_of(config_, *context_.placement, batch.group_tokens(), context_.weights->dtype());
   check(needed.rows <= context_.exchange->room().rows, "cuda chain layer: ", batch.group_tokens(), " tokens may need ",
         needed.rows, " rows, the exchange has room for ", context_.exchange->room().rows);
@@ -84,7 +84,7 @@ void CudaChainLayer::begin_forward(const Tensor& x, const Batch& batch, double l
         "cuda chain layer: with capacity_scope \"rank\" every rank must have as many tokens; this one has ",
         batch.tokens(), " of ", batch.group_tokens());
   batch_ = batch;
-  l1_coeff_ = l1_coeff;
+  routing_ = context;
   x_ = y_ = x;
   clear(loss_, stream());
 }
@@ -124,7 +124,8 @@ void CudaChainLayer::route(int t, const Tensor& x, Arena& arena) {
     state.inverse_rms = arena.make<float>({x.extent(0)});
     cuda::rms_norm(x, context_.weights->norm(t).value, config_.norm_eps, state.normed, state.inverse_rms, stream());
   }
-  state.routed = gates_[static_cast<std::size_t>(t)].forward(state.normed, none_, arena, stream());
+  const DeviceGate& gate = gates_[static_cast<std::size_t>(t)];
+  state.routed = gate.forward(state.normed, batch_, routing_.random, none_, arena, stream());
   state.plan = count_choices(state.routed.choices, config_.experts, arena, stream());
   context_.exchange->tell(state.plan.totals, stream());
 }
@@ -133,7 +134,7 @@ void CudaChainLayer::dispatch(int t, Arena& arena) {
   DeviceIteration& state = saved(t);
   const DeviceExchange& exchange = *context_.exchange;
   const DeviceGate& gate = gates_[static_cast<std::size_t>(t)];
-  gate.balance(state.routed, exchange.table(), batch_, l1_coeff_, loss_, arena, stream());
+  gate.balance(state.routed, exchange.table(), batch_, routing_.l1_coeff, loss_, arena, stream());
   place_choices(state.routed.choices, exchange.table(), first_, *context_.placement, exchange.rank(), limit(),
                 state.plan, arena, stream());
   cuda::scatter_rows(state.normed, {}, state.plan.rows, exchange.arrived_blocks(t), stream());
@@ -220,7 +221,7 @@ void CudaChainLayer::finish_gradient(int t, Arena& arena) {
   }
   cuda::combine_rows(results, state.plan.rows, {}, shared, {}, {}, dnormed, stream());
   cuda::collect_scalars(results, state.plan.rows, dweight, stream());
-  gates_[static_cast<std::size_t>(t)].backward(state.routed, state.normed, dweight, dnormed, arena, stream());
+  gates_[static_cast<std::size_t>(t)].backward(state.routed, batch_, dweight, dnormed, arena, stream());
   if (config_.iteration_norm) {
     const TrainedTensor& norm = context_.weights->norm(t);
     ArenaScope scratch(arena);

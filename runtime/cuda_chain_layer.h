@@ -44,13 +44,14 @@ class CudaChainLayer {
   CudaChainLayer(const LayerConfig& config, int layer, const CudaChainContext& context);
 
   /// x [T, D] of the weights' dtype, whole sequences. y and what is saved live in the arena until it is reset.
-  Tensor forward(const Tensor& x, const Batch& batch, double l1_coeff, Arena& arena);
+  Tensor forward(const Tensor& x, const Batch& batch, const RoutingContext& context, Arena& arena);
   /// dx [T, D] (overwritten, not dy) from dy, for the last forward; adds up all gradients.
   void backward(const Tensor& dy, const Tensor& dx, Arena& arena);
 
   int forward_stages() const { return 3 * iterations() + 1; }
-  /// begin_forward(), then every stage in order, is forward(); the result is y().
-  void begin_forward(const Tensor& x, const Batch& batch, double l1_coeff, Arena& arena);
+  /// begin_forward(), then every stage in order, is forward(); the result is y(). A Graph replays the random numbers
+  /// that it captured.
+  void begin_forward(const Tensor& x, const Batch& batch, const RoutingContext& context, Arena& arena);
   void forward_stage(int stage, Arena& arena);
   int backward_stages() const { return 2 * iterations() + 1; }
   void begin_backward(const Tensor& dy, const Tensor& dx, Arena& arena);
@@ -84,7 +85,7 @@ class CudaChainLayer {
   std::int32_t host_none_ = cuda::kNoneLost;
   Tensor first_, none_, loss_;
   Batch batch_;
-  double l1_coeff_ = 0;
+  RoutingContext routing_;
   Tensor x_, y_, dy_, dx_, upstream_;
   std::vector<DeviceIteration> saved_;
 };

@@ -20,11 +20,10 @@ LayerConfig small_layer() {
 }
 
 TEST(CudaChainLayer, RefusesWhatItDoesNotDoInASentence) {
-  LayerConfig noisy = small_layer(), probable = small_layer(), padded = small_layer();
-  noisy.router_noise = true;
+  LayerConfig probable = small_layer(), padded = small_layer();
   probable.drop_policy = DropPolicy::kProbability;
   padded.pad_to_capacity = true;
-  for (const LayerConfig& layer : {noisy, probable, padded}) EXPECT_THROW(check_cuda_layer(layer), Error);
+  for (const LayerConfig& layer : {probable, padded}) EXPECT_THROW(check_cuda_layer(layer), Error);
   EXPECT_NO_THROW(check_cuda_layer(small_layer()));
 }
 
@@ -41,8 +40,9 @@ TEST(CudaChainLayer, RoomIsForTheWorstRouting) {
 /// Four or one ranks on the device, driven by this thread.
 class Driven {
  public:
-  Driven(const LayerConfig& layer, int ranks, std::int64_t sequences, std::int64_t length, double l1_coeff = 0)
-      : hub_(ranks), l1_coeff_(l1_coeff) {
+  Driven(const LayerConfig& layer, int ranks, std::int64_t sequences, std::int64_t length,
+         const RoutingContext& context = {})
+      : hub_(ranks), context_(context) {
     for (int r = 0; r < ranks; ++r) ranks_.push_back(std::make_unique<Rank>(layer, hub_.connect(r), sequences, length));
   }
 
@@ -51,7 +51,7 @@ class Driven {
     finish();
   }
   void step() {
-    for (const auto& rank : ranks_) rank->begin(l1_coeff_);
+    for (const auto& rank : ranks_) rank->begin(context_);
     for (int s = 0; s < ranks_[0]->layer.forward_stages(); ++s) {
       for (const auto& rank : ranks_) rank->layer.forward_stage(s, rank->arena);
     }
@@ -139,10 +139,10 @@ class Driven {
       copy(part(all_x), x, stream);
       copy(part(all_dy), dy, stream);
     }
-    void begin(double l1_coeff) {
+    void begin(const RoutingContext& context) {
       arena.reset();
       weights.zero_gradients(stream);
-      layer.begin_forward(x, batch, l1_coeff, arena);
+      layer.begin_forward(x, batch, context, arena);
     }
     void read_gradients() {
       weights.read_gradients(chain_weights(config, "", placement.experts_of(transport->rank()), parameters), stream);
@@ -170,7 +170,7 @@ class Driven {
   };
 
   LocalHub hub_;
-  double l1_coeff_;
+  RoutingContext context_;
   std::vector<std::unique_ptr<Rank>> ranks_;
 };
 
@@ -184,7 +184,7 @@ std::vector<float> wave(std::size_t n, float step) {
 
 /// Between them all that the layer does on a device.
 std::vector<LayerConfig> layers() {
-  std::vector<LayerConfig> all(5, small_layer());
+  std::vector<LayerConfig> all(6, small_layer());
   all[1].iteration_norm = all[1].norm_topk_prob = all[1].router_bias = true;
   all[1].residual = Residual::kOuter;
   all[1].shared_experts = 0;
@@ -201,6 +201,8 @@ std::vector<LayerConfig> layers() {
   all[3].balance_loss_coeff = 0.5F;
   all[4].experts = all[4].top_k = all[4].iterations = 1;
   all[4].residual = Residual::kNone;
+  all[5].router_noise = true;
+  all[5].router_jitter = 0.1F;
   return all;
 }
 
@@ -231,12 +233,11 @@ double error_of_each(const std::vector<float>& got, const std::vector<float>& wa
 
 TEST_F(CudaChainLayerOnDevice, SameNumbersAsOnTheCpuAndSameBitsAtAnyRanks) {
   for (const LayerConfig& layer : layers()) {
-    ChainCase chain = random_chain_case(layer, 7, 5);
-    chain.random.reset();
+    const ChainCase chain = random_chain_case(layer, 7, 5);
     const ChainResult wanted = on_the_cpu(chain);
     std::vector<float> first, first_expert_gradients;
     for (const int ranks : {1, 2, 4, 7}) {
-      Driven driven(layer, ranks, 7, 5, chain.l1_coeff);
+      Driven driven(layer, ranks, 7, 5, {.l1_coeff = chain.l1_coeff, .random = chain.random});
       driven.load(chain.x, chain.dy);
       driven.step();
       driven.finish();

@@ -17,6 +17,7 @@ LayerConfig small_layer() {
           .iterations = 3,
           .iteration_norm = true,
           .shared_experts = 2,
+          .router_noise = true,
           .router_bias = true};
 }
 
@@ -52,6 +53,7 @@ TEST_P(DeviceChainWeightsCuda, HoldTheHostsNumbers) {
   for (int t = 0; t < 3; ++t) {
     const auto index = static_cast<std::size_t>(t);
     expect_same(there.gate(t).weight.value, host.views.gates[index].weight.value, GetParam());
+    expect_same(there.gate(t).noise.value, host.views.gates[index].noise.value, GetParam());
     expect_same(there.gate(t).bias, host.views.gates[index].bias, DType::kF32);
     expect_same(there.norm(t).value, host.views.norms[index].value, DType::kF32);
   }
@@ -84,6 +86,7 @@ TEST_P(DeviceChainWeightsCuda, GradientsBeginAtZeroAndComeBack) {
   EXPECT_TRUE(std::ranges::all_of(all(), [](float value) { return value == 0; }));
 
   fill(there.gate(1).weight.gradient, 1, stream_);
+  fill(there.gate(1).noise.gradient, 5, stream_);
   fill(there.norm(2).gradient, 2, stream_);
   fill(there.experts().gate_up.gradient[1], 3, stream_);
   fill(there.shared()->down.gradient, 4, stream_);
@@ -93,6 +96,7 @@ TEST_P(DeviceChainWeightsCuda, GradientsBeginAtZeroAndComeBack) {
     return std::ranges::all_of(gradient.span<float>(), [&](float found) { return found == value; });
   };
   EXPECT_TRUE(is(host.views.gates[1].weight.gradient, 1) && is(host.views.gates[0].weight.gradient, 0));
+  EXPECT_TRUE(is(host.views.gates[1].noise.gradient, 5) && is(host.views.gates[2].noise.gradient, 0));
   EXPECT_TRUE(is(host.views.norms[2].gradient, 2) && is(host.views.norms[1].gradient, 0));
   EXPECT_TRUE(is(host.views.experts[1].gate_up_gradient, 3) && is(host.views.experts[0].gate_up_gradient, 0));
   EXPECT_TRUE(is(host.views.shared->down_gradient, 4) && is(host.views.shared->gate_up_gradient, 0));
@@ -106,6 +110,7 @@ TEST_P(DeviceChainWeightsCuda, IterationsThatShareAGateShareItsGradient) {
   const DeviceChainWeights there(config, host.views, GetParam(), {world.get()}, stream_);
   EXPECT_EQ(there.gate(0).weight.value.raw(), there.gate(2).weight.value.raw());
   EXPECT_EQ(there.gate(0).weight.gradient.raw(), there.gate(2).weight.gradient.raw());
+  EXPECT_EQ(there.gate(0).noise.gradient.raw(), there.gate(2).noise.gradient.raw());
   EXPECT_NE(there.gate(0).bias.raw(), there.gate(2).bias.raw());
 }
 
