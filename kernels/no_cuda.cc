@@ -5,6 +5,7 @@
 #include "kernels/device.h"
 #include "kernels/device_calls.h"
 #include "kernels/error.h"
+#include "kernels/grants.h"
 #include "kernels/grouped_gemm.h"
 #include "kernels/linear.h"
 #include "kernels/rms_norm.h"
@@ -80,6 +81,7 @@ void combine_rows(const RowBlocks&, const RowPlaces&, const Tensor&, const Tenso
                   const Tensor&, const Stream&) {
   no_cuda();
 }
+void clear_runs_of_rows(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void collect_scalars(const RowBlocks&, const RowPlaces&, const Tensor&, const Stream&) { no_cuda(); }
 
 void swiglu(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
@@ -118,6 +120,12 @@ void scatter_buckets(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                      const Stream&) {
   no_cuda();
 }
+
+void list_scores(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void grant_by_score(const Tensor&, const Tensor&, int, BucketLimit, const Tensor&, const Tensor&, const Stream&) {
+  no_cuda();
+}
+void mark_kept(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 
 }  // namespace cuda
 }  // namespace coe

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/device_admission.h"
 #include "runtime/device_gate.h"
-#include "runtime/device_plan.h"
 
 namespace coe {
 
@@ -22,6 +22,7 @@ struct DeviceIteration {
   Tensor x, normed, inverse_rms;
   DeviceRouted routed;
   DevicePlan plan;
+  DeviceAsks asks;
   Tensor ab, shared_ab;
 };
 
@@ -66,6 +67,7 @@ class CudaChainLayer {
   int iterations() const { return static_cast<int>(config_.iterations); }
   DeviceIteration& saved(int t) { return saved_[static_cast<std::size_t>(t)]; }
   cuda::BucketLimit limit() const;
+  bool by_score() const { return config_.drop_policy == DropPolicy::kProbability; }
   void route(int t, const Tensor& x, Arena& arena);
   void dispatch(int t, Arena& arena);
   void compute(int t, Arena& arena);
@@ -83,7 +85,7 @@ class CudaChainLayer {
   Buffer memory_;
   std::vector<std::int32_t> host_first_;
   std::int32_t host_none_ = cuda::kNoneLost;
-  Tensor first_, none_, loss_;
+  Tensor first_, all_, none_, loss_;
   Batch batch_;
   RoutingContext routing_;
   Tensor x_, y_, dy_, dx_, upstream_;

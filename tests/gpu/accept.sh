@@ -64,7 +64,7 @@ verify() {
   for file in "$root"/../shared/cases/*.safetensors "$root"/tests/cases/*.safetensors; do
     [ -f "$file" ] || continue
     case $(basename "$file") in model-*) continue ;; esac
-    config=$(head -c 65536 "$file" | tr -d '\\' | grep -a -o '"drop_policy": *"probability"\|"reroute_rounds": *[1-9]')
+    config=$(head -c 65536 "$file" | tr -d '\\' | grep -a -o '"reroute_rounds": *[1-9]')
     if [ -n "$config" ]; then
       echo "$(basename "$file" .safetensors): $config" >>"$out/verify.left_out"
     else

@@ -67,6 +67,19 @@ TEST_P(RowsCuda, GatheringAndAddingAreTheCpus) {
   }
 }
 
+TEST_P(RowsCuda, RunsOfRowsBecomeZeros) {
+  const Floats x = rounded(normal_tensor({100, 7}, 12), dtype()), scalar = normal_tensor({100}, 13);
+  const Tensor there = put(x, dtype()), scalar_there = put(scalar);
+  cuda::clear_runs_of_rows(there, scalar_there, put(Ints({3}, {2, 50, 60})), put(Ints({3}, {2, 51, 100})), stream_);
+  for (std::int64_t row = 0; row < 100; ++row) {
+    if (row != 50 && row < 60) continue;
+    std::fill_n(x.begin() + row * 7, 7, 0.0F);
+    scalar[row] = 0;
+  }
+  EXPECT_EQ(get<float>(there).values(), x.values());
+  EXPECT_EQ(get<float>(scalar_there).values(), scalar.values());
+}
+
 TEST_P(RowsCuda, SwigluIsTheCpus) {
   for (const auto& [rows, used, width] :
        {std::array<std::int64_t, 3>{6, 4, 7}, {6, 4, 48}, {3, 0, 16}, {700, 699, 1}, {9, 1, 1408}}) {

@@ -24,7 +24,7 @@ TEST(VerifyCudaLayer, LeavesModelsToTheCpu) {
 class VerifyCudaLayerOnDevice : public OnCuda {};
 
 TEST_F(VerifyCudaLayerOnDevice, CasesHoldWithOneDigestAtAnyRanks) {
-  for (const char* name : {"coe-3x2of8-no-shared", "dense"}) {
+  for (const char* name : {"coe-3x2of8-no-shared", "coe-2x4of16-drop-probability", "dense"}) {
     std::uint64_t digest = 0;
     for (const int ranks : {1, 2, 4, 7}) {
       CaseOutcome first;

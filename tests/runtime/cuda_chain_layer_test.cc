@@ -20,10 +20,9 @@ LayerConfig small_layer() {
 }
 
 TEST(CudaChainLayer, RefusesWhatItDoesNotDoInASentence) {
-  LayerConfig probable = small_layer(), padded = small_layer();
-  probable.drop_policy = DropPolicy::kProbability;
-  padded.pad_to_capacity = true;
-  for (const LayerConfig& layer : {probable, padded}) EXPECT_THROW(check_cuda_layer(layer), Error);
+  LayerConfig rerouted = small_layer();
+  rerouted.reroute_rounds = 1;
+  EXPECT_THROW(check_cuda_layer(rerouted), Error);
   EXPECT_NO_THROW(check_cuda_layer(small_layer()));
 }
 
@@ -35,6 +34,11 @@ TEST(CudaChainLayer, RoomIsForTheWorstRouting) {
   layer.drop_policy = DropPolicy::kPosition;
   layer.capacity_factor = 1;  // ceil(40 * 3 / 9) = 14 rows each
   EXPECT_EQ(room_of(layer, Placement(9, 4), 40, DType::kF32).rows, 42);
+  EXPECT_EQ(room_of(layer, Placement(9, 4), 8, DType::kF32).rows, 9);  // each takes 3
+  layer.capacity_factor = 9;
+  EXPECT_EQ(room_of(layer, Placement(9, 4), 8, DType::kF32).rows, 24);
+  layer.pad_to_capacity = true;
+  EXPECT_EQ(room_of(layer, Placement(9, 4), 8, DType::kF32).rows, 3 * 24);
 }
 
 /// Four or one ranks on the device, driven by this thread.
@@ -184,7 +188,7 @@ std::vector<float> wave(std::size_t n, float step) {
 
 /// Between them all that the layer does on a device.
 std::vector<LayerConfig> layers() {
-  std::vector<LayerConfig> all(6, small_layer());
+  std::vector<LayerConfig> all(9, small_layer());
   all[1].iteration_norm = all[1].norm_topk_prob = all[1].router_bias = true;
   all[1].residual = Residual::kOuter;
   all[1].shared_experts = 0;
@@ -201,6 +205,15 @@ std::vector<LayerConfig> layers() {
   all[3].balance_loss_coeff = 0.5F;
   all[4].experts = all[4].top_k = all[4].iterations = 1;
   all[4].residual = Residual::kNone;
+  all[6] = all[3];
+  all[6].pad_to_capacity = true;
+  all[6].capacity_factor = 1.5;
+  all[7] = all[3];
+  all[7].drop_policy = DropPolicy::kProbability;
+  all[8] = all[2];
+  all[8].drop_policy = DropPolicy::kProbability;
+  all[8].capacity_factor = 0.8;
+  all[8].pad_to_capacity = true;
   all[5].router_noise = true;
   all[5].router_jitter = 0.1F;
   return all;

@@ -83,7 +83,7 @@ class DevicePlanCuda : public OnCuda {
     routing.expert = Tensor(expert.data(), DType::kI32, {made});
     routing.kept = Tensor(kept.data(), DType::kU8, {made});
     Arena arena;
-    const DispatchPlan wanted = make_dispatch_plan(routing, rows, placement, rank, arena);
+    const DispatchPlan wanted = make_dispatch_plan(routing, rows, placement, rank, arena, limit.padded);
 
     Arena memory = poisoned_arena(1 << 20);
     // As a ReLU router leaves them: memory for more choices than there are.
@@ -95,6 +95,14 @@ class DevicePlanCuda : public OnCuda {
     EXPECT_TRUE(same_bits(get<std::int32_t>(plan.totals).tensor(), asked.tensor().rows(rank, 1)));
     place_choices(there, put(asked), put(first), placement, rank, limit, plan, memory, stream_);
     EXPECT_TRUE(same_bits(get<std::int32_t>(plan.buckets.row_offsets), wanted.expert_offsets));
+    const Ints offsets_there = get<std::int32_t>(plan.buckets.row_offsets),
+               ends = get<std::int32_t>(plan.buckets.row_ends);
+    const Share held = placement.experts_of(rank);
+    for (std::int64_t e = 0; e < held.count; ++e) {
+      std::int32_t somebodys = 0;
+      for (int r = 0; r < placement.ranks(); ++r) somebodys += rows[r * experts + held.first + e];
+      EXPECT_EQ(ends[e], offsets_there[e] + somebodys);
+    }
     const Ints holder = get<std::int32_t>(plan.rows.holder), row = get<std::int32_t>(plan.rows.row);
     for (std::int64_t j = 0; j < made; ++j) {
       const std::int32_t place = wanted.place.data<std::int32_t>()[j];
@@ -110,7 +118,7 @@ TEST_F(DevicePlanCuda, IsTheCpus) {
     for (const std::int64_t experts : {1, 9, 257}) {
       const Choices choices(experts, each, 5);
       const auto ranks = static_cast<int>(each.size());
-      for (const cuda::BucketLimit limit : {cuda::BucketLimit{}, {7, false}, {7, true}}) {
+      for (const cuda::BucketLimit limit : {cuda::BucketLimit{}, {7, false}, {7, true}, {7, false, 8}, {7, true, 50}}) {
         for (int r = 0; r < ranks; ++r) compare(choices, Placement(experts, ranks), limit, r);
       }
     }
