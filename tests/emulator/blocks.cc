@@ -39,6 +39,7 @@ struct Block {
   Meeting all;
   jmp_buf host;
   const std::function<void()>* kernel = nullptr;
+  std::uint64_t run = 0;  ///< blocks; every other one begins with its last thread, so that no order is relied on
   std::vector<char> stacks = std::vector<char>(kMostThreads * kStackBytes);
 };
 
@@ -94,7 +95,7 @@ void go_on(Block& now, unsigned thread) {
   begin_thread(now, thread);
 }
 
-void run_block(unsigned threads) {
+void run_block(unsigned threads, bool backwards) {
   Block& now = block();
   now.all = {.members = threads};
   for (unsigned warp = 0; warp * kWarp < threads; ++warp) {
@@ -102,7 +103,8 @@ void run_block(unsigned threads) {
   }
   std::fill_n(now.ended.begin(), threads, false);
   while (now.all.members > 0) {
-    for (unsigned thread = 0; thread < threads; ++thread) {
+    for (unsigned turn = 0; turn < threads; ++turn) {
+      const unsigned thread = backwards ? threads - 1 - turn : turn;
       if (!now.ended[thread]) go_on(now, thread);
     }
   }
@@ -116,7 +118,7 @@ void run_blocks(unsigned blocks, unsigned threads, const std::function<void()>& 
   gridDim = dim3(blocks);
   for (unsigned index = 0; index < blocks; ++index) {
     blockIdx = dim3(index);
-    run_block(threads);
+    run_block(threads, block().run++ % 2 == 1);
   }
 }
 
