@@ -21,6 +21,14 @@ TEST(RandomOnDevice, DrawsTheNumbersOfTheKeyAndRoundsThem) {
   for (std::int64_t i = 0; i < 15; ++i) EXPECT_EQ(narrow[i], to_bf16(drawn[i]));
 }
 
+TEST(RandomOnDevice, RepeatsWhatTakesLongToDraw) {
+  const auto world = make_transport("local");
+  const Floats x({kMostDrawn + 3});
+  fill_normal_there(x, {4, 2}, 0.5F, {world.get()}, {});
+  for (std::int64_t i = 0; i < 3; ++i) EXPECT_EQ(x[kMostDrawn + i], x[i]);
+  EXPECT_NE(x[kMostDrawn - 1], x[0]);
+}
+
 using RandomOnDeviceCuda = OnCuda;
 
 TEST_F(RandomOnDeviceCuda, DrawsTheSameThere) {
