@@ -113,7 +113,7 @@ struct Table {
 };
 
 struct PlacesOut {
-  std::int32_t *begin, *kept, *row_offsets;
+  std::int32_t *begin, *kept, *row_offsets, *row_ends;
 };
 
 /// One block; a thread works on the buckets threadIdx.x, threadIdx.x + kThreads, ...
@@ -135,10 +135,13 @@ __global__ void place_kernel(Table table, PlacesOut out) {
   __syncthreads();
   for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < table.buckets; n += kThreads) {
     const std::int32_t holder = table.holder_of(n), first = table.first[holder];
-    std::int32_t before = 0;
-    for (std::int32_t other = first; other < n; ++other) before += rows[other];
+    const std::int32_t padded = table.limit.padded;
+    std::int32_t before = (n - first) * padded;
+    for (std::int32_t other = first; padded == 0 && other < n; ++other) before += rows[other];
     out.begin[n] += before;
-    if (holder == table.source) out.row_offsets[n - first + 1] = before + rows[n];
+    if (holder != table.source) continue;
+    out.row_ends[n - first] = before + rows[n];
+    out.row_offsets[n - first + 1] = before + (padded == 0 ? rows[n] : padded);
   }
   if (threadIdx.x == 0) out.row_offsets[0] = 0;
 }
@@ -184,7 +187,9 @@ void expect_buckets(std::int64_t buckets) {
 PlacesOut places_out(const BucketPlaces& places, std::int64_t buckets) {
   expect_shape("buckets: begin", places.begin, {buckets});
   expect_shape("buckets: kept", places.kept, {buckets});
-  return {places.begin.data<std::int32_t>(), places.kept.data<std::int32_t>(), places.row_offsets.data<std::int32_t>()};
+  expect_shape("buckets: row_offsets", places.row_offsets, {places.row_ends.elements() + 1});
+  return {places.begin.data<std::int32_t>(), places.kept.data<std::int32_t>(), places.row_offsets.data<std::int32_t>(),
+          places.row_ends.data<std::int32_t>()};
 }
 
 }  // namespace

@@ -26,15 +26,18 @@ void scan_buckets(const Tensor& counts, const Tensor& totals, const Stream& stre
 void sum_sources(const Tensor& table, const Tensor& totals, const Stream& stream);
 
 /// Which choices keep a place in a bucket: the first `capacity` by (source, token) of all sources together, or of each.
+/// Where `padded` is not 0, every bucket has so many rows, of which the last may be nobody's.
 struct BucketLimit {
   std::int32_t capacity = 0x7FFFFFFF;
   bool each_source = false;
+  std::int32_t padded = 0;
 };
 /// Where one source's rows stand.
 struct BucketPlaces {
   Tensor begin;        ///< [N] among the rows of the bucket's holder
   Tensor kept;         ///< [N] how many of the source's choices keep a place
   Tensor row_offsets;  ///< [buckets held by the source + 1] where the rows of each bucket that it holds begin
+  Tensor row_ends;     ///< [buckets held by the source] where those that are somebody's end
 };
 /// From table [S, N], the totals of all sources, and first [S + 1], each source's first bucket: it holds [first[s],
 /// first[s + 1]).

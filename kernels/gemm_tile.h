@@ -32,7 +32,7 @@ struct TileRows {
 /// multiply-adds in ascending k, whatever the tile's size.
 template <int Rows, int Vectors, bool Transposed>
 static void gemm_tile(const TileRows& a, const float* panel, std::int64_t inner, bool accumulate, float* out,
-               std::int64_t stride) {
+                      std::int64_t stride) {
   std::array<std::array<Lanes, Vectors>, Rows> sums{};
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {

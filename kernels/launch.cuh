@@ -31,6 +31,12 @@ inline cudaStream_t use(const char* what, const Stream& stream) {
   return static_cast<cudaStream_t>(stream.handle());
 }
 
+/// The shared memory that Extent::shared_bytes asks for, aligned to 16 bytes.
+__device__ inline unsigned char* dynamic_shared() {
+  extern __shared__ __align__(16) unsigned char coe_dynamic_shared[];
+  return coe_dynamic_shared;
+}
+
 struct Extent {
   std::int64_t blocks;
   int threads;

@@ -5,10 +5,12 @@
 #include "kernels/device.h"
 #include "kernels/device_calls.h"
 #include "kernels/error.h"
+#include "kernels/grants.h"
 #include "kernels/grouped_gemm.h"
 #include "kernels/linear.h"
 #include "kernels/rms_norm.h"
 #include "kernels/route.h"
+#include "kernels/router_noise.h"
 #include "kernels/rows.h"
 #include "kernels/swiglu.h"
 
@@ -79,6 +81,7 @@ void combine_rows(const RowBlocks&, const RowPlaces&, const Tensor&, const Tenso
                   const Tensor&, const Stream&) {
   no_cuda();
 }
+void clear_runs_of_rows(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void collect_scalars(const RowBlocks&, const RowPlaces&, const Tensor&, const Stream&) { no_cuda(); }
 
 void swiglu(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
@@ -104,6 +107,11 @@ void add_balance_loss(const Tensor&, const Tensor&, const Tensor&, float, const 
   no_cuda();
 }
 
+void jitter(const Tensor&, RandomKey, float, std::uint64_t, const Tensor&, const Stream&) { no_cuda(); }
+void jitter_backward(const Tensor&, RandomKey, float, std::uint64_t, const Tensor&, const Stream&) { no_cuda(); }
+void add_router_noise(const Tensor&, const Tensor&, RandomKey, std::uint64_t, const Stream&) { no_cuda(); }
+void router_noise_backward(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+
 void count_buckets(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void scan_buckets(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void sum_sources(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
@@ -112,6 +120,12 @@ void scatter_buckets(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                      const Stream&) {
   no_cuda();
 }
+
+void list_scores(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void grant_by_score(const Tensor&, const Tensor&, int, BucketLimit, const Tensor&, const Tensor&, const Stream&) {
+  no_cuda();
+}
+void mark_kept(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 
 }  // namespace cuda
 }  // namespace coe

@@ -113,13 +113,12 @@ __device__ void store(const TileOfProduct& tile, float beta, const float (&sum)[
 
 template <Wanted kWanted, bool kWhole, class Out>
 __global__ void __launch_bounds__(kThreads) product_kernel(GroupedProduct product) {
-  extern __shared__ __align__(16) unsigned char shared[];
   TileWalk<kWanted, kTile, kTile> walk(product);
   TileOfProduct tile;
   while (walk.next(tile)) {
     const Pipeline<kWanted, kWhole> pipeline{static_cast<const Bfloat*>(product.left) + tile.left_begin,
                                              static_cast<const Bfloat*>(product.right) + tile.right_begin,
-                                             reinterpret_cast<Bfloat*>(shared)};
+                                             reinterpret_cast<Bfloat*>(dynamic_shared())};
     float sum[kRowBlocks][kColumnBlocks][4] = {};
     for (int step = 0; step < kStages - 1; ++step) pipeline.start(tile, step);
     for (std::int64_t step = 0; step * kDepth < tile.k; ++step) {

@@ -111,7 +111,7 @@ __device__ void take(std::int32_t i, unsigned& taken) {
 template <int kSlots>
 __device__ void keep_best_groups(Row<kSlots>& ranking, std::int32_t n, std::int32_t groups, std::int32_t kept) {
   const std::int32_t each = n / groups;
-  Row<2> worth;
+  Row<2> worth = {};
   for (std::int32_t group = 0; group < groups; ++group) {
     const std::int32_t begin = group * each, end = begin + each;
     float best, second = 0;

@@ -111,6 +111,18 @@ __global__ void collect_kernel(Places places, float* scalar) {
   }
 }
 
+/// kBlocksPerRun blocks share a run's rows.
+constexpr int kBlocksPerRun = 32;
+template <class Number>
+__global__ void clear_kernel(const std::int32_t* begin, const std::int32_t* end, std::int64_t width, Number* x,
+                             float* scalar) {
+  const std::int64_t run = blockIdx.x / kBlocksPerRun;
+  for (std::int64_t row = begin[run] + blockIdx.x % kBlocksPerRun; row < end[run]; row += kBlocksPerRun) {
+    for (std::int64_t i = threadIdx.x; i < width; i += blockDim.x) set(x[row * width + i], 0.0F);
+    if (threadIdx.x == 0 && scalar != nullptr) scalar[row] = 0;
+  }
+}
+
 }  // namespace
 
 void gather_rows(const Tensor& x, const Tensor& index, const Tensor& out, const Stream& stream) {
@@ -173,6 +185,19 @@ void combine_rows(const RowBlocks& blocks, const RowPlaces& places, const Tensor
       return run(combine_kernel<Number, kWide<Number>>);
     }
     run(combine_kernel<Number, 1>);
+  });
+}
+
+void clear_runs_of_rows(const Tensor& x, const Tensor& scalar, const Tensor& begin, const Tensor& end,
+                        const Stream& stream) {
+  expect_rank("clear_runs_of_rows: x", x, 2);
+  expect_shape("clear_runs_of_rows: end", end, begin.shape());
+  if (scalar.elements() > 0) expect_shape("clear_runs_of_rows: scalar", scalar, {x.extent(0)});
+  with_number("clear_runs_of_rows", x, [&](auto number) {
+    using Number = decltype(number);
+    launch("clear_runs_of_rows", clear_kernel<Number>, {begin.elements() * kBlocksPerRun, kThreads}, stream,
+           begin.data<std::int32_t>(), end.data<std::int32_t>(), x.extent(1), pointer<Number>(x),
+           pointer_or_null<float>(scalar));
   });
 }
 

@@ -48,6 +48,10 @@ void scatter_rows(const Tensor& x, const Tensor& scalar, const RowPlaces& places
 /// it, or empty: out becomes NaN where a token was lost.
 void combine_rows(const RowBlocks& blocks, const RowPlaces& places, const Tensor& w, const Tensor& shared,
                   const Tensor& residual, const Tensor& lost, const Tensor& out, const Stream& stream);
+/// Rows begin[g] to end[g] of x [n, D] become zeros for every run g, and in scalar [n] what stands beside them, unless
+/// it is empty; begin, end int32 [runs] in device memory.
+void clear_runs_of_rows(const Tensor& x, const Tensor& scalar, const Tensor& begin, const Tensor& end,
+                        const Stream& stream);
 /// scalar[j] of scalar [choices] = the float beside the row at the place of choice j, 0 where it was dropped.
 void collect_scalars(const RowBlocks& blocks, const RowPlaces& places, const Tensor& scalar, const Stream& stream);
 

@@ -4,6 +4,7 @@
 
 #include "comm/make_transport.h"
 #include "kernels/error.h"
+#include "launcher/bench_cuda_experts.h"
 #include "launcher/bench_cuda_layer.h"
 #include "launcher/bench_exchange.h"
 #include "launcher/bench_experts.h"
@@ -13,13 +14,23 @@
 #include "launcher/command.h"
 #include "launcher/failure.h"
 #include "launcher/pinning.h"
+#include "runtime/cuda_chain_layer.h"
 
 namespace coe {
 namespace {
 
+bool on_cuda(const Benchmark& benchmark) { return benchmark.layer.device == Device::Kind::kCuda; }
+
+BenchReport run_cuda_benchmark(const BenchOptions& options, Transport& world) {
+  const Benchmark& benchmark = options.benchmark;
+  if (options.what == "experts") return report_cuda_experts(benchmark, bench_cuda_experts(benchmark, world));
+  return report_cuda_layer(benchmark, bench_cuda_layer(benchmark, world));
+}
+
 BenchReport run_benchmark(const BenchOptions& options, Transport& world) {
   const Benchmark& benchmark = options.benchmark;
   const int ranks = world.size();
+  if (on_cuda(benchmark)) return run_cuda_benchmark(options, world);
   if (options.what == "exchange") return report_exchange(benchmark, bench_exchange(benchmark, world), ranks);
   if (options.what == "experts") return report_experts(benchmark, bench_experts(benchmark, world), ranks);
   if (options.what == "gate") return report_gate(benchmark, bench_gate(benchmark, world), ranks);
@@ -31,10 +42,7 @@ BenchReport run_benchmark(const BenchOptions& options, Transport& world) {
 int run_bench(std::span<const std::string> arguments) {
   const auto options = parse_bench_options(arguments);
   if (!options) return 0;
-  if (options->benchmark.layer.device == Device::Kind::kCuda) {
-    run_cuda_layer_bench(options->benchmark, options->dtype, options->json.string());
-    return 0;
-  }
+  if (on_cuda(options->benchmark)) check_cuda_device();
   std::ofstream json;
   if (!options->json.empty() && launched_rank() == 0) {
     json.open(options->json);

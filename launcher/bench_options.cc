@@ -22,7 +22,8 @@ struct Kind {
   std::string_view name, options;
 };
 constexpr std::array kKinds{Kind{"layer", "sequence expert-hidden iterations forward-only device dtype order threads"},
-                            Kind{"exchange", "skew"}, Kind{"experts", "expert-hidden skew forward-only threads"},
+                            Kind{"exchange", "skew"},
+                            Kind{"experts", "expert-hidden skew forward-only device dtype threads"},
                             Kind{"gate", "sequence"}};
 constexpr std::string_view kNotForAll =
     "sequence expert-hidden iterations skew forward-only device dtype order threads";
@@ -61,8 +62,9 @@ po::options_description option_list() {
   add("forward-only", po::bool_switch(), "leave the backward out (layer, experts)");
   add("steps", number(9), "measured steps, after a few that are not");
   add("device", po::value<std::string>()->default_value("cpu")->value_name("NAME"),
-      "cpu, or cuda: one rank on a GPU (layer)");
-  add("dtype", po::value<std::string>()->default_value("fp32")->value_name("NAME"), "fp32, or on cuda bf16 (layer)");
+      "cpu, or cuda: one rank on a GPU (layer, experts)");
+  add("dtype", po::value<std::string>()->default_value("fp32")->value_name("NAME"),
+      "fp32, or on cuda bf16 (layer, experts)");
   add_order_option(options);
   add_threads_option(options);
   add("json", po::value<std::string>()->value_name("FILE"), "write the numbers there too");
@@ -122,6 +124,7 @@ Benchmark benchmark_of(const Kind& kind, const po::variables_map& values) {
   benchmark.layer.hidden = size("hidden", workload.hidden);
   benchmark.layer.expert_hidden = size("expert-hidden", workload.expert_hidden);
   benchmark.layer.device = device_of(values);
+  benchmark.dtype = dtype_of(values, benchmark.layer.device);
   benchmark.order = named_order("bench", values);
   check(benchmark.layer.device == Device::Kind::kCpu || benchmark.order == ExchangeOrder::kExact,
         "bench: --order partial-sums needs --device cpu");
@@ -157,8 +160,7 @@ std::optional<BenchOptions> parse_bench_options(std::span<const std::string> arg
   if (!values) return std::nullopt;
   const Kind& kind = kind_of((*values)["what"].as<std::vector<std::string>>().front());
   check_applies(kind, *values);
-  BenchOptions options{std::string(kind.name), benchmark_of(kind, *values), {}, DType::kF32};
-  options.dtype = dtype_of(*values, options.benchmark.layer.device);
+  BenchOptions options{std::string(kind.name), benchmark_of(kind, *values), {}};
   if (values->count("json") == 1) options.json = (*values)["json"].as<std::string>();
   return options;
 }

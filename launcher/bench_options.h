@@ -5,7 +5,6 @@
 #include <span>
 #include <string>
 
-#include "kernels/tensor.h"
 #include "launcher/benchmark.h"
 
 namespace coe {
@@ -15,7 +14,6 @@ struct BenchOptions {
   std::string what;  ///< "layer", "exchange", "experts", "gate"
   Benchmark benchmark;
   std::filesystem::path json;  ///< empty: none
-  DType dtype = DType::kF32;   ///< kBF16 on a CUDA device alone
 };
 
 /// Parses the arguments after `bench`; nothing where help was asked for, which is printed. Throws kBadInput.

@@ -3,6 +3,16 @@
 #include <fmt/format.h>
 
 namespace coe {
+namespace {
+
+void say_device(BenchReport& report, DType dtype) {
+  const std::string device = cuda_device_name(0);
+  report.text += fmt::format("  on {}, {}\n", device, name_of(dtype));
+  report.numbers["device"] = device;
+  report.numbers["dtype"] = name_of(dtype);
+}
+
+}  // namespace
 
 void BenchReport::put(std::string_view name, const Spread& spread) {
   numbers[name] = spread.median;
@@ -30,6 +40,7 @@ BenchReport begin_report(std::string_view what, const Benchmark& benchmark, int 
                     {"forward_only", benchmark.forward_only},
                     {"threads", benchmark.threads},
                     {"steps", benchmark.steps}};
+  if (layer.device == Device::Kind::kCuda) say_device(report, benchmark.dtype);
   return report;
 }
 

@@ -18,7 +18,7 @@ struct BenchReport {
   void put(std::string_view name, const Spread& spread);
 };
 
-/// The first line and the numbers that say what was measured.
+/// The first line and the numbers that say what was measured, and on which GPU.
 BenchReport begin_report(std::string_view what, const Benchmark& benchmark, int ranks);
 
 /// "12.34 (11.02 to 14.55)"

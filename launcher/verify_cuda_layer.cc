@@ -62,7 +62,7 @@ void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placem
   Arena arena(0, kCuda);
   const Tensor x = uploaded(mine("input"), arena, stream), dy = uploaded(mine("grad_output"), arena, stream);
   const Tensor dx = arena.make<float>(x.shape());
-  const Tensor y = layer.forward(x, batch, config.l1_coeff, arena);
+  const Tensor y = layer.forward(x, batch, {.l1_coeff = config.l1_coeff, .random = {}}, arena);
   layer.backward(dy, dx, arena);
   weights.read_gradients(host, stream);
   results.gather("output", downloaded<float>(y, groups, stream));

@@ -11,6 +11,12 @@
 namespace coe {
 namespace {
 
+/// Rows that an expert may take of all ranks' tokens, 0 where any number: with rank scope every rank rounds up.
+std::int64_t most_of_an_expert(const LayerConfig& config, std::int64_t tokens, int ranks) {
+  if (config.drop_policy == DropPolicy::kNone) return 0;
+  return capacity_of(config, tokens) + (config.capacity_scope == CapacityScope::kRank ? ranks - 1 : 0);
+}
+
 constexpr std::int64_t kMostChosen = 64, kMostExperts = 1024;
 constexpr std::size_t kPlace = 64;  // bytes that each small tensor has to itself
 
@@ -21,10 +27,7 @@ void require(bool condition, std::string_view what) {
 }  // namespace
 
 void check_cuda_layer(const LayerConfig& config) {
-  require(!config.router_noise && config.router_jitter == 0, "router noise and jitter");
-  require(config.drop_policy != DropPolicy::kProbability, "drop_policy \"probability\"");
   require(config.reroute_rounds == 0, "rerouting");
-  require(!config.pad_to_capacity, "pad_to_capacity");
   require(config.top_k <= kMostChosen && config.groups <= kMostChosen, "top_k or groups above 64");
   require(config.experts <= kMostExperts, "more than 1024 experts");
 }
@@ -35,56 +38,62 @@ void check_cuda_device() {
 }
 
 DeviceRoom room_of(const LayerConfig& config, const Placement& placement, std::int64_t tokens, DType dtype) {
-  const bool drops = config.drop_policy != DropPolicy::kNone;
-  // With rank scope every rank rounds up.
-  const std::int64_t rounding = config.capacity_scope == CapacityScope::kRank ? placement.ranks() - 1 : 0;
-  const std::int64_t limit = drops ? capacity_of(config, tokens) + rounding : 0;
+  const std::int64_t limit = most_of_an_expert(config, tokens, placement.ranks());
   const std::int64_t each = config.router == RouterKind::kRelu ? config.experts : config.top_k;
-  const std::int64_t rows = most_rows(placement, tokens, each, limit);
+  const std::int64_t rows =
+      config.pad_to_capacity ? placement.experts_of(0).count * limit : most_rows(placement, tokens, each, limit);
   check(rows <= std::numeric_limits<std::int32_t>::max(), "device exchange: a rank may get ", rows,
         " rows, at most 2^31 - 1");
   return {.rows = rows,
           .hidden = config.hidden,
           .experts = config.experts,
           .slots = static_cast<int>(config.iterations),
-          .dtype = dtype};
+          .dtype = dtype,
+          .scores = config.drop_policy == DropPolicy::kProbability ? tokens * each : 0};
 }
 
 CudaChainLayer::CudaChainLayer(const LayerConfig& config, int layer, const CudaChainContext& context)
     : config_(config), layer_(layer), context_(context), saved_(static_cast<std::size_t>(config.iterations)) {
   check_cuda_layer(config);
   require(context.groups->replicas().size() == 1, "data parallelism");
-  for (int t = 0; t < iterations(); ++t) gates_.emplace_back(config, context.weights->gate(t));
+  for (int t = 0; t < iterations(); ++t) gates_.emplace_back(config, layer, t, context.weights->gate(t));
   const Placement& placement = *context.placement;
   for (int r = 0; r < placement.ranks(); ++r) {
     host_first_.push_back(static_cast<std::int32_t>(placement.experts_of(r).first));
   }
-  host_first_.push_back(static_cast<std::int32_t>(config.experts));
+  // A rank beside it that holds all experts.
+  for (const std::int64_t first : {config.experts, std::int64_t{0}, config.experts}) {
+    host_first_.push_back(static_cast<std::int32_t>(first));
+  }
   const Device device = stream().device();
   memory_ = Buffer(2 * kPlace + host_first_.size() * sizeof(std::int32_t), device);
   loss_ = {memory_.data(), DType::kF64, {1}, device};
   none_ = {memory_.data() + kPlace, DType::kI32, {1}, device};
-  first_ = {memory_.data() + 2 * kPlace, DType::kI32, {placement.ranks() + 1}, device};
+  const Tensor firsts(memory_.data() + 2 * kPlace, DType::kI32, {placement.ranks() + 3}, device);
+  first_ = firsts.rows(0, placement.ranks() + 1);
+  all_ = firsts.rows(placement.ranks() + 1, 2);
   copy(Tensor(&host_none_, DType::kI32, {1}), none_, stream());
-  copy(Tensor(host_first_.data(), DType::kI32, first_.shape()), first_, stream());
+  copy(Tensor(host_first_.data(), DType::kI32, firsts.shape()), firsts, stream());
 }
 
-Tensor CudaChainLayer::forward(const Tensor& x, const Batch& batch, double l1_coeff, Arena& arena) {
-  begin_forward(x, batch, l1_coeff, arena);
+Tensor CudaChainLayer::forward(const Tensor& x, const Batch& batch, const RoutingContext& context, Arena& arena) {
+  begin_forward(x, batch, context, arena);
   for (int stage = 0; stage < forward_stages(); ++stage) forward_stage(stage, arena);
   return y_;
 }
 
-void CudaChainLayer::begin_forward(const Tensor& x, const Batch& batch, double l1_coeff, Arena& /*arena*/) {
+void CudaChainLayer::begin_forward(const Tensor& x, const Batch& batch, const RoutingContext& context,
+                                   Arena& /*arena*/) {
   const DeviceRoom needed = room_of(config_, *context_.placement, batch.group_tokens(), context_.weights->dtype());
-  check(needed.rows <= context_.exchange->room().rows, "cuda chain layer: ", batch.group_tokens(), " tokens may need ",
-        needed.rows, " rows, the exchange has room for ", context_.exchange->room().rows);
+  check(needed.rows <= context_.exchange->room().rows && needed.scores <= context_.exchange->room().scores,
+        "cuda chain layer: ", batch.group_tokens(), " tokens may need ", needed.rows,
+        " rows, the exchange has room for ", context_.exchange->room().rows);
   const bool alone = config_.capacity_scope == CapacityScope::kRank;
   check(!alone || batch.tokens() * context_.exchange->ranks() == batch.group_tokens(),
         "cuda chain layer: with capacity_scope \"rank\" every rank must have as many tokens; this one has ",
         batch.tokens(), " of ", batch.group_tokens());
   batch_ = batch;
-  l1_coeff_ = l1_coeff;
+  routing_ = context;
   x_ = y_ = x;
   clear(loss_, stream());
 }
@@ -112,7 +121,8 @@ cuda::BucketLimit CudaChainLayer::limit() const {
   if (config_.drop_policy == DropPolicy::kNone) return {};
   const bool alone = config_.capacity_scope == CapacityScope::kRank;
   const std::int64_t capacity = capacity_of(config_, alone ? batch_.tokens() : batch_.group_tokens());
-  return {static_cast<std::int32_t>(capacity), alone};
+  const std::int64_t rows = most_of_an_expert(config_, batch_.group_tokens(), context_.exchange->ranks());
+  return {static_cast<std::int32_t>(capacity), alone, config_.pad_to_capacity ? static_cast<std::int32_t>(rows) : 0};
 }
 
 void CudaChainLayer::route(int t, const Tensor& x, Arena& arena) {
@@ -124,18 +134,28 @@ void CudaChainLayer::route(int t, const Tensor& x, Arena& arena) {
     state.inverse_rms = arena.make<float>({x.extent(0)});
     cuda::rms_norm(x, context_.weights->norm(t).value, config_.norm_eps, state.normed, state.inverse_rms, stream());
   }
-  state.routed = gates_[static_cast<std::size_t>(t)].forward(state.normed, none_, arena, stream());
+  const DeviceGate& gate = gates_[static_cast<std::size_t>(t)];
+  state.routed = gate.forward(state.normed, batch_, routing_.random, none_, arena, stream());
   state.plan = count_choices(state.routed.choices, config_.experts, arena, stream());
   context_.exchange->tell(state.plan.totals, stream());
+  if (!by_score()) return;
+  state.asks = ask_for_places(state.routed.choices, state.plan, all_, *context_.exchange, arena, stream());
 }
 
 void CudaChainLayer::dispatch(int t, Arena& arena) {
   DeviceIteration& state = saved(t);
   const DeviceExchange& exchange = *context_.exchange;
   const DeviceGate& gate = gates_[static_cast<std::size_t>(t)];
-  gate.balance(state.routed, exchange.table(), batch_, l1_coeff_, loss_, arena, stream());
-  place_choices(state.routed.choices, exchange.table(), first_, *context_.placement, exchange.rank(), limit(),
-                state.plan, arena, stream());
+  gate.balance(state.routed, exchange.table(), batch_, routing_.l1_coeff, loss_, arena, stream());
+  Tensor table = exchange.table();
+  cuda::BucketLimit places = limit();
+  if (by_score()) {
+    table = admit_by_score(state.routed.choices, state.asks, exchange, places, state.plan, arena, stream());
+    places.capacity = cuda::BucketLimit{}.capacity;  // nothing is left to drop
+  }
+  place_choices(state.routed.choices, table, first_, *context_.placement, exchange.rank(), places, state.plan, arena,
+                stream());
+  if (config_.pad_to_capacity) clear_padding(state.plan, exchange.arrived(t), {}, stream());
   cuda::scatter_rows(state.normed, {}, state.plan.rows, exchange.arrived_blocks(t), stream());
 }
 
@@ -196,6 +216,8 @@ void CudaChainLayer::backward_stage(int stage, Arena& arena) {
 
 void CudaChainLayer::send_gradient(int t) {
   const DeviceIteration& state = saved(t);
+  const DeviceRows& own = context_.exchange->upstream();
+  if (config_.pad_to_capacity) clear_padding(state.plan, own.rows, own.scalar, stream());
   cuda::scatter_rows(upstream_, state.routed.choices.weight, state.plan.rows, context_.exchange->upstream_blocks(),
                      stream());
 }
@@ -220,7 +242,7 @@ void CudaChainLayer::finish_gradient(int t, Arena& arena) {
   }
   cuda::combine_rows(results, state.plan.rows, {}, shared, {}, {}, dnormed, stream());
   cuda::collect_scalars(results, state.plan.rows, dweight, stream());
-  gates_[static_cast<std::size_t>(t)].backward(state.routed, state.normed, dweight, dnormed, arena, stream());
+  gates_[static_cast<std::size_t>(t)].backward(state.routed, batch_, dweight, dnormed, arena, stream());
   if (config_.iteration_norm) {
     const TrainedTensor& norm = context_.weights->norm(t);
     ArenaScope scratch(arena);

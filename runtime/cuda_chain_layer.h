@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/device_admission.h"
 #include "runtime/device_gate.h"
-#include "runtime/device_plan.h"
 
 namespace coe {
 
@@ -22,6 +22,7 @@ struct DeviceIteration {
   Tensor x, normed, inverse_rms;
   DeviceRouted routed;
   DevicePlan plan;
+  DeviceAsks asks;
   Tensor ab, shared_ab;
 };
 
@@ -44,13 +45,14 @@ class CudaChainLayer {
   CudaChainLayer(const LayerConfig& config, int layer, const CudaChainContext& context);
 
   /// x [T, D] of the weights' dtype, whole sequences. y and what is saved live in the arena until it is reset.
-  Tensor forward(const Tensor& x, const Batch& batch, double l1_coeff, Arena& arena);
+  Tensor forward(const Tensor& x, const Batch& batch, const RoutingContext& context, Arena& arena);
   /// dx [T, D] (overwritten, not dy) from dy, for the last forward; adds up all gradients.
   void backward(const Tensor& dy, const Tensor& dx, Arena& arena);
 
   int forward_stages() const { return 3 * iterations() + 1; }
-  /// begin_forward(), then every stage in order, is forward(); the result is y().
-  void begin_forward(const Tensor& x, const Batch& batch, double l1_coeff, Arena& arena);
+  /// begin_forward(), then every stage in order, is forward(); the result is y(). A Graph replays the random numbers
+  /// that it captured.
+  void begin_forward(const Tensor& x, const Batch& batch, const RoutingContext& context, Arena& arena);
   void forward_stage(int stage, Arena& arena);
   int backward_stages() const { return 2 * iterations() + 1; }
   void begin_backward(const Tensor& dy, const Tensor& dx, Arena& arena);
@@ -65,6 +67,7 @@ class CudaChainLayer {
   int iterations() const { return static_cast<int>(config_.iterations); }
   DeviceIteration& saved(int t) { return saved_[static_cast<std::size_t>(t)]; }
   cuda::BucketLimit limit() const;
+  bool by_score() const { return config_.drop_policy == DropPolicy::kProbability; }
   void route(int t, const Tensor& x, Arena& arena);
   void dispatch(int t, Arena& arena);
   void compute(int t, Arena& arena);
@@ -82,9 +85,9 @@ class CudaChainLayer {
   Buffer memory_;
   std::vector<std::int32_t> host_first_;
   std::int32_t host_none_ = cuda::kNoneLost;
-  Tensor first_, none_, loss_;
+  Tensor first_, all_, none_, loss_;
   Batch batch_;
-  double l1_coeff_ = 0;
+  RoutingContext routing_;
   Tensor x_, y_, dy_, dx_, upstream_;
   std::vector<DeviceIteration> saved_;
 };

@@ -18,15 +18,11 @@ DeviceChainWeights::DeviceChainWeights(const LayerConfig& config, const ChainWei
     const GateWeights& gate = host.gates[t];
     // Iterations that share a gate share its gradient.
     const bool same = t > 0 && gate.weight.value.raw() == host.gates[t - 1].weight.value.raw();
-    const TrainedTensor weight = same ? gates_.back().weight
-                                      : TrainedTensor{upload(gate.weight.value, dtype, staging, stream),
-                                                      make_gradient(gate.weight.value.shape())};
-    const Tensor bias = gate.bias.elements() > 0 ? upload(gate.bias, DType::kF32, staging, stream) : Tensor{};
-    gates_.push_back({weight, {}, bias});
+    const TrainedTensor weight = same ? gates_.back().weight : upload(gate.weight, dtype, staging, stream);
+    const TrainedTensor noise = same ? gates_.back().noise : upload(gate.noise, dtype, staging, stream);
+    gates_.push_back({weight, noise, upload(gate.bias, DType::kF32, staging, stream)});
   }
-  for (const TrainedTensor& norm : host.norms) {
-    norms_.push_back({upload(norm.value, DType::kF32, staging, stream), make_gradient(norm.value.shape())});
-  }
+  for (const TrainedTensor& norm : host.norms) norms_.push_back(upload(norm, DType::kF32, staging, stream));
   experts_ = upload(host.experts, config.expert_hidden, config.hidden, staging, stream);
   if (host.shared) {
     shared_ = upload({&*host.shared, 1}, config.shared_experts * config.expert_hidden, config.hidden, staging, stream);
@@ -51,9 +47,15 @@ void DeviceChainWeights::upload_into(const Tensor& host, const Tensor& to, Arena
 }
 
 Tensor DeviceChainWeights::upload(const Tensor& host, DType dtype, Arena& staging, const Stream& stream) {
+  if (host.elements() == 0) return {};
   const Tensor to = memory_.make(dtype, host.shape());
   upload_into(host, to, staging, stream);
   return to;
+}
+
+TrainedTensor DeviceChainWeights::upload(const TrainedTensor& host, DType dtype, Arena& staging, const Stream& stream) {
+  if (host.value.elements() == 0) return {};
+  return {upload(host.value, dtype, staging, stream), make_gradient(host.value.shape())};
 }
 
 DeviceExpertWeights DeviceChainWeights::upload(std::span<const ExpertWeights> host, std::int64_t width,
@@ -77,8 +79,10 @@ void DeviceChainWeights::zero_gradients(const Stream& stream) const {
 }
 
 void DeviceChainWeights::read_gradients(const ChainWeights& host, const Stream& stream) const {
-  for (std::size_t t = 0; t < gates_.size(); ++t)
+  for (std::size_t t = 0; t < gates_.size(); ++t) {
     copy(gates_[t].weight.gradient, host.gates[t].weight.gradient, stream);
+    copy(gates_[t].noise.gradient, host.gates[t].noise.gradient, stream);
+  }
   for (std::size_t t = 0; t < norms_.size(); ++t) copy(norms_[t].gradient, host.norms[t].gradient, stream);
   const auto read = [&](const DeviceExpertWeights& from, std::span<const ExpertWeights> to) {
     for (std::int64_t e = 0; e < from.count(); ++e) {

@@ -36,7 +36,9 @@ class DeviceChainWeights {
   void read_gradients(const ChainWeights& host, const Stream& stream) const;
 
  private:
+  /// Empty where the host's is.
   Tensor upload(const Tensor& host, DType dtype, Arena& staging, const Stream& stream);
+  TrainedTensor upload(const TrainedTensor& host, DType dtype, Arena& staging, const Stream& stream);
   DeviceExpertWeights upload(std::span<const ExpertWeights> host, std::int64_t width, std::int64_t hidden,
                              Arena& staging, const Stream& stream);
   void upload_into(const Tensor& host, const Tensor& to, Arena& staging, const Stream& stream) const;

@@ -10,8 +10,8 @@ constexpr std::size_t kAlignment = 256;  // of what a device reads fastest
 
 std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-/// Tables of addresses: one for every slot, and rows and scalars of gradients and results.
-std::size_t address_tables(const DeviceRoom& room) { return static_cast<std::size_t>(room.slots) + 4; }
+/// Tables of addresses: one for every slot, of scores, and of rows and scalars of gradients and results.
+std::size_t address_tables(const DeviceRoom& room) { return static_cast<std::size_t>(room.slots) + 5; }
 
 }  // namespace
 
@@ -20,7 +20,8 @@ DeviceExchange::Layout DeviceExchange::layout_of(const DeviceRoom& room, int ran
   const std::size_t scalars = aligned(static_cast<std::size_t>(room.rows) * sizeof(float));
   Layout layout;
   layout.slot = rows;
-  layout.arrived = aligned(static_cast<std::size_t>(ranks * room.experts) * sizeof(std::int32_t));
+  layout.scores = aligned(static_cast<std::size_t>(ranks * room.experts) * sizeof(std::int32_t));
+  layout.arrived = layout.scores + aligned(static_cast<std::size_t>(room.scores) * sizeof(float));
   layout.upstream = layout.arrived + rows * static_cast<std::size_t>(room.slots);
   layout.upstream_scalar = layout.upstream + rows;
   layout.results = layout.upstream_scalar + scalars;
@@ -41,6 +42,8 @@ DeviceExchange::DeviceExchange(Group group, const DeviceRoom& room, const Stream
   host_addresses_.reserve(address_tables(room) * static_cast<std::size_t>(group.size()));
   const Shape block{room.rows, room.hidden};
   table_ = view(rank(), layout_.table, DType::kI32, {ranks(), room.experts});
+  scores_ = view(rank(), layout_.scores, DType::kF32, {room.scores});
+  score_lists_ = addresses(layout_.scores, stream);
   for (int slot = 0; slot < room.slots; ++slot) {
     const std::size_t offset = layout_.arrived + static_cast<std::size_t>(slot) * layout_.slot;
     arrived_.push_back(view(rank(), offset, room.dtype, block));

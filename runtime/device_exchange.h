@@ -17,6 +17,7 @@ struct DeviceRoom {
   std::int64_t hidden = 0, experts = 0;
   int slots = 0;  ///< iterations whose rows stay until the backward
   DType dtype = DType::kF32;
+  std::int64_t scores = 0;  ///< of one rank's choices, where ranks must see one another's
 };
 
 /// Rows and one float beside each, in a rank's part of the window.
@@ -42,6 +43,10 @@ class DeviceExchange {
   /// Writes totals int32 [N] into this rank's row of every rank's table.
   void tell(const Tensor& totals, const Stream& stream) const;
 
+  /// fp32 [room.scores] that every rank may read, and int64 [R] where all ranks' stand.
+  const Tensor& scores() const { return scores_; }
+  const Tensor& score_lists() const { return score_lists_; }
+
   /// Rows of tokens that arrived at this rank in a slot; gradients that arrived; what the experts make of either.
   const Tensor& arrived(int slot) const { return arrived_[static_cast<std::size_t>(slot)]; }
   const DeviceRows& upstream() const { return upstream_; }
@@ -56,8 +61,8 @@ class DeviceExchange {
  private:
   /// Bytes from a part's beginning.
   struct Layout {
-    std::size_t table = 0, arrived = 0, slot = 0, upstream = 0, upstream_scalar = 0, results = 0, result_scalar = 0,
-                bytes = 0;
+    std::size_t table = 0, scores = 0, arrived = 0, slot = 0, upstream = 0, upstream_scalar = 0, results = 0,
+                result_scalar = 0, bytes = 0;
   };
   static Layout layout_of(const DeviceRoom& room, int ranks);
   Tensor view(int rank, std::size_t offset, DType dtype, Shape shape) const;
@@ -71,7 +76,7 @@ class DeviceExchange {
   std::unique_ptr<Window> window_;
   Buffer address_memory_;
   std::vector<std::int64_t> host_addresses_;
-  Tensor table_;
+  Tensor table_, scores_, score_lists_;
   std::vector<Tensor> arrived_;
   DeviceRows upstream_, results_;
   std::vector<cuda::RowBlocks> arrived_blocks_;

@@ -3,10 +3,20 @@
 #include "kernels/buckets.h"
 #include "kernels/copy.h"
 #include "kernels/linear.h"
+#include "kernels/router_noise.h"
 
 namespace coe {
+namespace {
 
-DeviceGate::DeviceGate(const LayerConfig& config, const GateWeights& weights) : config_(config), weights_(weights) {}
+/// The counter of this rank's first number of `width` a token, counted over the step.
+std::uint64_t first_counter(const StepRandom& random, const Batch& batch, std::int64_t width) {
+  return static_cast<std::uint64_t>((random.first_sequence + batch.first_sequence) * batch.length * width);
+}
+
+}  // namespace
+
+DeviceGate::DeviceGate(const LayerConfig& config, int layer, int iteration, const GateWeights& weights)
+    : config_(config), place_(layer * config.iterations + iteration), weights_(weights) {}
 
 cuda::TopkRule DeviceGate::rule() const {
   return {.top_k = config_.top_k,
@@ -16,15 +26,29 @@ cuda::TopkRule DeviceGate::rule() const {
           .scale = config_.routed_scaling_factor};
 }
 
-DeviceRouted DeviceGate::forward(const Tensor& x, const Tensor& none, Arena& arena, const Stream& stream) const {
+DeviceRouted DeviceGate::forward(const Tensor& x, const Batch& batch, const std::optional<StepRandom>& random,
+                                 const Tensor& none, Arena& arena, const Stream& stream) const {
   const std::int64_t tokens = x.extent(0), choices = tokens * (relu() ? config_.experts : config_.top_k);
   DeviceRouted routed;
+  routed.x = x;
+  routed.random = random;
   routed.scores = arena.make<float>({tokens, config_.experts});
   routed.lost = arena.make<std::int32_t>({1});
   routed.choices = {arena.make<std::int32_t>({tokens + 1}), arena.make<std::int32_t>({choices}),
                     arena.make<float>({choices}), arena.make<float>({choices})};
   copy(none, routed.lost, stream);
-  cuda::linear(x, weights_.weight.value, routed.scores, stream);
+  if (jitters(random)) {
+    routed.x = arena.make(x.dtype(), x.shape());
+    cuda::jitter(x, routing_key(*random, place_, RoutingDraw::kJitter), config_.router_jitter,
+                 first_counter(*random, batch, x.extent(1)), routed.x, stream);
+  }
+  cuda::linear(routed.x, weights_.weight.value, routed.scores, stream);
+  if (random && weights_.noise.value.elements() > 0) {
+    routed.noise_slope = arena.make<float>(routed.scores.shape());
+    cuda::linear(routed.x, weights_.noise.value, routed.noise_slope, stream);
+    cuda::add_router_noise(routed.scores, routed.noise_slope, routing_key(*random, place_, RoutingDraw::kNoise),
+                           first_counter(*random, batch, config_.experts), stream);
+  }
   if (relu()) {
     cuda::route_relu(routed.scores, routed.scores, routed.choices, routed.lost, stream);
     return routed;
@@ -63,24 +87,37 @@ void DeviceGate::balance(DeviceRouted& routed, const Tensor& table, const Batch&
   cuda::add_balance_loss(routed.scores, routed.balance, routed.logsumexp, routed.z_scale, partial, loss, stream);
 }
 
-void DeviceGate::backward(const DeviceRouted& routed, const Tensor& x, const Tensor& dweight, const Tensor& dx,
+void DeviceGate::backward(const DeviceRouted& routed, const Batch& batch, const Tensor& dweight, const Tensor& dx,
                           Arena& arena, const Stream& stream) const {
-  if (x.extent(0) == 0) return;
+  if (dx.extent(0) == 0) return;
   ArenaScope scratch(arena);
-  Tensor dlogits = arena.make<float>(routed.scores.shape());
+  const Tensor dlogits = arena.make<float>(routed.scores.shape());
   if (relu()) {
     cuda::route_relu_backward(routed.choices, dweight, routed.balance, dlogits, stream);
   } else {
     cuda::route_softmax_topk_backward(routed.scores, routed.logsumexp, routed.choices, rule(), dweight, routed.balance,
                                       routed.z_scale, dlogits, stream);
   }
-  if (x.dtype() != DType::kF32) {
-    const Tensor narrow = arena.make(x.dtype(), dlogits.shape());
-    cast(dlogits, narrow, stream);
-    dlogits = narrow;
-  }
-  cuda::linear_input_gradient(dlogits, weights_.weight.value, 1, dx, stream);
-  cuda::linear_weight_gradient(dlogits, x, weights_.weight.gradient, stream);
+  if (!jitters(routed.random)) return products_backward(routed, dlogits, 1, dx, arena, stream);
+  const Tensor jittered = arena.make(dx.dtype(), dx.shape());
+  products_backward(routed, dlogits, 0, jittered, arena, stream);
+  cuda::jitter_backward(jittered, routing_key(*routed.random, place_, RoutingDraw::kJitter), config_.router_jitter,
+                        first_counter(*routed.random, batch, dx.extent(1)), dx, stream);
+}
+
+void DeviceGate::products_backward(const DeviceRouted& routed, const Tensor& dlogits, float beta, const Tensor& dx,
+                                   Arena& arena, const Stream& stream) const {
+  const auto add_gradients = [&](const TrainedTensor& weight, const Tensor& dy, float kept) {
+    ArenaScope scratch(arena);
+    const Tensor narrow = dx.dtype() == DType::kF32 ? dy : arena.make(dx.dtype(), dy.shape());
+    if (dx.dtype() != DType::kF32) cast(dy, narrow, stream);
+    cuda::linear_input_gradient(narrow, weight.value, kept, dx, stream);
+    cuda::linear_weight_gradient(narrow, routed.x, weight.gradient, stream);
+  };
+  add_gradients(weights_.weight, dlogits, beta);
+  if (routed.noise_slope.elements() == 0) return;
+  cuda::router_noise_backward(routed.noise_slope, dlogits, dlogits, stream);
+  add_gradients(weights_.noise, dlogits, 1);
 }
 
 }  // namespace coe

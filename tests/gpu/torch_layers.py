@@ -1,6 +1,8 @@
-"""Times PyTorch on the card: bounds (cuBLAS bf16 8192^3, a large copy), experts by grouped GEMM, and chain layers that
-loop over experts or use grouped GEMM. Prints one JSON object."""
+"""Times PyTorch on the card: cuBLAS bf16 8192^3, experts by grouped GEMM, and chain layers that
+loop over experts or use grouped GEMM. Prints one JSON object a line, each with all that is known by then; the rows of
+experts are those of the file that `coe bench experts --json` wrote: torch_layers.py EXPERTS.json."""
 import json
+import pathlib
 import sys
 
 import torch
@@ -76,21 +78,30 @@ def layer_ms(iterations, top_k, grouped):
     return median_ms(step)
 
 
+def rows_of_experts(path):
+    try:
+        return json.loads(pathlib.Path(path).read_text())["rows_of_experts"]
+    except (OSError, ValueError, KeyError):
+        return [1024] * 64
+
+
 def experts_ms():
-    x, dy = torch.randn(65536, 2048, **BF16).requires_grad_(), torch.randn(65536, 2048, **BF16)
+    rows = torch.tensor(rows_of_experts(sys.argv[1]), device="cuda")
+    ends = rows.cumsum(0).to(torch.int32)
+    x, dy = (torch.randn(int(rows.sum()), 2048, **BF16) for _ in range(2))
+    x.requires_grad_()
     gate_up, down = weight(64, 2816, 2048), weight(64, 2048, 1408)
-    ends = torch.arange(1024, 65537, 1024, device="cuda", dtype=torch.int32)
     return median_ms(lambda: torch.autograd.grad(grouped_experts(x, gate_up, down, ends), (x, gate_up, down), dy))
+
+
+def cublas_gflops():
+    a, b = torch.randn(8192, 8192, **BF16), torch.randn(8192, 8192, **BF16)
+    return 2e-6 * 8192**3 / median_ms(lambda: a @ b)
 
 
 def main():
     results = {"device": torch.cuda.get_device_name(0), "torch": torch.__version__}
-    a, b = torch.randn(8192, 8192, **BF16), torch.randn(8192, 8192, **BF16)
-    results["cublas_tflops"] = 2 * 8192**3 / median_ms(lambda: a @ b) * 1e-9
-    source = torch.empty(1 << 30, device="cuda", dtype=torch.uint8).zero_()
-    target = torch.empty_like(source)
-    results["copy_gb_per_s"] = 2 * (1 << 30) / median_ms(lambda: target.copy_(source)) * 1e-6
-    parts = {"loop_coe_ms": lambda: layer_ms(2, 4, False)}
+    parts = {"cublas_gflops": cublas_gflops, "loop_coe_ms": lambda: layer_ms(2, 4, False)}
     if hasattr(torch, "_grouped_mm"):
         parts.update(grouped_coe_ms=lambda: layer_ms(2, 4, True), grouped_experts_ms=experts_ms)
     for name, measure in parts.items():
@@ -98,7 +109,7 @@ def main():
             results[name] = measure()
         except Exception as error:  # one part that fails must not take the others along
             print(f"{name}: {error}", file=sys.stderr)
-    print(json.dumps(results))
+        print(json.dumps(results), flush=True)
 
 
 if __name__ == "__main__":

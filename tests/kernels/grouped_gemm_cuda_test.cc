@@ -1,5 +1,4 @@
 #include "kernels/grouped_gemm.h"
-#include "kernels/linear.h"
 #include "tests/kernels/on_device.h"
 
 namespace coe {
@@ -71,20 +70,6 @@ TEST_P(GroupedGemmCuda, WeightGradientIsAdded) {
                                          stream_);
     EXPECT_LE(error_of(get<float>(dw), wanted), tolerance(GetParam()));
   }
-}
-
-TEST_P(GroupedGemmCuda, DenseProductsAreTheCpus) {
-  const std::int64_t rows = 67, n = 24, k = 48;
-  const Floats x = rounded(normal_tensor({rows, k}, 8), GetParam()), w = rounded(normal_tensor({n, k}, 9), GetParam());
-  Floats wanted({rows, n}), dx = normal_tensor({rows, k}, 10);
-  const Tensor y = room(DType::kF32, {rows, n}), dx_there = put(dx);
-  linear(x, w, wanted);
-  cuda::linear(put(x, GetParam()), put(w, GetParam()), y, stream_);
-  EXPECT_LE(error_of(get<float>(y), wanted), 1e-5);
-  const Floats dy = rounded(wanted, GetParam());
-  linear_input_gradient(dy, w, 1, dx);
-  cuda::linear_input_gradient(put(dy, GetParam()), put(w, GetParam()), 1, dx_there, stream_);
-  EXPECT_LE(error_of(get<float>(dx_there), dx), 1e-5);
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, GroupedGemmCuda, testing::Values(DType::kF32, DType::kBF16));

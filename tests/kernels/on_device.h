@@ -3,19 +3,22 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <limits>
 #include <thread>
 #include <vector>
 
+#include "kernels/arena.h"
 #include "kernels/copy.h"
 #include "tests/kernels/owned_tensor.h"
 
 namespace coe {
 
-/// Tests of twins: skipped where there is no device.
+/// Tests of twins: skipped where there is no device, unless the environment's COE_TESTS_NEED_CUDA is set.
 class OnCuda : public testing::Test {
  protected:
   void SetUp() override {
+    if (cuda_devices() == 0 && std::getenv("COE_TESTS_NEED_CUDA") != nullptr) FAIL() << "there is no CUDA device";
     if (cuda_devices() == 0) GTEST_SKIP() << "needs a CUDA device, and there is none";
     stream_ = Stream(kCuda);
   }
@@ -41,6 +44,13 @@ class OnCuda : public testing::Test {
     const Tensor x(buffers_.back().data(), dtype, shape, kCuda);
     if (dtype == DType::kF32 || dtype == DType::kBF16) fill(x, std::numeric_limits<float>::quiet_NaN(), stream_);
     return x;
+  }
+  /// An arena of so many bytes, in which every float is NaN until something is written.
+  Arena poisoned_arena(std::int64_t bytes) {
+    Arena arena(static_cast<std::size_t>(bytes), kCuda);
+    fill(arena.make<float>({bytes / 4}), std::numeric_limits<float>::quiet_NaN(), stream_);
+    arena.reset();
+    return arena;
   }
   /// What stands in device memory, as T.
   template <class T>

@@ -79,11 +79,13 @@ TEST_F(RouteCuda, PlacesStandByBucketSourceAndToken) {
   cuda::scan_buckets(counts, totals, stream_);
   EXPECT_EQ(get<std::int32_t>(totals).values(), (std::vector<std::int32_t>{1, 2, 2}));
   const Tensor table = put(Ints({2, 3}, {1, 0, 2, 1, 2, 2}));
-  const cuda::BucketPlaces places{room(DType::kI32, {3}), room(DType::kI32, {3}), room(DType::kI32, {2})};
+  const cuda::BucketPlaces places{room(DType::kI32, {3}), room(DType::kI32, {3}), room(DType::kI32, {2}),
+                                  room(DType::kI32, {1})};
   cuda::place_buckets(table, put(first), 1, {.capacity = 3}, places, stream_);
   EXPECT_EQ(get<std::int32_t>(places.begin).values(), (std::vector<std::int32_t>{1, 2, 2}));
   EXPECT_EQ(get<std::int32_t>(places.kept).values(), (std::vector<std::int32_t>{1, 2, 1}));
   EXPECT_EQ(get<std::int32_t>(places.row_offsets).values(), (std::vector<std::int32_t>{0, 3}));
+  EXPECT_EQ(get<std::int32_t>(places.row_ends).values(), (std::vector<std::int32_t>{3}));
   const Tensor kept = put(Owned<std::uint8_t>({5}, {1, 1, 1, 1, 1}));
   const cuda::RowPlaces rows{put(offsets), room(DType::kI32, {5}), room(DType::kI32, {5})};
   cuda::scatter_buckets(put(bucket), kept, counts, put(first), places, rows, stream_);

@@ -34,6 +34,17 @@ TEST(BenchOptions, OneIterationWhereNoLayerIsMeasured) {
   EXPECT_EQ(parsed({"exchange"}).layer.iterations, 1);
 }
 
+TEST(BenchOptions, ExpertsAndLayerRunOnADevice) {
+  for (const char* what : {"layer", "experts"}) {
+    const Benchmark benchmark = parsed({what, "--device", "cuda", "--dtype", "bf16"});
+    EXPECT_EQ(benchmark.layer.device, Device::Kind::kCuda);
+    EXPECT_EQ(benchmark.dtype, DType::kBF16);
+    EXPECT_EQ(parsed({what}).dtype, DType::kF32);
+  }
+  EXPECT_THAT(refused({"gate", "--device", "cuda"}), HasSubstr("--device means nothing here"));
+  EXPECT_THAT(refused({"experts", "--dtype", "bf16"}), HasSubstr("--dtype is bf16, allowed are fp32"));
+}
+
 TEST(BenchOptions, RefusesWhatMakesNoSense) {
   EXPECT_THAT(refused({"router"}), HasSubstr("router is no benchmark; there are layer, exchange, experts, gate"));
   EXPECT_THAT(refused({"layer", "--workload", "w9"}), HasSubstr("--workload is w9, must be w1, w2 or w3"));

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "kernels/device.h"
 #include "tests/launcher/program.h"
 
 namespace coe {
@@ -53,6 +55,17 @@ TEST(Bench, RefusesWhatMeansNothingInOneLine) {
   EXPECT_EQ(outcome.code, 2);
   EXPECT_EQ(outcome.out, "");
   EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+}
+
+TEST(Bench, WithoutADeviceNothingIsWritten) {
+  if (cuda_devices() > 0) GTEST_SKIP() << "there is a CUDA device";
+  for (const char* what : {"layer", "experts"}) {
+    const Scratch scratch;
+    const Outcome outcome = run_program(scratch, {"bench", what, "--device", "cuda", "--json", "numbers.json"});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.err, HasSubstr("no CUDA device can be used here"));
+    EXPECT_FALSE(std::filesystem::exists(scratch / "numbers.json"));
+  }
 }
 
 TEST(Bench, RefusesAFileThatCannotBeWrittenBeforeItMeasures) {

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <memory>
 
 #include "comm/local_transport.h"
 #include "comm/make_transport.h"
 #include "kernels/copy.h"
+#include "tests/kernels/on_device.h"
 #include "tests/runtime/chain_run.h"
 
 namespace coe {
@@ -18,11 +20,9 @@ LayerConfig small_layer() {
 }
 
 TEST(CudaChainLayer, RefusesWhatItDoesNotDoInASentence) {
-  LayerConfig noisy = small_layer(), probable = small_layer(), padded = small_layer();
-  noisy.router_noise = true;
-  probable.drop_policy = DropPolicy::kProbability;
-  padded.pad_to_capacity = true;
-  for (const LayerConfig& layer : {noisy, probable, padded}) EXPECT_THROW(check_cuda_layer(layer), Error);
+  LayerConfig rerouted = small_layer();
+  rerouted.reroute_rounds = 1;
+  EXPECT_THROW(check_cuda_layer(rerouted), Error);
   EXPECT_NO_THROW(check_cuda_layer(small_layer()));
 }
 
@@ -34,12 +34,19 @@ TEST(CudaChainLayer, RoomIsForTheWorstRouting) {
   layer.drop_policy = DropPolicy::kPosition;
   layer.capacity_factor = 1;  // ceil(40 * 3 / 9) = 14 rows each
   EXPECT_EQ(room_of(layer, Placement(9, 4), 40, DType::kF32).rows, 42);
+  EXPECT_EQ(room_of(layer, Placement(9, 4), 8, DType::kF32).rows, 9);  // each takes 3
+  layer.capacity_factor = 9;
+  EXPECT_EQ(room_of(layer, Placement(9, 4), 8, DType::kF32).rows, 24);
+  layer.pad_to_capacity = true;
+  EXPECT_EQ(room_of(layer, Placement(9, 4), 8, DType::kF32).rows, 3 * 24);
 }
 
 /// Four or one ranks on the device, driven by this thread.
 class Driven {
  public:
-  Driven(const LayerConfig& layer, int ranks, std::int64_t sequences, std::int64_t length) : hub_(ranks) {
+  Driven(const LayerConfig& layer, int ranks, std::int64_t sequences, std::int64_t length,
+         const RoutingContext& context = {})
+      : hub_(ranks), context_(context) {
     for (int r = 0; r < ranks; ++r) ranks_.push_back(std::make_unique<Rank>(layer, hub_.connect(r), sequences, length));
   }
 
@@ -48,7 +55,7 @@ class Driven {
     finish();
   }
   void step() {
-    for (const auto& rank : ranks_) rank->begin();
+    for (const auto& rank : ranks_) rank->begin(context_);
     for (int s = 0; s < ranks_[0]->layer.forward_stages(); ++s) {
       for (const auto& rank : ranks_) rank->layer.forward_stage(s, rank->arena);
     }
@@ -76,6 +83,25 @@ class Driven {
   void finish() {
     for (const auto& rank : ranks_) wait(rank->groups.experts(), rank->stream, {"test"});
   }
+  /// The experts' in ascending id; the others' added up over ranks.
+  std::vector<float> expert_gradients() {
+    std::vector<float> all;
+    for (const auto& rank : ranks_) {
+      rank->read_gradients();
+      const auto mine = rank->parameters.expert_gradients().span<float>();
+      all.insert(all.end(), mine.begin(), mine.end());
+    }
+    return all;
+  }
+  std::vector<float> replicated_gradients() {
+    std::vector<float> sum(static_cast<std::size_t>(ranks_[0]->parameters.replicated_gradients().elements()));
+    for (const auto& rank : ranks_) {
+      rank->read_gradients();
+      std::ranges::transform(sum, rank->parameters.replicated_gradients().span<float>(), sum.begin(), std::plus<>());
+    }
+    return sum;
+  }
+  const Parameters& first_parameters() const { return ranks_[0]->parameters; }
   /// y, then dx, in global order.
   std::vector<float> results() {
     std::vector<float> all;
@@ -86,14 +112,16 @@ class Driven {
 
  private:
   struct Rank {
-    Rank(const LayerConfig& config, std::unique_ptr<Transport> connected, std::int64_t sequences, std::int64_t length)
-        : transport(std::move(connected)),
+    Rank(const LayerConfig& layer_config, std::unique_ptr<Transport> connected, std::int64_t sequences,
+         std::int64_t length)
+        : config(layer_config),
+          transport(std::move(connected)),
           groups(*transport, 0, kDefaultDeadline),
           placement(config.experts, groups.experts().size()),
           stream(kCuda),
           batch(deal_batch(sequences, length, groups)),
           parameters(chain_specs(config, "", placement.experts_of(transport->rank())), true),
-          weights(config, drawn(config), DType::kF32, groups.experts(), stream),
+          weights(config, drawn(), DType::kF32, groups.experts(), stream),
           exchange(groups.experts(), room_of(config, placement, batch.group_tokens(), DType::kF32), stream),
           layer(config, 0, {&groups, &placement, &exchange, &weights, &stream}),
           memory(0, kCuda),
@@ -103,7 +131,7 @@ class Driven {
       dy = memory.make<float>(shape);
       dx = memory.make<float>(shape);
     }
-    ChainWeights drawn(const LayerConfig& config) {
+    ChainWeights drawn() {
       std::ranges::for_each(parameters.all(), draw);
       return chain_weights(config, "", placement.experts_of(transport->rank()), parameters);
     }
@@ -115,10 +143,14 @@ class Driven {
       copy(part(all_x), x, stream);
       copy(part(all_dy), dy, stream);
     }
-    void begin() {
+    void begin(const RoutingContext& context) {
       arena.reset();
       weights.zero_gradients(stream);
-      layer.begin_forward(x, batch, 0, arena);
+      layer.begin_forward(x, batch, context, arena);
+    }
+    void read_gradients() {
+      weights.read_gradients(chain_weights(config, "", placement.experts_of(transport->rank()), parameters), stream);
+      wait(groups.experts(), stream, {"test"});
     }
     void read(const Tensor& from, std::vector<float>& all) const {
       std::vector<float> mine(static_cast<std::size_t>(from.elements()));
@@ -127,6 +159,7 @@ class Driven {
       all.insert(all.end(), mine.begin(), mine.end());
     }
 
+    LayerConfig config;
     std::unique_ptr<Transport> transport;
     RankGroups groups;
     Placement placement;
@@ -141,15 +174,11 @@ class Driven {
   };
 
   LocalHub hub_;
+  RoutingContext context_;
   std::vector<std::unique_ptr<Rank>> ranks_;
 };
 
-class CudaChainLayerOnDevice : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (cuda_devices() == 0) GTEST_SKIP() << "no CUDA device can be used here";
-  }
-};
+using CudaChainLayerOnDevice = OnCuda;
 
 std::vector<float> wave(std::size_t n, float step) {
   std::vector<float> values(n);
@@ -157,26 +186,88 @@ std::vector<float> wave(std::size_t n, float step) {
   return values;
 }
 
+/// Between them all that the layer does on a device.
+std::vector<LayerConfig> layers() {
+  std::vector<LayerConfig> all(9, small_layer());
+  all[1].iteration_norm = all[1].norm_topk_prob = all[1].router_bias = true;
+  all[1].residual = Residual::kOuter;
+  all[1].shared_experts = 0;
+  all[1].groups = 3;
+  all[1].groups_kept = 2;
+  all[1].balance_loss = BalanceLoss::kSequence;
+  all[1].balance_loss_coeff = 0.5F;
+  all[1].z_loss_coeff = 0.1F;
+  all[2].router = RouterKind::kRelu;
+  all[2].gate = GateSharing::kShared;
+  all[3].drop_policy = DropPolicy::kPosition;
+  all[3].capacity_factor = 0.8;
+  all[3].balance_loss = BalanceLoss::kBatch;
+  all[3].balance_loss_coeff = 0.5F;
+  all[4].experts = all[4].top_k = all[4].iterations = 1;
+  all[4].residual = Residual::kNone;
+  all[6] = all[3];
+  all[6].pad_to_capacity = true;
+  all[6].capacity_factor = 1.5;
+  all[7] = all[3];
+  all[7].drop_policy = DropPolicy::kProbability;
+  all[8] = all[2];
+  all[8].drop_policy = DropPolicy::kProbability;
+  all[8].capacity_factor = 0.8;
+  all[8].pad_to_capacity = true;
+  all[5].router_noise = true;
+  all[5].router_jitter = 0.1F;
+  return all;
+}
+
+ChainResult on_the_cpu(const ChainCase& chain) {
+  ChainResult result;
+  run_local_ranks(1, [&](Transport& world) { result = ChainRun(chain, world).run(); });
+  return result;
+}
+
+/// max |got - wanted| / max |wanted|
+double error_of(const std::vector<float>& got, const std::vector<float>& wanted) {
+  return coe::error_of(Floats({std::ssize(got)}, got), Floats({std::ssize(wanted)}, wanted));
+}
+
+/// The worst of all replicated gradients, each by its own size.
+double error_of_each(const std::vector<float>& got, const std::vector<float>& wanted, const Parameters& parameters) {
+  double worst = 0;
+  auto begin = got.begin(), wanted_begin = wanted.begin();
+  for (const Parameter& parameter : parameters.all()) {
+    if (parameter.expert) continue;
+    const auto end = begin + parameter.gradient.elements(), wanted_end = wanted_begin + parameter.gradient.elements();
+    worst = std::max(worst, error_of(std::vector(begin, end), std::vector(wanted_begin, wanted_end)));
+    begin = end;
+    wanted_begin = wanted_end;
+  }
+  return worst;
+}
+
 TEST_F(CudaChainLayerOnDevice, SameNumbersAsOnTheCpuAndSameBitsAtAnyRanks) {
-  ChainCase chain = random_chain_case(small_layer(), 7, 5);
-  chain.random.reset();
-  std::vector<float> expected;
-  run_local_ranks(1, [&](Transport& world) {
-    const ChainResult result = ChainRun(chain, world).run();
-    expected = result.y;
-    expected.insert(expected.end(), result.dx.begin(), result.dx.end());
-  });
-  std::vector<float> first;
-  for (const int ranks : {1, 2, 4, 7}) {
-    Driven driven(chain.layer, ranks, 7, 5);
-    driven.load(chain.x, chain.dy);
-    driven.step();
-    driven.finish();
-    const std::vector<float> got = driven.results();
-    ASSERT_EQ(got.size(), expected.size());
-    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 1e-5 * (1 + std::abs(expected[i])));
-    if (first.empty()) first = got;
-    EXPECT_EQ(got, first) << ranks << " ranks";
+  for (const LayerConfig& layer : layers()) {
+    const ChainCase chain = random_chain_case(layer, 7, 5);
+    const ChainResult wanted = on_the_cpu(chain);
+    std::vector<float> first, first_expert_gradients;
+    for (const int ranks : {1, 2, 4, 7}) {
+      Driven driven(layer, ranks, 7, 5, {.l1_coeff = chain.l1_coeff, .random = chain.random});
+      driven.load(chain.x, chain.dy);
+      driven.step();
+      driven.finish();
+      const std::vector<float> got = driven.results(), expert_gradients = driven.expert_gradients();
+      const std::size_t half = got.size() / 2;
+      ASSERT_EQ(half, wanted.y.size());
+      ASSERT_EQ(expert_gradients.size(), wanted.expert_gradients.size());
+      EXPECT_LE(error_of({got.begin(), got.begin() + static_cast<std::ptrdiff_t>(half)}, wanted.y), 1e-5);
+      EXPECT_LE(error_of({got.begin() + static_cast<std::ptrdiff_t>(half), got.end()}, wanted.dx), 1e-5);
+      EXPECT_LE(error_of(expert_gradients, wanted.expert_gradients), 1e-5);
+      const std::vector<float> replicated = driven.replicated_gradients();
+      ASSERT_EQ(replicated.size(), wanted.replicated_gradients.size());
+      EXPECT_LE(error_of_each(replicated, wanted.replicated_gradients, driven.first_parameters()), 1e-5);
+      if (first.empty()) first = got, first_expert_gradients = expert_gradients;
+      EXPECT_EQ(got, first) << ranks << " ranks";
+      EXPECT_EQ(expert_gradients, first_expert_gradients) << ranks << " ranks";
+    }
   }
 }
 

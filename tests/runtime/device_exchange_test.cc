@@ -11,7 +11,7 @@ namespace {
 TEST(DeviceExchange, RanksSeeOneAnothersBlocks) {
   run_local_ranks(4, [](Transport& world) {
     const Stream stream(kCpu);
-    DeviceExchange exchange({&world}, {.rows = 3, .hidden = 5, .experts = 6, .slots = 2}, stream);
+    DeviceExchange exchange({&world}, {.rows = 3, .hidden = 5, .experts = 6, .slots = 2, .scores = 7}, stream);
     const auto meet = [&] {
       exchange.meeting().arrive(stream);
       exchange.meeting().follow(stream, {"meeting"});
@@ -23,6 +23,7 @@ TEST(DeviceExchange, RanksSeeOneAnothersBlocks) {
     const int next = (world.rank() + 1) % 4;
     const auto mark = static_cast<float>(world.rank());
     at(exchange.arrived_blocks(0).rows, next)[14] = 10 + mark;
+    exchange.scores().data<float>()[6] = 70 + mark;
     at(exchange.arrived_blocks(1).rows, next)[0] = 20 + mark;
     at(exchange.upstream_blocks().rows, next)[0] = 30 + mark;
     at(exchange.upstream_blocks().scalars, next)[2] = 40 + mark;
@@ -31,6 +32,7 @@ TEST(DeviceExchange, RanksSeeOneAnothersBlocks) {
     meet();
     const float before = static_cast<float>((world.rank() + 3) % 4), after = static_cast<float>(next);
     EXPECT_EQ(exchange.arrived(0).data<float>()[14], 10 + before);
+    EXPECT_EQ(at(exchange.score_lists(), next)[6], 70 + after);
     EXPECT_EQ(exchange.arrived(1).data<float>()[0], 20 + before);
     EXPECT_EQ(exchange.upstream().rows.data<float>()[0], 30 + before);
     EXPECT_EQ(exchange.upstream().scalar.data<float>()[2], 40 + before);
