@@ -42,7 +42,6 @@ json::object to_json(const StepMetrics& metrics) {
   line["seconds"] = metrics.seconds;
   line["tokens"] = metrics.tokens;
   line["bytes_exchanged"] = metrics.bytes_exchanged;
-  line["buffer_growths"] = metrics.buffer_growths;
   json::object parts;
   for (std::size_t i = 0; i < kPartNames.size(); ++i) parts[kPartNames[i]] = metrics.times.seconds[i];
   line["seconds_by_part"] = std::move(parts);
@@ -83,8 +82,6 @@ StepMetrics from_json(const json::object& line) {
   metrics.seconds = line.at("seconds").to_number<double>();
   metrics.tokens = line.at("tokens").to_number<std::int64_t>();
   metrics.bytes_exchanged = line.at("bytes_exchanged").to_number<std::int64_t>();
-  const auto* growths = line.if_contains("buffer_growths");  // files of earlier versions lack it
-  if (growths != nullptr) metrics.buffer_growths = growths->to_number<std::int64_t>();
   const json::object& parts = line.at("seconds_by_part").as_object();
   for (std::size_t i = 0; i < kPartNames.size(); ++i)
     metrics.times.seconds[i] = parts.at(kPartNames[i]).to_number<double>();
@@ -139,7 +136,6 @@ StepMetrics make_step_metrics(const StepReport& report, std::optional<double> va
   metrics.seconds = report.seconds;
   metrics.tokens = report.tokens;
   metrics.bytes_exchanged = report.bytes_exchanged;
-  metrics.buffer_growths = report.buffer_growths;
   metrics.times = report.times;
   for (const RoutingReport& one : report.routing)
     metrics.routing.push_back({one.layer, one.iteration, one.load_max_over_mean(), one.idle_experts(), one.dropped,

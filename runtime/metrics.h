@@ -31,7 +31,7 @@ struct StepMetrics {
   std::string skipped{};                    ///< why the step was skipped, which then has no loss; else empty
   double loss = 0, balance_loss = 0, gradient_norm = 0, learning_rate = 0, lambda = 0;
   double seconds = 0;
-  std::int64_t tokens = 0, bytes_exchanged = 0, buffer_growths = 0;
+  std::int64_t tokens = 0, bytes_exchanged = 0;
   PartTimes times{};
   std::vector<RoutingMetrics> routing{};
 };

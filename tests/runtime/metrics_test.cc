@@ -47,7 +47,6 @@ StepReport report_of(std::int64_t step) {
   report.seconds = 0.5;
   report.tokens = 100;
   report.bytes_exchanged = 4096;
-  report.buffer_growths = 3;
   report.times[Part::kExperts] = 0.25;
   report.routing.push_back(
       {.layer = 1, .iteration = 1, .load = {3, 1}, .tokens = 4, .dropped = 1, .rerouted = 2, .bytes_exchanged = 7});
@@ -66,7 +65,6 @@ TEST_F(MetricsFile, ALineIsReadBackAsItWasWritten) {
   EXPECT_EQ(line.lambda, 1e-8);
   EXPECT_EQ(line.tokens, 100);
   EXPECT_EQ(line.bytes_exchanged, 4096);
-  EXPECT_EQ(line.buffer_growths, 3);
   EXPECT_EQ(line.times[Part::kExperts], 0.25);
   const RoutingMetrics routing{.layer = 1,
                                .iteration = 1,
