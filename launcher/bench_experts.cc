@@ -93,7 +93,7 @@ class RandomExperts {
 
 ExpertsBenchmarkResult bench_experts(const Benchmark& benchmark, Transport& world) {
   RandomExperts experts(benchmark, world);
-  GemmPeak peak({&world});
+  GemmPeak peak({&world}, benchmark.threads);
   const LayerConfig& layer = benchmark.layer;
   ExpertsBenchmarkResult result;
   result.rows = experts.mean_rows();

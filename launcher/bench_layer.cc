@@ -187,7 +187,7 @@ LayerBenchmarkResult bench_layer(const Benchmark& benchmark, Transport& world) {
   check(benchmark.tokens % benchmark.sequence == 0, "bench layer: --tokens is ", benchmark.tokens,
         ", must be a multiple of --sequence, ", benchmark.sequence);
   LayerInput input(benchmark, world);
-  GemmPeak peak({&world});
+  GemmPeak peak({&world}, benchmark.threads);
   peak.measure();  // what the libraries keep is not the layer's
   const std::int64_t before = memory_of_all({&world});
   BusyLayer layer(benchmark, input);

@@ -23,9 +23,11 @@ void BenchReport::put(std::string_view name, const Spread& spread) {
 BenchReport begin_report(std::string_view what, const Benchmark& benchmark, int ranks) {
   const LayerConfig& layer = benchmark.layer;
   BenchReport report;
-  report.text = fmt::format("{} of {}, {} ranks x {} tokens, D {}, F {}, {}; medians of {} steps (min to max)\n", what,
-                            model_name(layer), ranks, benchmark.tokens, layer.hidden, layer.expert_hidden,
-                            benchmark.forward_only ? "forward" : "forward + backward", benchmark.steps);
+  const std::string threads = benchmark.threads > 1 ? fmt::format(" of {} threads", benchmark.threads) : "";
+  report.text =
+      fmt::format("{} of {}, {} ranks{} x {} tokens, D {}, F {}, {}; medians of {} steps (min to max)\n", what,
+                  model_name(layer), ranks, threads, benchmark.tokens, layer.hidden, layer.expert_hidden,
+                  benchmark.forward_only ? "forward" : "forward + backward", benchmark.steps);
   report.numbers = {{"benchmark", what},
                     {"model", model_name(layer)},
                     {"ranks", ranks},

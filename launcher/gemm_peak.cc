@@ -20,7 +20,8 @@ constexpr std::int64_t kLargest = 2048;
 
 }  // namespace
 
-GemmPeak::GemmPeak(Group group) : group_(group), memory_(3 * kLargest * kLargest * sizeof(float)) {
+GemmPeak::GemmPeak(Group group, int threads)
+    : group_(group), threads_(threads), memory_(3 * kLargest * kLargest * sizeof(float)) {
   const Shape square{kLargest, kLargest};
   x_ = Tensor(memory_.data(), DType::kF32, square);
   w_ = Tensor(memory_.data() + x_.bytes(), DType::kF32, square);
@@ -49,7 +50,7 @@ void GemmPeak::measure() {
 double GemmPeak::gflops() const {
   double sum = best_;
   all_reduce_sum<double>(group_, {&sum, 1}, {"gathering the GEMM peak"});
-  return sum / group_.size();
+  return sum * threads_ / group_.size();
 }
 
 }  // namespace coe

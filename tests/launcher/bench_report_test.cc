@@ -23,6 +23,8 @@ TEST(BenchReport, BeginsWithWhatWasMeasured) {
   EXPECT_THAT(report.text, testing::HasSubstr("2 ranks x 128 tokens"));
   EXPECT_THAT(report.text, testing::HasSubstr("medians of 9 steps"));
   EXPECT_EQ(report.numbers.at("ranks"), 2);
+  benchmark.threads = 3;
+  EXPECT_THAT(begin_report("layer", benchmark, 2).text, testing::HasSubstr("2 ranks of 3 threads x 128 tokens"));
 }
 
 TEST(TextOf, ASpreadIsItsMedianAndItsEnds) { EXPECT_EQ(text_of({1.234, 1, 2.5}, 2), "1.23 (1.00 to 2.50)"); }
