@@ -7,6 +7,9 @@ struct hwloc_topology;
 
 namespace coe {
 
+/// False in a build without hwloc, where no Topology can be made.
+bool topology_known();
+
 /// The processors of this machine and the cores that they share, as hwloc sees them. Owns hwloc's description, which it
 /// loads once. Thread-safe.
 ///

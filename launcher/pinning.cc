@@ -50,11 +50,15 @@ PinnedTeam::~PinnedTeam() {
 }
 
 Pinning::Pinning(int threads) : threads_(threads) {
-  if (threads > 1) topology_.emplace();
+  if (threads > 1 && topology_known()) topology_.emplace();
 }
 
 PinnedTeam Pinning::pin(Transport& world) const {
-  if (!topology_) return {nullptr, {}};
+  if (!topology_) {
+    const bool unbound = threads_ > 1 && world.rank() == 0;
+    if (unbound) fmt::print(stderr, "coe: threads are not bound to cores: this build has no hwloc (libhwloc-dev)\n");
+    return {nullptr, {}};
+  }
   OwnCores own = own_cores(*topology_, world, threads_);
   warn_of_too_few(own.cores, threads_, world);
   return {&*topology_, std::move(own.processors)};

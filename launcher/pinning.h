@@ -26,12 +26,12 @@ class PinnedTeam {
 /// Gives every thread of every rank a core of its own; ranks of one thread are left as they are.
 class Pinning {
  public:
-  /// Reads this machine's topology where ranks have more than one thread.
+  /// Reads this machine's topology where ranks have more than one thread and the build has hwloc.
   explicit Pinning(int threads);
 
-  /// Binds the calling rank's team, among cores that the rank may use and no other rank of its machine gets. Where
-  /// there are too few, one rank says so in a line on stderr; threads then share cores, and are not bound at all where
-  /// even processors are too few. Views this. Collective.
+  /// Binds the calling rank's team, where hwloc is there, among cores that the rank may use and no other rank of its
+  /// machine gets. Where there are too few, one rank says so in a line on stderr; threads then share cores, and are not
+  /// bound at all where even processors are too few. Views this. Collective.
   PinnedTeam pin(Transport& world) const;
 
  private:
