@@ -8,6 +8,7 @@
 #include "kernels/grants.h"
 #include "kernels/grouped_gemm.h"
 #include "kernels/linear.h"
+#include "kernels/reroute.h"
 #include "kernels/rms_norm.h"
 #include "kernels/route.h"
 #include "kernels/router_noise.h"
@@ -122,10 +123,20 @@ void scatter_buckets(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
 }
 
 void list_scores(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void grant_by_position(const Tensor&, int, BucketLimit, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void grant_by_score(const Tensor&, const Tensor&, int, BucketLimit, const Tensor&, const Tensor&, const Stream&) {
   no_cuda();
 }
 void mark_kept(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+
+void ask_next_best(const Tensor&, const Tensor&, const TopkRule&, const DeviceChoices&, const Tensor&, bool,
+                   const Standbys&, const Stream&) {
+  no_cuda();
+}
+void merge_standbys(const Tensor&, const TopkRule&, const DeviceChoices&, const Tensor&, const Standbys&,
+                    const DeviceChoices&, const Tensor&, const Stream&) {
+  no_cuda();
+}
 
 }  // namespace cuda
 }  // namespace coe

@@ -8,13 +8,14 @@
 namespace coe::cuda {
 
 /// A router's decision in device memory: choices j in [offsets[t], offsets[t + 1]) belong to token t, in ascending
-/// expert id. `choices` is as many as there can be: T K of top-k, T N of ReLU; what stands behind the last offset is
-/// undefined.
+/// expert id. `choices` is as many as there can be: T K of top-k, T N of ReLU, T min(2 K, N) of rerouting; what stands
+/// behind the last offset is undefined.
 struct DeviceChoices {
   Tensor offsets;  ///< int32 [T + 1]
   Tensor expert;   ///< int32 [choices]
   Tensor weight;   ///< fp32 [choices]
   Tensor score;    ///< fp32 [choices]
+  Tensor chosen;   ///< uint8 [choices], 0 where rerouting put it in; empty: the router chose all
 };
 
 /// How softmax scores become choices: of `groups` runs of equally many neighbouring experts the `groups_kept` with the

@@ -26,16 +26,19 @@ std::vector<T> downloaded(const Tensor& there, const RankGroups& groups, const S
   return numbers;
 }
 
-/// [T, N] flags of the choices, all of them or those that have a place.
+/// [T, N] flags of the choices: the router's, or those that have a place.
 std::vector<float> flags(const DeviceIteration& state, bool kept, std::int64_t experts, const RankGroups& groups,
                          const Stream& stream) {
   const auto offsets = downloaded<std::int32_t>(state.routed.choices.offsets, groups, stream);
   const auto expert = downloaded<std::int32_t>(state.routed.choices.expert, groups, stream);
+  std::vector<std::uint8_t> chosen(expert.size(), 1);
+  const Tensor& routers = state.routed.choices.chosen;
+  if (!kept && routers.elements() > 0) chosen = downloaded<std::uint8_t>(routers, groups, stream);
   const auto holder = downloaded<std::int32_t>(state.plan.rows.holder, groups, stream);
   std::vector<float> result((offsets.size() - 1) * static_cast<std::size_t>(experts));
   for (std::size_t t = 0; t + 1 < offsets.size(); ++t) {
     for (auto j = static_cast<std::size_t>(offsets[t]); j < static_cast<std::size_t>(offsets[t + 1]); ++j) {
-      if (kept && holder[j] < 0) continue;
+      if (kept ? holder[j] < 0 : chosen[j] == 0) continue;
       result[t * static_cast<std::size_t>(experts) + static_cast<std::size_t>(expert[j])] = 1;
     }
   }

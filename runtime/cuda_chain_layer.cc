@@ -27,7 +27,6 @@ void require(bool condition, std::string_view what) {
 }  // namespace
 
 void check_cuda_layer(const LayerConfig& config) {
-  require(config.reroute_rounds == 0, "rerouting");
   require(config.top_k <= kMostChosen && config.groups <= kMostChosen, "top_k or groups above 64");
   require(config.experts <= kMostExperts, "more than 1024 experts");
 }
@@ -49,7 +48,8 @@ DeviceRoom room_of(const LayerConfig& config, const Placement& placement, std::i
           .experts = config.experts,
           .slots = static_cast<int>(config.iterations),
           .dtype = dtype,
-          .scores = config.drop_policy == DropPolicy::kProbability ? tokens * each : 0};
+          .scores = config.drop_policy == DropPolicy::kProbability ? tokens * each : 0,
+          .rounds = static_cast<int>(config.reroute_rounds) + 1};
 }
 
 CudaChainLayer::CudaChainLayer(const LayerConfig& config, int layer, const CudaChainContext& context)
@@ -100,19 +100,19 @@ void CudaChainLayer::begin_forward(const Tensor& x, const Batch& batch, const Ro
 
 void CudaChainLayer::forward_stage(int stage, Arena& arena) {
   StreamMeeting& meeting = context_.exchange->meeting();
-  const int t = stage / 3;
-  switch (stage % 3) {
-    case 0:
-      if (t > 0) meeting.follow(stream(), phase("combine", t - 1));
-      if (t > 0) y_ = combine(t - 1, arena);
-      if (t == iterations()) return;
-      route(t, y_, arena);
-      break;
-    case 1:
-      meeting.follow(stream(), phase("plan", t));
-      dispatch(t, arena);
-      break;
-    default: meeting.follow(stream(), phase("dispatch", t)); compute(t, arena);
+  const int t = stage / stages_each(), part = stage % stages_each();
+  if (part == 0) {
+    if (t > 0) meeting.follow(stream(), phase("combine", t - 1));
+    if (t > 0) y_ = combine(t - 1, arena);
+    if (t == iterations()) return;
+    route(t, y_, arena);
+  } else if (part <= rounds() + 1) {
+    meeting.follow(stream(), phase(part == 1 ? "plan" : "admission", t));
+    if (part == 1) balance(t, arena);
+    part <= rounds() ? reroute(t, part, arena) : dispatch(t, arena);
+  } else {
+    meeting.follow(stream(), phase("dispatch", t));
+    compute(t, arena);
   }
   meeting.arrive(stream());
 }
@@ -134,23 +134,47 @@ void CudaChainLayer::route(int t, const Tensor& x, Arena& arena) {
     state.inverse_rms = arena.make<float>({x.extent(0)});
     cuda::rms_norm(x, context_.weights->norm(t).value, config_.norm_eps, state.normed, state.inverse_rms, stream());
   }
-  const DeviceGate& gate = gates_[static_cast<std::size_t>(t)];
-  state.routed = gate.forward(state.normed, batch_, routing_.random, none_, arena, stream());
-  state.plan = count_choices(state.routed.choices, config_.experts, arena, stream());
-  context_.exchange->tell(state.plan.totals, stream());
-  if (!by_score()) return;
-  state.asks = ask_for_places(state.routed.choices, state.plan, all_, *context_.exchange, arena, stream());
+  state.routed = gate(t).forward(state.normed, batch_, routing_.random, none_, arena, stream());
+  state.plan = count_choices(state.routed.choices, {}, config_.experts, arena, stream());
+  const DeviceExchange& exchange = *context_.exchange;
+  if (!grants()) return exchange.tell(state.plan.totals, 0, stream());
+  state.asks = asks_of(state.routed.choices, arena);
+  state.taken = arena.make<std::int32_t>(exchange.table(0).shape());
+  clear(state.taken, stream());
+  ask_for_places(config_.drop_policy, state.asks, state.plan, 0, all_, exchange, arena, stream());
+}
+
+void CudaChainLayer::balance(int t, Arena& arena) {
+  gate(t).balance(saved(t).routed, context_.exchange->table(0), batch_, routing_.l1_coeff, loss_, arena, stream());
+}
+
+void CudaChainLayer::grant(int t, int round, Arena& arena) {
+  const DeviceIteration& state = saved(t);
+  grant_places(config_.drop_policy, round == 0 ? state.asks : state.standbys.asks, round, limit(), state.taken,
+               *context_.exchange, arena, stream());
+}
+
+void CudaChainLayer::reroute(int t, int round, Arena& arena) {
+  DeviceIteration& state = saved(t);
+  grant(t, round - 1, arena);
+  if (round == 1) state.standbys = stand_by(state.routed.choices, arena, stream());
+  ArenaScope scratch(arena);
+  const DevicePlan asked =
+      ask_next_best(gate(t), state.routed, state.asks.granted, round, state.standbys, arena, stream());
+  ask_for_places(config_.drop_policy, state.standbys.asks, asked, round, all_, *context_.exchange, arena, stream());
 }
 
 void CudaChainLayer::dispatch(int t, Arena& arena) {
   DeviceIteration& state = saved(t);
   const DeviceExchange& exchange = *context_.exchange;
-  const DeviceGate& gate = gates_[static_cast<std::size_t>(t)];
-  gate.balance(state.routed, exchange.table(), batch_, routing_.l1_coeff, loss_, arena, stream());
-  Tensor table = exchange.table();
+  Tensor table = exchange.table(0);
   cuda::BucketLimit places = limit();
-  if (by_score()) {
-    table = admit_by_score(state.routed.choices, state.asks, exchange, places, state.plan, arena, stream());
+  if (grants()) {
+    grant(t, rounds(), arena);
+    state.plan = rounds() == 0
+                     ? count_choices(state.routed.choices, state.asks.granted, config_.experts, arena, stream())
+                     : merge_standbys(gate(t), state.asks.granted, state.standbys, state.routed, arena, stream());
+    table = state.taken;
     places.capacity = cuda::BucketLimit{}.capacity;  // nothing is left to drop
   }
   place_choices(state.routed.choices, table, first_, *context_.placement, exchange.rank(), places, state.plan, arena,
@@ -242,7 +266,7 @@ void CudaChainLayer::finish_gradient(int t, Arena& arena) {
   }
   cuda::combine_rows(results, state.plan.rows, {}, shared, {}, {}, dnormed, stream());
   cuda::collect_scalars(results, state.plan.rows, dweight, stream());
-  gates_[static_cast<std::size_t>(t)].backward(state.routed, batch_, dweight, dnormed, arena, stream());
+  gate(t).backward(state.routed, batch_, dweight, dnormed, arena, stream());
   if (config_.iteration_norm) {
     const TrainedTensor& norm = context_.weights->norm(t);
     ArenaScope scratch(arena);

@@ -4,8 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/device_admission.h"
-#include "runtime/device_gate.h"
+#include "runtime/device_reroute.h"
 
 namespace coe {
 
@@ -22,7 +21,9 @@ struct DeviceIteration {
   Tensor x, normed, inverse_rms;
   DeviceRouted routed;
   DevicePlan plan;
-  DeviceAsks asks;
+  DeviceAsks asks;          ///< of the router's choices, where they are granted places
+  Tensor taken;             ///< int32 [R, N] what was granted so far
+  DeviceStandbys standbys;  ///< where choices are rerouted
   Tensor ab, shared_ab;
 };
 
@@ -49,7 +50,7 @@ class CudaChainLayer {
   /// dx [T, D] (overwritten, not dy) from dy, for the last forward; adds up all gradients.
   void backward(const Tensor& dy, const Tensor& dx, Arena& arena);
 
-  int forward_stages() const { return 3 * iterations() + 1; }
+  int forward_stages() const { return stages_each() * iterations() + 1; }
   /// begin_forward(), then every stage in order, is forward(); the result is y(). A Graph replays the random numbers
   /// that it captured.
   void begin_forward(const Tensor& x, const Batch& batch, const RoutingContext& context, Arena& arena);
@@ -66,9 +67,17 @@ class CudaChainLayer {
  private:
   int iterations() const { return static_cast<int>(config_.iterations); }
   DeviceIteration& saved(int t) { return saved_[static_cast<std::size_t>(t)]; }
+  int rounds() const { return static_cast<int>(config_.reroute_rounds); }
+  /// Of one iteration: route, a round's decision and the next one's asks, dispatch, compute.
+  int stages_each() const { return 3 + rounds(); }
   cuda::BucketLimit limit() const;
-  bool by_score() const { return config_.drop_policy == DropPolicy::kProbability; }
+  /// Whether ranks grant places before they plan, in place of planning with a limit.
+  bool grants() const { return config_.drop_policy == DropPolicy::kProbability || rounds() > 0; }
+  const DeviceGate& gate(int t) const { return gates_[static_cast<std::size_t>(t)]; }
   void route(int t, const Tensor& x, Arena& arena);
+  void grant(int t, int round, Arena& arena);
+  void reroute(int t, int round, Arena& arena);
+  void balance(int t, Arena& arena);
   void dispatch(int t, Arena& arena);
   void compute(int t, Arena& arena);
   Tensor combine(int t, Arena& arena);

@@ -1,5 +1,7 @@
 #include "runtime/device_exchange.h"
 
+#include <algorithm>
+
 #include "kernels/copy.h"
 #include "kernels/error.h"
 
@@ -10,8 +12,13 @@ constexpr std::size_t kAlignment = 256;  // of what a device reads fastest
 
 std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
+/// How many rounds are told apart.
+int rounds_apart(const DeviceRoom& room) { return std::min(room.rounds, 2); }
+
 /// Tables of addresses: one for every slot, of scores, and of rows and scalars of gradients and results.
-std::size_t address_tables(const DeviceRoom& room) { return static_cast<std::size_t>(room.slots) + 5; }
+std::size_t address_tables(const DeviceRoom& room) {
+  return static_cast<std::size_t>(room.slots + rounds_apart(room)) + 4;
+}
 
 }  // namespace
 
@@ -21,7 +28,8 @@ DeviceExchange::Layout DeviceExchange::layout_of(const DeviceRoom& room, int ran
   Layout layout;
   layout.slot = rows;
   layout.scores = aligned(static_cast<std::size_t>(ranks * room.experts) * sizeof(std::int32_t));
-  layout.arrived = layout.scores + aligned(static_cast<std::size_t>(room.scores) * sizeof(float));
+  layout.told = layout.scores + aligned(static_cast<std::size_t>(room.scores) * sizeof(float));
+  layout.arrived = layout.told * static_cast<std::size_t>(rounds_apart(room));
   layout.upstream = layout.arrived + rows * static_cast<std::size_t>(room.slots);
   layout.upstream_scalar = layout.upstream + rows;
   layout.results = layout.upstream_scalar + scalars;
@@ -41,9 +49,12 @@ DeviceExchange::DeviceExchange(Group group, const DeviceRoom& room, const Stream
                       stream.device()) {
   host_addresses_.reserve(address_tables(room) * static_cast<std::size_t>(group.size()));
   const Shape block{room.rows, room.hidden};
-  table_ = view(rank(), layout_.table, DType::kI32, {ranks(), room.experts});
-  scores_ = view(rank(), layout_.scores, DType::kF32, {room.scores});
-  score_lists_ = addresses(layout_.scores, stream);
+  for (int round = 0; round < rounds_apart(room); ++round) {
+    const std::size_t offset = layout_.told * static_cast<std::size_t>(round);
+    told_.push_back({view(rank(), offset, DType::kI32, {ranks(), room.experts}),
+                     view(rank(), offset + layout_.scores, DType::kF32, {room.scores}),
+                     addresses(offset + layout_.scores, stream)});
+  }
   for (int slot = 0; slot < room.slots; ++slot) {
     const std::size_t offset = layout_.arrived + static_cast<std::size_t>(slot) * layout_.slot;
     arrived_.push_back(view(rank(), offset, room.dtype, block));
@@ -72,9 +83,10 @@ Tensor DeviceExchange::addresses(std::size_t offset, const Stream& stream) {
   return there;
 }
 
-void DeviceExchange::tell(const Tensor& totals, const Stream& stream) const {
+void DeviceExchange::tell(const Tensor& totals, int round, const Stream& stream) const {
+  const std::size_t offset = layout_.told * (static_cast<std::size_t>(round) % told_.size());
   for (int peer = 0; peer < ranks(); ++peer) {
-    copy(totals, view(peer, layout_.table, DType::kI32, table_.shape())[rank()], stream);
+    copy(totals, view(peer, offset, DType::kI32, table(round).shape())[rank()], stream);
   }
 }
 

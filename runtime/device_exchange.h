@@ -18,6 +18,7 @@ struct DeviceRoom {
   int slots = 0;  ///< iterations whose rows stay until the backward
   DType dtype = DType::kF32;
   std::int64_t scores = 0;  ///< of one rank's choices, where ranks must see one another's
+  int rounds = 1;           ///< in which ranks tell one another of choices in one iteration
 };
 
 /// Rows and one float beside each, in a rank's part of the window.
@@ -38,14 +39,15 @@ class DeviceExchange {
   int ranks() const { return group_.size(); }
   const DeviceRoom& room() const { return room_; }
 
-  /// int32 [R, N]: what each rank told by tell().
-  const Tensor& table() const { return table_; }
+  /// int32 [R, N]: what each rank told by tell() for a round. Two rounds that follow one another stand apart: a rank
+  /// may tell of the next while others read this one.
+  const Tensor& table(int round) const { return told(round).table; }
   /// Writes totals int32 [N] into this rank's row of every rank's table.
-  void tell(const Tensor& totals, const Stream& stream) const;
+  void tell(const Tensor& totals, int round, const Stream& stream) const;
 
-  /// fp32 [room.scores] that every rank may read, and int64 [R] where all ranks' stand.
-  const Tensor& scores() const { return scores_; }
-  const Tensor& score_lists() const { return score_lists_; }
+  /// fp32 [room.scores] that every rank may read, and int64 [R] where all ranks' stand; apart likewise.
+  const Tensor& scores(int round) const { return told(round).scores; }
+  const Tensor& score_lists(int round) const { return told(round).score_lists; }
 
   /// Rows of tokens that arrived at this rank in a slot; gradients that arrived; what the experts make of either.
   const Tensor& arrived(int slot) const { return arrived_[static_cast<std::size_t>(slot)]; }
@@ -61,9 +63,13 @@ class DeviceExchange {
  private:
   /// Bytes from a part's beginning.
   struct Layout {
-    std::size_t table = 0, scores = 0, arrived = 0, slot = 0, upstream = 0, upstream_scalar = 0, results = 0,
+    std::size_t scores = 0, told = 0, arrived = 0, slot = 0, upstream = 0, upstream_scalar = 0, results = 0,
                 result_scalar = 0, bytes = 0;
   };
+  struct Told {
+    Tensor table, scores, score_lists;
+  };
+  const Told& told(int round) const { return told_[static_cast<std::size_t>(round) % told_.size()]; }
   static Layout layout_of(const DeviceRoom& room, int ranks);
   Tensor view(int rank, std::size_t offset, DType dtype, Shape shape) const;
   Tensor addresses(std::size_t offset, const Stream& stream);
@@ -76,7 +82,7 @@ class DeviceExchange {
   std::unique_ptr<Window> window_;
   Buffer address_memory_;
   std::vector<std::int64_t> host_addresses_;
-  Tensor table_, scores_, score_lists_;
+  std::vector<Told> told_;  ///< of even and of odd rounds
   std::vector<Tensor> arrived_;
   DeviceRows upstream_, results_;
   std::vector<cuda::RowBlocks> arrived_blocks_;

@@ -34,8 +34,11 @@ DeviceRouted DeviceGate::forward(const Tensor& x, const Batch& batch, const std:
   routed.random = random;
   routed.scores = arena.make<float>({tokens, config_.experts});
   routed.lost = arena.make<std::int32_t>({1});
-  routed.choices = {arena.make<std::int32_t>({tokens + 1}), arena.make<std::int32_t>({choices}),
-                    arena.make<float>({choices}), arena.make<float>({choices})};
+  routed.choices = {arena.make<std::int32_t>({tokens + 1}),
+                    arena.make<std::int32_t>({choices}),
+                    arena.make<float>({choices}),
+                    arena.make<float>({choices}),
+                    {}};
   copy(none, routed.lost, stream);
   if (jitters(random)) {
     routed.x = arena.make(x.dtype(), x.shape());

@@ -37,10 +37,13 @@ class DeviceGate {
   void backward(const DeviceRouted& routed, const Batch& batch, const Tensor& dweight, const Tensor& dx, Arena& arena,
                 const Stream& stream) const;
 
+  /// How scores become choices, and what is added to them there, fp32 [N] or empty.
+  cuda::TopkRule rule() const;
+  const Tensor& bias() const { return weights_.bias; }
+
  private:
   bool relu() const { return config_.router == RouterKind::kRelu; }
   bool jitters(const std::optional<StepRandom>& random) const { return random && config_.router_jitter > 0; }
-  cuda::TopkRule rule() const;
   /// dx = beta dx + gradient through the logits, and through their noise.
   void products_backward(const DeviceRouted& routed, const Tensor& dlogits, float beta, const Tensor& dx, Arena& arena,
                          const Stream& stream) const;

@@ -4,13 +4,15 @@
 
 namespace coe {
 
-DevicePlan count_choices(const cuda::DeviceChoices& choices, std::int64_t experts, Arena& arena, const Stream& stream) {
+DevicePlan count_choices(const cuda::DeviceChoices& choices, const Tensor& kept, std::int64_t experts, Arena& arena,
+                         const Stream& stream) {
   const std::int64_t tokens = choices.offsets.extent(0) - 1;
   const std::int64_t blocks = std::max<std::int64_t>(1, (tokens + cuda::kTokensPerBlock - 1) / cuda::kTokensPerBlock);
   DevicePlan plan;
+  plan.kept = kept;
   plan.counts = arena.make<std::int32_t>({blocks, experts});
   plan.totals = arena.make<std::int32_t>({experts});
-  cuda::count_buckets(choices.offsets, choices.expert, {}, plan.counts, stream);
+  cuda::count_buckets(choices.offsets, choices.expert, kept, plan.counts, stream);
   cuda::scan_buckets(plan.counts, plan.totals, stream);
   return plan;
 }

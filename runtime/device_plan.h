@@ -10,14 +10,15 @@ namespace coe {
 /// Which row goes where, known to the device alone; the twin of DispatchPlan. Views the step's Arena.
 struct DevicePlan {
   Tensor counts;  ///< int32 [blocks, N], as scan_buckets() leaves it
-  Tensor totals;  ///< int32 [N] choices of this rank, before any is dropped
+  Tensor totals;  ///< int32 [N] choices of this rank that were counted
   Tensor kept;    ///< uint8 [choices], 0 where a choice asks for no place; empty: all do
   cuda::BucketPlaces buckets;
   cuda::RowPlaces rows;
 };
 
-/// Counts this rank's choices; nothing is placed yet.
-DevicePlan count_choices(const cuda::DeviceChoices& choices, std::int64_t experts, Arena& arena, const Stream& stream);
+/// Counts this rank's choices that `kept` has, uint8 [choices], or all where it is empty; nothing is placed yet.
+DevicePlan count_choices(const cuda::DeviceChoices& choices, const Tensor& kept, std::int64_t experts, Arena& arena,
+                         const Stream& stream);
 /// Places them, once `table` [R, N] has all ranks' totals, or what they keep of them; first int32 [R + 1] is each
 /// rank's first expert.
 void place_choices(const cuda::DeviceChoices& choices, const Tensor& table, const Tensor& first,

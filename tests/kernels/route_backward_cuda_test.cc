@@ -80,8 +80,11 @@ class RouteBackwardCuda : public OnCuda {
  protected:
   cuda::DeviceChoices put(const Decision& made) {
     const std::int64_t choices = made.weight.tensor().elements();
-    return {OnCuda::put(made.offsets), OnCuda::put(made.expert).reshaped({choices}), OnCuda::put(made.weight),
-            OnCuda::put(made.score)};
+    return {OnCuda::put(made.offsets),
+            OnCuda::put(made.expert).reshaped({choices}),
+            OnCuda::put(made.weight),
+            OnCuda::put(made.score),
+            {}};
   }
   using OnCuda::put;
 };
@@ -102,8 +105,11 @@ TEST_F(RouteBackwardCuda, SoftmaxTopkIsTheChainRule) {
 
 TEST_F(RouteBackwardCuda, ReluReachesWhatWasChosenAlone) {
   // Token 0 chose 0 and 2, token 1 none, token 2 expert 1; what stands behind the last choice is nobody's.
-  const cuda::DeviceChoices choices{put(Ints({4}, {0, 2, 2, 3})), put(Ints({9}, {0, 2, 1, 2, 2, 2, 2, 2, 2})),
-                                    room(DType::kF32, {9}), room(DType::kF32, {9})};
+  const cuda::DeviceChoices choices{put(Ints({4}, {0, 2, 2, 3})),
+                                    put(Ints({9}, {0, 2, 1, 2, 2, 2, 2, 2, 2})),
+                                    room(DType::kF32, {9}),
+                                    room(DType::kF32, {9}),
+                                    {}};
   const Floats dweight({9}, {1, 2, 3, 9, 9, 9, 9, 9, 9}), balance({1, 3}, {10, 20, 30});
   const Tensor dlogits = room(DType::kF32, {3, 3});
   cuda::route_relu_backward(choices, put(dweight), put(balance), dlogits, stream_);

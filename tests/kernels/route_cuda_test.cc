@@ -12,8 +12,11 @@ namespace {
 class RouteCuda : public OnCuda {
  protected:
   cuda::DeviceChoices choices(std::int64_t tokens, std::int64_t most) {
-    return {room(DType::kI32, {tokens + 1}), room(DType::kI32, {most}), room(DType::kF32, {most}),
-            room(DType::kF32, {most})};
+    return {room(DType::kI32, {tokens + 1}),
+            room(DType::kI32, {most}),
+            room(DType::kF32, {most}),
+            room(DType::kF32, {most}),
+            {}};
   }
 };
 

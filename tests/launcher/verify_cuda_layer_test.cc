@@ -23,19 +23,33 @@ TEST(VerifyCudaLayer, LeavesModelsToTheCpu) {
 
 class VerifyCudaLayerOnDevice : public OnCuda {};
 
+void expect_one_digest(const std::filesystem::path& file, std::initializer_list<int> all_ranks) {
+  std::uint64_t digest = 0;
+  for (const int ranks : all_ranks) {
+    CaseOutcome first;
+    run_local_ranks(ranks, [&](Transport& world) {
+      const CaseOutcome outcome = verify_case(file, world, kDefaultDeadline, Device::Kind::kCuda);
+      if (world.rank() == 0) first = outcome;
+    });
+    EXPECT_LE(first.max_error, 1e-5) << file << ": " << first.worst;
+    if (ranks == 1) digest = first.digest;
+    EXPECT_EQ(first.digest, digest) << file << ", " << ranks << " ranks";
+  }
+}
+
 TEST_F(VerifyCudaLayerOnDevice, CasesHoldWithOneDigestAtAnyRanks) {
   for (const char* name : {"coe-3x2of8-no-shared", "coe-2x4of16-drop-probability", "dense"}) {
-    std::uint64_t digest = 0;
-    for (const int ranks : {1, 2, 4, 7}) {
-      CaseOutcome first;
-      run_local_ranks(ranks, [&](Transport& world) {
-        const CaseOutcome outcome = verify_case(case_of(name), world, kDefaultDeadline, Device::Kind::kCuda);
-        if (world.rank() == 0) first = outcome;
-      });
-      EXPECT_LE(first.max_error, 1e-5) << name << ": " << first.worst;
-      if (ranks == 1) digest = first.digest;
-      EXPECT_EQ(first.digest, digest) << name << ", " << ranks << " ranks";
-    }
+    expect_one_digest(case_of(name), {1, 2, 4, 7});
+  }
+}
+
+TEST_F(VerifyCudaLayerOnDevice, LayerCasesBesideTheProjectToo) {
+  const std::filesystem::path folder = std::filesystem::path(COE_SOURCE_DIR) / ".." / "shared" / "cases";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "there are no cases beside the project";
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::filesystem::path& file = entry.path();
+    if (file.extension() == ".safetensors" && !file.stem().string().starts_with("model-"))
+      expect_one_digest(file, {1, 7});
   }
 }
 

@@ -19,10 +19,21 @@ LayerConfig small_layer() {
   return {.hidden = 20, .expert_hidden = 12, .experts = 9, .top_k = 3, .iterations = 2, .shared_experts = 1};
 }
 
+LayerConfig rerouted_layer() {
+  LayerConfig layer = small_layer();
+  layer.drop_policy = DropPolicy::kPosition;
+  layer.capacity_factor = 0.75;
+  layer.reroute_rounds = 2;
+  layer.routed_scaling_factor = 2.5F;
+  layer.balance_loss = BalanceLoss::kBatch;
+  layer.balance_loss_coeff = 0.5F;
+  return layer;
+}
+
 TEST(CudaChainLayer, RefusesWhatItDoesNotDoInASentence) {
-  LayerConfig rerouted = small_layer();
-  rerouted.reroute_rounds = 1;
-  EXPECT_THROW(check_cuda_layer(rerouted), Error);
+  LayerConfig many = small_layer();
+  many.experts = 1025;
+  EXPECT_THROW(check_cuda_layer(many), Error);
   EXPECT_NO_THROW(check_cuda_layer(small_layer()));
 }
 
@@ -188,7 +199,7 @@ std::vector<float> wave(std::size_t n, float step) {
 
 /// Between them all that the layer does on a device.
 std::vector<LayerConfig> layers() {
-  std::vector<LayerConfig> all(9, small_layer());
+  std::vector<LayerConfig> all(12, small_layer());
   all[1].iteration_norm = all[1].norm_topk_prob = all[1].router_bias = true;
   all[1].residual = Residual::kOuter;
   all[1].shared_experts = 0;
@@ -216,6 +227,14 @@ std::vector<LayerConfig> layers() {
   all[8].pad_to_capacity = true;
   all[5].router_noise = true;
   all[5].router_jitter = 0.1F;
+  all[9] = rerouted_layer();
+  all[10] = all[1];
+  all[10].drop_policy = DropPolicy::kProbability;
+  all[10].capacity_factor = 0.6;
+  all[10].reroute_rounds = 9;  // more than there are experts left in a token's groups
+  all[11] = all[7];
+  all[11].reroute_rounds = 1;
+  all[11].pad_to_capacity = all[11].norm_topk_prob = true;
   return all;
 }
 
@@ -272,10 +291,9 @@ TEST_F(CudaChainLayerOnDevice, SameNumbersAsOnTheCpuAndSameBitsAtAnyRanks) {
 }
 
 TEST_F(CudaChainLayerOnDevice, AGraphReplaysWithOtherRoutings) {
-  const LayerConfig layer = small_layer();
   constexpr std::int64_t kSequences = 8, kLength = 6;
-  const auto numbers = static_cast<std::size_t>(kSequences * kLength * layer.hidden);
-  for (const int ranks : {1, 4}) {
+  const auto numbers = static_cast<std::size_t>(kSequences * kLength * small_layer().hidden);
+  for (const auto& [layer, ranks] : {std::pair{small_layer(), 1}, {small_layer(), 4}, {rerouted_layer(), 4}}) {
     Driven driven(layer, ranks, kSequences, kLength);
     driven.load(wave(numbers, 0.7F), wave(numbers, 0.3F));
     for (int i = 0; i < 3; ++i) {  // until the arena holds a step and allocates nothing

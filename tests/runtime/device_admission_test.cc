@@ -33,11 +33,15 @@ using DeviceAdmissionCuda = OnCuda;
 
 TEST_F(DeviceAdmissionCuda, KeepsWhatTheCpuKeeps) {
   const auto world = make_transport("local");
-  for (const std::int64_t tokens : {0, 1, 37, 300}) {
-    const LayerConfig config{.experts = 9, .top_k = 3, .drop_policy = DropPolicy::kProbability, .capacity_factor = 0.8};
+  for (const auto& [policy, tokens] : {std::pair<DropPolicy, std::int64_t>{DropPolicy::kPosition, 37},
+                                       {DropPolicy::kProbability, 0},
+                                       {DropPolicy::kProbability, 1},
+                                       {DropPolicy::kProbability, 37},
+                                       {DropPolicy::kProbability, 300}}) {
+    const LayerConfig config{.experts = 9, .top_k = 3, .drop_policy = policy, .capacity_factor = 0.8};
     const Choices made(tokens, config.experts, config.top_k);
     const Tensor no_weight = room(DType::kF32, {tokens * config.top_k});
-    const cuda::DeviceChoices choices{put(made.offsets), put(made.expert), no_weight, put(made.score)};
+    const cuda::DeviceChoices choices{put(made.offsets), put(made.expert), no_weight, put(made.score), {}};
     Arena host, arena = poisoned_arena(1 << 20);
     Routed routed;
     routed.routing.experts = config.experts;
@@ -53,11 +57,12 @@ TEST_F(DeviceAdmissionCuda, KeepsWhatTheCpuKeeps) {
         {world.get()}, {.rows = 1, .hidden = 1, .experts = config.experts, .slots = 1, .scores = tokens * config.top_k},
         stream_);
     const auto capacity = static_cast<std::int32_t>(capacity_of(config, tokens));
-    DevicePlan plan = count_choices(choices, config.experts, arena, stream_);
-    exchange.tell(plan.totals, stream_);
-    const DeviceAsks asks = ask_for_places(choices, plan, put(Ints({2}, {0, 9})), exchange, arena, stream_);
-    const Tensor rows = admit_by_score(choices, asks, exchange, {capacity, false}, plan, arena, stream_);
-    EXPECT_EQ(get<std::uint8_t>(plan.kept).values(), made.kept.values()) << tokens << " tokens";
+    const DevicePlan plan = count_choices(choices, {}, config.experts, arena, stream_);
+    const DeviceAsks asks = asks_of(choices, arena);
+    const Tensor rows = put(Ints({1, config.experts}));
+    ask_for_places(config.drop_policy, asks, plan, 0, put(Ints({2}, {0, 9})), exchange, arena, stream_);
+    grant_places(config.drop_policy, asks, 0, {capacity, false}, rows, exchange, arena, stream_);
+    EXPECT_EQ(get<std::uint8_t>(asks.granted).values(), made.kept.values()) << tokens << " tokens";
     EXPECT_EQ(get<std::int32_t>(rows).values(), counts.values()) << tokens << " tokens";
   }
 }

@@ -94,7 +94,7 @@ void DeviceGateCuda::compare(const LayerConfig& config, const Batch& batch) {
                          .noise = {put(host.noise, dtype()), noise_gradient},
                          .bias = bias});
   DeviceRouted there = gate.forward(x, batch, kRandom, put(Ints({1}, {cuda::kNoneLost})), memory, stream_);
-  const DevicePlan plan = count_choices(there.choices, experts, memory, stream_);
+  const DevicePlan plan = count_choices(there.choices, {}, experts, memory, stream_);
   EXPECT_EQ(get<std::int32_t>(plan.totals).values(), std::vector(table.begin(), table.begin() + experts));
   gate.balance(there, put(table), batch, kL1, loss, memory, stream_);
   gate.backward(there, batch, put(dweight), dx, memory, stream_);

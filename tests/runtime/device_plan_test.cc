@@ -90,8 +90,8 @@ class DevicePlanCuda : public OnCuda {
     Ints padded({made + 5});
     std::ranges::copy(expert, padded.begin());
     const Tensor no_weight = room(DType::kF32, {made + 5});
-    const cuda::DeviceChoices there{put(routing.offsets), put(padded), no_weight, no_weight};
-    DevicePlan plan = count_choices(there, experts, memory, stream_);
+    const cuda::DeviceChoices there{put(routing.offsets), put(padded), no_weight, no_weight, {}};
+    DevicePlan plan = count_choices(there, {}, experts, memory, stream_);
     EXPECT_TRUE(same_bits(get<std::int32_t>(plan.totals).tensor(), asked.tensor().rows(rank, 1)));
     place_choices(there, put(asked), put(first), placement, rank, limit, plan, memory, stream_);
     EXPECT_TRUE(same_bits(get<std::int32_t>(plan.buckets.row_offsets), wanted.expert_offsets));
