@@ -5,8 +5,8 @@
 #include <cstring>
 #include <numeric>
 
-#include "kernels/buffer.h"
-#include "kernels/error.h"
+#include "kernels/memory/buffer.h"
+#include "kernels/memory/error.h"
 
 namespace coe {
 namespace {

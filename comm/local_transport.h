@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "comm/transport.h"
-#include "kernels/buffer.h"
+#include "kernels/memory/buffer.h"
 
 namespace coe {
 

@@ -1,5 +1,5 @@
 #include "comm/topology.h"
-#include "kernels/error.h"
+#include "kernels/memory/error.h"
 
 namespace coe {
 namespace {

@@ -5,7 +5,7 @@
 #include <boost/interprocess/shared_memory_object.hpp>
 #include <cstring>
 
-#include "kernels/error.h"
+#include "kernels/memory/error.h"
 
 namespace coe {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "comm/group.h"
-#include "kernels/stream.h"
+#include "kernels/memory/stream.h"
 
 namespace coe {
 

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <memory>
 
-#include "kernels/error.h"
+#include "kernels/memory/error.h"
 
 namespace coe {
 namespace {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "comm/window.h"
-#include "kernels/error.h"
+#include "kernels/memory/error.h"
 
 namespace coe {
 

@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-#include "kernels/error.h"
+#include "kernels/memory/error.h"
 
 namespace coe {
 namespace {

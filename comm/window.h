@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/stream.h"
+#include "kernels/memory/stream.h"
 
 namespace coe {
 

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "comm/make_transport.h"
-#include "runtime/chain_layer.h"
-#include "runtime/model_parameters.h"
-#include "runtime/one_copy_exchange.h"
+#include "runtime/exchange/one_copy_exchange.h"
+#include "runtime/layer/chain_layer.h"
+#include "runtime/model/model_parameters.h"
 
 namespace coe {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "comm/make_transport.h"
-#include "runtime/one_copy_exchange.h"
+#include "runtime/exchange/one_copy_exchange.h"
 
 namespace coe {
 namespace {

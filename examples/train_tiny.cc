@@ -3,9 +3,9 @@
 #include <fmt/core.h>
 
 #include "comm/make_transport.h"
-#include "runtime/config.h"
-#include "runtime/token_source.h"
-#include "runtime/trainer.h"
+#include "runtime/config/config.h"
+#include "runtime/data/token_source.h"
+#include "runtime/training/trainer.h"
 
 namespace {
 

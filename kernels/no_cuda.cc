@@ -1,19 +1,19 @@
 // Stands in for every .cu file where there is no CUDA.
 
-#include "kernels/buckets.h"
-#include "kernels/copy.h"
-#include "kernels/device.h"
-#include "kernels/device_calls.h"
-#include "kernels/error.h"
-#include "kernels/grants.h"
-#include "kernels/grouped_gemm.h"
-#include "kernels/linear.h"
-#include "kernels/reroute.h"
-#include "kernels/rms_norm.h"
-#include "kernels/route.h"
-#include "kernels/router_noise.h"
-#include "kernels/rows.h"
-#include "kernels/swiglu.h"
+#include "kernels/decoder/rms_norm.h"
+#include "kernels/memory/copy.h"
+#include "kernels/memory/device.h"
+#include "kernels/memory/device_calls.h"
+#include "kernels/memory/error.h"
+#include "kernels/products/grouped_gemm.h"
+#include "kernels/products/linear.h"
+#include "kernels/products/swiglu.h"
+#include "kernels/routing/buckets.h"
+#include "kernels/routing/grants.h"
+#include "kernels/routing/reroute.h"
+#include "kernels/routing/route.h"
+#include "kernels/routing/router_noise.h"
+#include "kernels/routing/rows.h"
 
 namespace coe {
 

@@ -6,7 +6,7 @@
 #include <array>
 #include <string_view>
 
-#include "kernels/error.h"
+#include "kernels/memory/error.h"
 
 namespace coe {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <boost/program_options.hpp>
 
-#include "runtime/config.h"
+#include "runtime/config/config.h"
 
 namespace coe {
 

@@ -11,7 +11,7 @@
 
 #include "comm/collectives.h"
 #include "comm/make_transport.h"
-#include "kernels/error.h"
+#include "kernels/memory/error.h"
 #include "launcher/flight_report.h"
 
 namespace coe {

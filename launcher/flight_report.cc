@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "kernels/error.h"
+#include "kernels/memory/error.h"
 
 namespace coe {
 namespace {

@@ -6,7 +6,7 @@
 #include <iostream>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/memory/error.h"
 
 namespace coe {
 namespace po = boost::program_options;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string>
 
-#include "kernels/error.h"
-#include "runtime/config_keys.h"
+#include "kernels/memory/error.h"
+#include "runtime/config/config_keys.h"
 
 namespace coe {
 namespace po = boost::program_options;

@@ -3,7 +3,7 @@
 #include <boost/program_options.hpp>
 #include <string_view>
 
-#include "runtime/config.h"
+#include "runtime/config/config.h"
 
 namespace coe {
 

@@ -11,8 +11,8 @@
 #include "comm/collectives.h"
 #include "comm/make_transport.h"
 #include "comm/own_cores.h"
-#include "kernels/error.h"
-#include "runtime/thread_team.h"
+#include "kernels/memory/error.h"
+#include "runtime/layer/thread_team.h"
 
 namespace coe {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <system_error>
 
-#include "kernels/error.h"
+#include "kernels/memory/error.h"
 
 namespace coe {
 namespace {

@@ -1,7 +1,7 @@
 #include "launcher/threads_option.h"
 
-#include "kernels/error.h"
-#include "runtime/config.h"
+#include "kernels/memory/error.h"
+#include "runtime/config/config.h"
 
 namespace coe {
 namespace po = boost::program_options;

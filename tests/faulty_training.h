@@ -1,7 +1,7 @@
 #pragma once
 
 #include "comm/flight_recorder.h"
-#include "runtime/trainer.h"
+#include "runtime/training/trainer.h"
 #include "tests/faulty_transport.h"
 
 namespace coe {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/bf16.h"
+#include "kernels/memory/bf16.h"
 
 struct __nv_bfloat16 {
   coe::Bf16 number;

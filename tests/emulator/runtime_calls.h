@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <functional>
 
-// The calls of the CUDA runtime that kernels/device_calls.cu and its neighbours make, answered as by a device that has
-// done everything at once.
+// The calls of the CUDA runtime that kernels/memory/device_calls.cu and its neighbours make, answered as by a device
+// that has done everything at once.
 
 enum cudaError_t {
   cudaSuccess,

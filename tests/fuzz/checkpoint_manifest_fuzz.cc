@@ -2,8 +2,8 @@
 
 #include <optional>
 
-#include "runtime/checkpoint_manifest.h"
-#include "runtime/checksum.h"
+#include "runtime/files/checksum.h"
+#include "runtime/training/checkpoint_manifest.h"
 #include "tests/fuzz/fuzzing.h"
 
 namespace coe {

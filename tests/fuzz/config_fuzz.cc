@@ -1,6 +1,6 @@
 #include <vector>
 
-#include "runtime/config.h"
+#include "runtime/config/config.h"
 #include "tests/fuzz/fuzzing.h"
 
 namespace coe {

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <utility>
 
-#include "kernels/error.h"
+#include "kernels/memory/error.h"
 #include "tests/largest_allocation.h"
 
 namespace coe {

@@ -1,6 +1,6 @@
 #include <vector>
 
-#include "runtime/jsonl_file.h"
+#include "runtime/data/jsonl_file.h"
 #include "tests/fuzz/fuzzing.h"
 
 namespace coe {

@@ -1,6 +1,6 @@
 #include <numeric>
 
-#include "runtime/routing_record_file.h"
+#include "runtime/routing/routing_record_file.h"
 #include "tests/fuzz/fuzzing.h"
 
 namespace coe {

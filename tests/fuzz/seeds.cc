@@ -5,10 +5,10 @@
 #include <filesystem>
 #include <fstream>
 
-#include "kernels/error.h"
-#include "runtime/checkpoint_manifest.h"
-#include "runtime/routing_record_file.h"
-#include "runtime/safetensors.h"
+#include "kernels/memory/error.h"
+#include "runtime/files/safetensors.h"
+#include "runtime/routing/routing_record_file.h"
+#include "runtime/training/checkpoint_manifest.h"
 
 namespace coe {
 namespace {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "comm/make_transport.h"
-#include "runtime/safetensors.h"
-#include "runtime/trainer.h"
+#include "runtime/files/safetensors.h"
+#include "runtime/training/trainer.h"
 #include "tests/launcher/program.h"
 #include "tests/launcher/tiny_run.h"
 

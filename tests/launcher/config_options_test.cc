@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/memory/error.h"
 #include "launcher/options.h"
 #include "tests/launcher/scratch.h"
 #include "tests/launcher/tiny_run.h"

@@ -4,7 +4,7 @@
 
 #include <new>
 
-#include "kernels/error.h"
+#include "kernels/memory/error.h"
 #include "tests/launcher/scratch.h"
 
 namespace coe {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "comm/local_transport.h"
-#include "runtime/thread_team.h"
+#include "runtime/layer/thread_team.h"
 #include "tests/thread_sanitizer.h"
 
 namespace coe {

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "kernels/error.h"
+#include "kernels/memory/error.h"
 #include "tests/launcher/scratch.h"
 
 namespace coe {

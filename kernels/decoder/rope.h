@@ -1,0 +1,14 @@
+#pragma once
+
+#include "kernels/memory/tensor.h"
+
+namespace coe {
+
+/// Cosine and sine of position * theta^(-2 i / d), i < d / 2: each [S, d / 2].
+void rope_table(float theta, const Tensor& cosine, const Tensor& sine);
+
+/// Rotates the two halves of every head of one sequence in place, (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin): x
+/// [S, heads * d]; the tables are [>= S, d / 2]. `inverse` turns the other way, which is the backward.
+void rope(const Tensor& x, int heads, const Tensor& cosine, const Tensor& sine, bool inverse);
+
+}  // namespace coe

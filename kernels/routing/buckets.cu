@@ -1,0 +1,252 @@
+#include "kernels/memory/launch.cuh"
+#include "kernels/routing/buckets.h"
+
+namespace coe::cuda {
+namespace {
+
+constexpr int kThreads = 256, kScanThreads = 256;
+constexpr std::int64_t kMostBuckets = 1024;
+constexpr std::int32_t kNoBucket = -1;
+
+struct Choices {
+  const std::int32_t *offsets, *bucket;
+  const std::uint8_t* kept;
+  std::int64_t tokens, blocks;
+
+  /// The choices of one block's tokens.
+  __device__ void range(std::int64_t block, std::int64_t& begin, std::int64_t& end) const {
+    const std::int64_t each = (tokens + blocks - 1) / blocks;
+    const std::int64_t first = block * each < tokens ? block * each : tokens;
+    begin = offsets[first];
+    end = offsets[first + each < tokens ? first + each : tokens];
+  }
+  __device__ std::int32_t bucket_of(std::int64_t choice) const {
+    return kept != nullptr && kept[choice] == 0 ? kNoBucket : bucket[choice];
+  }
+};
+
+Choices choices_of(const Tensor& offsets, const Tensor& bucket, const Tensor& kept, std::int64_t blocks) {
+  if (kept.elements() > 0) expect_shape("buckets: kept", kept, bucket.shape());
+  return {offsets.data<std::int32_t>(), bucket.data<std::int32_t>(), pointer_or_null<std::uint8_t>(kept),
+          offsets.elements() - 1, blocks};
+}
+
+/// Reads a block's choices, kThreads at a time, into `tile`, and calls visit(first, count) for each time.
+template <class Visit>
+__device__ void for_each_tile(const Choices& choices, std::int32_t* tile, const Visit& visit) {
+  std::int64_t begin, end;
+  choices.range(blockIdx.x, begin, end);
+  for (std::int64_t first = begin; first < end; first += kThreads) {
+    const int count = static_cast<int>(end - first < kThreads ? end - first : kThreads);
+    __syncthreads();
+    if (static_cast<int>(threadIdx.x) < count) tile[threadIdx.x] = choices.bucket_of(first + threadIdx.x);
+    __syncthreads();
+    visit(first, count);
+  }
+}
+
+/// A thread counts the buckets threadIdx.x, threadIdx.x + kThreads, ...
+__global__ void count_kernel(Choices choices, std::int32_t buckets, std::int32_t* counts) {
+  __shared__ std::int32_t tile[kThreads];
+  __shared__ std::int32_t sums[kMostBuckets];
+  for (int n = static_cast<int>(threadIdx.x); n < buckets; n += kThreads) sums[n] = 0;
+  for_each_tile(choices, tile, [&](std::int64_t, int count) {
+    for (int n = static_cast<int>(threadIdx.x); n < buckets; n += kThreads) {
+      std::int32_t sum = 0;
+      for (int j = 0; j < count; ++j) sum += tile[j] == n ? 1 : 0;
+      sums[n] += sum;
+    }
+  });
+  std::int32_t* row = counts + static_cast<std::int64_t>(blockIdx.x) * buckets;
+  for (int n = static_cast<int>(threadIdx.x); n < buckets; n += kThreads) row[n] = sums[n];
+}
+
+__device__ std::int32_t warp_inclusive_sum(std::int32_t x) {
+  for (int step = 1; step < kWarp; step *= 2) {
+    const std::int32_t before = __shfl_up_sync(kAllLanes, x, static_cast<unsigned>(step));
+    if (static_cast<int>(threadIdx.x % kWarp) >= step) x += before;
+  }
+  return x;
+}
+
+/// One block scans one bucket's column, kScanThreads blocks of tokens at a time.
+__global__ void scan_kernel(std::int32_t* counts, std::int64_t blocks, std::int64_t buckets, std::int32_t* totals) {
+  __shared__ std::int32_t warps[kScanThreads / kWarp];
+  std::int32_t carry = 0;
+  for (std::int64_t first = 0; first < blocks; first += kScanThreads) {
+    const std::int64_t at = (first + threadIdx.x) * buckets + blockIdx.x;
+    const bool inside = first + threadIdx.x < blocks;
+    const std::int32_t own = inside ? counts[at] : 0;
+    std::int32_t sum = warp_inclusive_sum(own);
+    __syncthreads();
+    if (threadIdx.x % kWarp == kWarp - 1) warps[threadIdx.x / kWarp] = sum;
+    __syncthreads();
+    sum += carry;
+    for (unsigned warp = 0; warp < kScanThreads / kWarp; ++warp) {
+      if (warp < threadIdx.x / kWarp) sum += warps[warp];
+      carry += warps[warp];
+    }
+    if (inside) counts[at] = sum - own;
+  }
+  if (threadIdx.x == 0) totals[blockIdx.x] = carry;
+}
+
+__global__ void sum_kernel(const std::int32_t* table, std::int64_t sources, std::int64_t buckets,
+                           std::int32_t* totals) {
+  const std::int64_t n = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (n >= buckets) return;
+  std::int32_t sum = 0;
+  for (std::int64_t source = 0; source < sources; ++source) sum += table[source * buckets + n];
+  totals[n] = sum;
+}
+
+struct Table {
+  const std::int32_t *counts, *first;
+  std::int32_t sources, buckets, source;
+  BucketLimit limit;
+
+  __device__ std::int32_t holder_of(std::int32_t bucket) const {
+    std::int32_t holder = 0;
+    while (holder + 1 < sources && first[holder + 1] <= bucket) ++holder;
+    return holder;
+  }
+};
+
+struct PlacesOut {
+  std::int32_t *begin, *kept, *row_offsets, *row_ends;
+};
+
+/// One block; a thread works on the buckets threadIdx.x, threadIdx.x + kThreads, ...
+__global__ void place_kernel(Table table, PlacesOut out) {
+  __shared__ std::int32_t rows[kMostBuckets];
+  for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < table.buckets; n += kThreads) {
+    std::int32_t all = 0;
+    for (std::int32_t source = 0; source < table.sources; ++source) {
+      const std::int32_t room = table.limit.each_source ? table.limit.capacity : table.limit.capacity - all;
+      const std::int32_t asked = table.counts[source * table.buckets + n], kept = asked < room ? asked : room;
+      if (source == table.source) {
+        out.begin[n] = all;
+        out.kept[n] = kept;
+      }
+      all += kept;
+    }
+    rows[n] = all;
+  }
+  __syncthreads();
+  for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < table.buckets; n += kThreads) {
+    const std::int32_t holder = table.holder_of(n), first = table.first[holder];
+    const std::int32_t padded = table.limit.padded;
+    std::int32_t before = (n - first) * padded;
+    for (std::int32_t other = first; padded == 0 && other < n; ++other) before += rows[other];
+    out.begin[n] += before;
+    if (holder != table.source) continue;
+    out.row_ends[n - first] = before + rows[n];
+    out.row_offsets[n - first + 1] = before + (padded == 0 ? rows[n] : padded);
+  }
+  if (threadIdx.x == 0) out.row_offsets[0] = 0;
+}
+
+struct ScatterOut {
+  std::int32_t *holder, *row;
+  std::uint8_t* kept;
+
+  __device__ void drop(std::int64_t choice) const {
+    holder[choice] = row[choice] = -1;
+    if (kept != nullptr) kept[choice] = 0;
+  }
+};
+
+__global__ void scatter_kernel(Choices choices, const std::int32_t* counts, Table table, PlacesOut places,
+                               ScatterOut out) {
+  __shared__ std::int32_t tile[kThreads];
+  __shared__ std::int32_t next[kMostBuckets];
+  for (int n = static_cast<int>(threadIdx.x); n < table.buckets; n += kThreads) {
+    next[n] = counts[static_cast<std::int64_t>(blockIdx.x) * table.buckets + n];
+  }
+  for_each_tile(choices, tile, [&](std::int64_t first, int count) {
+    if (static_cast<int>(threadIdx.x) < count && tile[threadIdx.x] == kNoBucket) out.drop(first + threadIdx.x);
+    for (int n = static_cast<int>(threadIdx.x); n < table.buckets; n += kThreads) {
+      for (int j = 0; j < count; ++j) {
+        if (tile[j] != n) continue;
+        const std::int32_t place = next[n]++;
+        if (place >= places.kept[n]) {
+          out.drop(first + j);
+          continue;
+        }
+        out.holder[first + j] = table.holder_of(n);
+        out.row[first + j] = places.begin[n] + place;
+      }
+    }
+  });
+}
+
+void expect_buckets(std::int64_t buckets) {
+  if (buckets > kMostBuckets) fail(ErrorCode::kBadInput, "buckets: there are ", buckets, ", at most ", kMostBuckets);
+}
+
+PlacesOut places_out(const BucketPlaces& places, std::int64_t buckets) {
+  expect_shape("buckets: begin", places.begin, {buckets});
+  expect_shape("buckets: kept", places.kept, {buckets});
+  expect_shape("buckets: row_offsets", places.row_offsets, {places.row_ends.elements() + 1});
+  return {places.begin.data<std::int32_t>(), places.kept.data<std::int32_t>(), places.row_offsets.data<std::int32_t>(),
+          places.row_ends.data<std::int32_t>()};
+}
+
+}  // namespace
+
+void count_buckets(const Tensor& offsets, const Tensor& bucket, const Tensor& kept, const Tensor& counts,
+                   const Stream& stream) {
+  expect_rank("count_buckets: counts", counts, 2);
+  expect_buckets(counts.extent(1));
+  launch("count_buckets", count_kernel, {counts.extent(0), kThreads}, stream,
+         choices_of(offsets, bucket, kept, counts.extent(0)), counts.extent(1), counts.data<std::int32_t>());
+}
+
+void scan_buckets(const Tensor& counts, const Tensor& totals, const Stream& stream) {
+  expect_rank("scan_buckets: counts", counts, 2);
+  expect_shape("scan_buckets: totals", totals, {counts.extent(1)});
+  launch("scan_buckets", scan_kernel, {counts.extent(1), kScanThreads}, stream, counts.data<std::int32_t>(),
+         counts.extent(0), counts.extent(1), totals.data<std::int32_t>());
+}
+
+void sum_sources(const Tensor& table, const Tensor& totals, const Stream& stream) {
+  expect_rank("sum_sources: table", table, 2);
+  expect_shape("sum_sources: totals", totals, {table.extent(1)});
+  launch("sum_sources", sum_kernel, {(table.extent(1) + kThreads - 1) / kThreads, kThreads}, stream,
+         table.data<std::int32_t>(), table.extent(0), table.extent(1), totals.data<std::int32_t>());
+}
+
+void place_buckets(const Tensor& table, const Tensor& first, int source, BucketLimit limit, const BucketPlaces& places,
+                   const Stream& stream) {
+  expect_rank("place_buckets: table", table, 2);
+  expect_buckets(table.extent(1));
+  expect_shape("place_buckets: first", first, {table.extent(0) + 1});
+  const Table seen{table.data<std::int32_t>(),
+                   first.data<std::int32_t>(),
+                   static_cast<std::int32_t>(table.extent(0)),
+                   static_cast<std::int32_t>(table.extent(1)),
+                   source,
+                   limit};
+  launch("place_buckets", place_kernel, {1, kThreads}, stream, seen, places_out(places, table.extent(1)));
+}
+
+void scatter_buckets(const Tensor& bucket, const Tensor& kept, const Tensor& counts, const Tensor& first,
+                     const BucketPlaces& places, const RowPlaces& rows, const Stream& stream) {
+  expect_rank("scatter_buckets: counts", counts, 2);
+  expect_buckets(counts.extent(1));
+  expect_shape("scatter_buckets: holder", rows.holder, bucket.shape());
+  expect_shape("scatter_buckets: row", rows.row, bucket.shape());
+  const Table holders{nullptr,
+                      first.data<std::int32_t>(),
+                      static_cast<std::int32_t>(first.elements() - 1),
+                      static_cast<std::int32_t>(counts.extent(1)),
+                      0,
+                      {}};
+  launch(
+      "scatter_buckets", scatter_kernel, {counts.extent(0), kThreads}, stream,
+      choices_of(rows.offsets, bucket, kept, counts.extent(0)), counts.data<std::int32_t>(), holders,
+      places_out(places, counts.extent(1)),
+      ScatterOut{rows.holder.data<std::int32_t>(), rows.row.data<std::int32_t>(), pointer_or_null<std::uint8_t>(kept)});
+}
+
+}  // namespace coe::cuda

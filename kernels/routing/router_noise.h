@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/memory/random.h"
+#include "kernels/memory/stream.h"
+#include "kernels/memory/tensor.h"
+
+namespace coe::cuda {
+
+// What makes routing random while it is trained, on a CUDA stream; Gate is the truth on the CPU. Numbers are drawn
+// where they are used, element i at counter `first` + i of the key, and drawn again for the backward.
+
+/// out = x times factors uniform in [1 - eps, 1 + eps) (Switch, arXiv 2101.03961); x, out of one shape, both fp32 or
+/// both bf16.
+void jitter(const Tensor& x, RandomKey key, float eps, std::uint64_t first, const Tensor& out, const Stream& stream);
+/// dx += dout times the same factors.
+void jitter_backward(const Tensor& dout, RandomKey key, float eps, std::uint64_t first, const Tensor& dx,
+                     const Stream& stream);
+
+/// logits += n softplus(noise) with n normal (Shazeer et al. 2017, arXiv 1701.06538, section 2.1); noise becomes
+/// n sigmoid(noise), the derivative of a logit by its noise. Both fp32 [T, N].
+void add_router_noise(const Tensor& logits, const Tensor& noise, RandomKey key, std::uint64_t first,
+                      const Stream& stream);
+/// dnoise = slope dlogits, fp32; dnoise may be dlogits.
+void router_noise_backward(const Tensor& slope, const Tensor& dlogits, const Tensor& dnoise, const Stream& stream);
+
+}  // namespace coe::cuda

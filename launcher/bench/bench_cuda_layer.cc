@@ -1,0 +1,145 @@
+#include "launcher/bench/bench_cuda_layer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "launcher/bench/random_on_device.h"
+#include "launcher/bench/random_weights.h"
+#include "runtime/layer/cuda_chain_layer.h"
+
+namespace coe {
+namespace {
+
+constexpr Phase kPhase{"benchmark"};
+
+struct StepTimes {
+  double step = 0, forward = 0, experts = 0;  ///< seconds
+};
+
+/// A layer of random weights and its input on the device.
+class RandomCudaLayer {
+ public:
+  RandomCudaLayer(const Benchmark& benchmark, Transport& world)
+      : benchmark_(benchmark),
+        groups_(world, 0, kDefaultDeadline),
+        placement_(benchmark.layer.experts, 1),
+        stream_(kCuda),
+        batch_(deal_batch(benchmark.tokens / benchmark.sequence, benchmark.sequence, groups_)),
+        drawn_(benchmark.layer, placement_.experts_of(0), groups_.world()),
+        weights_(benchmark.layer, drawn_.views(), benchmark.dtype, groups_.experts(), stream_),
+        exchange_(groups_.experts(), room_of(benchmark.layer, placement_, benchmark.tokens, benchmark.dtype), stream_),
+        layer_(benchmark.layer, 0, {&groups_, &placement_, &exchange_, &weights_, &stream_}),
+        tokens_(0, kCuda),
+        arena_(0, kCuda) {
+    x_ = random_tokens(8, 1);
+    dy_ = random_tokens(9, 1e-3F);
+    dx_ = tokens_.make(benchmark.dtype, x_.shape());
+    for (int i = 0; i < layer_.forward_stages() + 2; ++i) events_.emplace_back(kCuda);
+  }
+
+  const Stream& stream() const { return stream_; }
+
+  StepTimes step() {
+    arena_.reset();
+    weights_.zero_gradients(stream_);
+    const auto stages = static_cast<std::size_t>(layer_.forward_stages());
+    events_[0].record(stream_);
+    layer_.begin_forward(x_, batch_, {.l1_coeff = benchmark_.layer.l1_coeff, .random = {}}, arena_);
+    for (std::size_t stage = 0; stage < stages; ++stage) {
+      layer_.forward_stage(static_cast<int>(stage), arena_);
+      events_[stage + 1].record(stream_);
+    }
+    if (!benchmark_.forward_only) layer_.backward(dy_, dx_, arena_);
+    events_[stages + 1].record(stream_);
+    wait(groups_.experts(), stream_, kPhase);
+    StepTimes times{events_[stages + 1].seconds_since(events_[0]), events_[stages].seconds_since(events_[0]), 0};
+    for (std::size_t stage = 2; stage < stages; stage += 3) {
+      times.experts += events_[stage + 1].seconds_since(events_[stage]);
+    }
+    return times;
+  }
+
+ private:
+  Tensor random_tokens(std::uint64_t key, float deviation) {
+    const Tensor tokens = tokens_.make(benchmark_.dtype, {benchmark_.tokens, benchmark_.layer.hidden});
+    fill_normal_there(tokens, {key, 0}, deviation, groups_.experts(), stream_);
+    return tokens;
+  }
+
+  Benchmark benchmark_;
+  RankGroups groups_;
+  Placement placement_;
+  Stream stream_;
+  Batch batch_;
+  RandomWeights drawn_;
+  DeviceChainWeights weights_;
+  DeviceExchange exchange_;
+  CudaChainLayer layer_;
+  Arena tokens_, arena_;
+  Tensor x_, dy_, dx_;
+  std::vector<Event> events_;
+};
+
+/// What gate, dispatch and combine of a forward read and write at least: an iteration reads T rows for gate and
+/// dispatch each and writes K T, then reads K T and x and writes T.
+double routed_bytes(const Benchmark& benchmark) {
+  const LayerConfig& layer = benchmark.layer;
+  return static_cast<double>(benchmark.tokens * layer.iterations * (2 * layer.top_k + 4) * layer.hidden) *
+         static_cast<double>(size_of(benchmark.dtype));
+}
+
+double expert_flops(const Benchmark& benchmark) {
+  const LayerConfig& layer = benchmark.layer;
+  const auto rows = static_cast<double>(benchmark.tokens * layer.top_k * layer.iterations);
+  return (benchmark.forward_only ? 6.0 : 18.0) * rows * static_cast<double>(layer.hidden * layer.expert_hidden);
+}
+
+Spread spread_over(const std::vector<StepTimes>& steps, const std::function<double(const StepTimes&)>& value) {
+  std::vector<double> values;
+  std::ranges::transform(steps, std::back_inserter(values), value);
+  return spread_of(values);
+}
+
+}  // namespace
+
+CudaLayerResult bench_cuda_layer(const Benchmark& benchmark, Transport& world) {
+  check_cuda_layer(benchmark.layer);
+  check_cuda_device();
+  RandomCudaLayer layer(benchmark, world);
+  DeviceBounds bounds(benchmark.dtype, {&world}, layer.stream());
+  std::vector<StepTimes> steps;
+  for (int step = -benchmark.warmup_steps; step < benchmark.steps; ++step) {
+    const StepTimes times = layer.step();
+    bounds.measure();
+    if (step >= 0) steps.push_back(times);
+  }
+  const double flops = expert_flops(benchmark), bytes = routed_bytes(benchmark);
+  return {.step_ms = spread_over(steps, [](const StepTimes& step) { return 1e3 * step.step; }),
+          .forward_ms = spread_over(steps, [](const StepTimes& step) { return 1e3 * step.forward; }),
+          .experts_forward_ms = spread_over(steps, [](const StepTimes& step) { return 1e3 * step.experts; }),
+          .gflops = spread_over(steps, [&](const StepTimes& step) { return 1e-9 * flops / step.step; }),
+          .routing_gb_per_s =
+              spread_over(steps, [&](const StepTimes& step) { return 1e-9 * bytes / (step.forward - step.experts); }),
+          .bounds = bounds.rates()};
+}
+
+BenchReport report_cuda_layer(const Benchmark& benchmark, const CudaLayerResult& result) {
+  BenchReport report = begin_report("layer", benchmark, 1);
+  const double fraction = result.routing_gb_per_s.median / result.bounds.copy_gb_per_s.median;
+  report.text += fmt::format("  step {} ms, of which forward {}, of which experts {}\n", text_of(result.step_ms, 3),
+                             text_of(result.forward_ms, 3), text_of(result.experts_forward_ms, 3));
+  report.text += fmt::format("  gate, plan, dispatch and combine of the forward {} GB/s, {:.3f} of a large copy\n",
+                             text_of(result.routing_gb_per_s, 0), fraction);
+  report.put("step_ms", result.step_ms);
+  report.put("forward_ms", result.forward_ms);
+  report.put("experts_forward_ms", result.experts_forward_ms);
+  report.put("gflops", result.gflops);
+  report.put("routing_gb_per_s", result.routing_gb_per_s);
+  report.numbers["routing_fraction"] = fraction;
+  say_bounds(report, result.bounds, result.gflops);
+  return report;
+}
+
+}  // namespace coe

@@ -1,0 +1,141 @@
+#include "launcher/bench/bench_exchange.h"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "kernels/memory/random.h"
+#include "launcher/bench/alltoallv_exchange.h"
+#include "launcher/bench/cold_timer.h"
+#include "launcher/bench/copy_bound.h"
+#include "runtime/exchange/one_copy_exchange.h"
+#include "runtime/exchange/partial_sums_exchange.h"
+#include "runtime/exchange/reference_exchange.h"
+
+namespace coe {
+namespace {
+
+constexpr Phase kPhase{"benchmark"};
+
+/// Milliseconds of every step.
+struct Series {
+  std::vector<double> dispatch, combine, total;
+
+  void add(double dispatch_seconds, double combine_seconds) {
+    dispatch.push_back(1e3 * dispatch_seconds);
+    combine.push_back(1e3 * combine_seconds);
+    total.push_back(dispatch.back() + combine.back());
+  }
+  ExchangeTimes times() const { return {spread_of(dispatch), spread_of(combine), spread_of(total)}; }
+  ExchangeComparison against(const Series& one_copy) const {
+    return {times(), spread_of_ratio(dispatch, one_copy.dispatch), spread_of_ratio(combine, one_copy.combine),
+            spread_of_ratio(total, one_copy.total)};
+  }
+};
+
+class RandomExchange {
+ public:
+  RandomExchange(const Benchmark& benchmark, Transport& world)
+      : group_{&world},
+        placement_(benchmark.layer.experts, world.size()),
+        routing_(random_routing(benchmark, world.rank(), inputs_)),
+        plan_(plan_of(routing_, placement_, group_, inputs_)),
+        x_(inputs_.make<float>({benchmark.tokens, benchmark.layer.hidden})),
+        sum_(inputs_.zeros<float>(x_.shape())),
+        bound_(group_, plan_, benchmark.layer.hidden),
+        timer_(group_) {
+    fill_normal(x_, {8, static_cast<std::uint64_t>(world.rank())}, 0, 1);
+  }
+
+  /// Returns what this rank sent.
+  std::int64_t exchange(Exchange& exchange, Series& series) {
+    const std::int64_t sent_before = exchange.bytes_sent();
+    scratch_.reset();
+    const double dispatch = timer_.time([&] {
+      exchange.begin_dispatch(plan_, x_, routing_.weight, nullptr, 0, kPhase);
+      exchange.finish_dispatch(plan_, 0, scratch_);
+    });
+    const ExpertRows results = exchange.result_rows(plan_, 0, scratch_);
+    std::ranges::fill(results.rows.span<float>(), 1.0F);
+    exchange.release(0);
+    const double combine = timer_.time([&] {
+      exchange.begin_combine(plan_, 0, kPhase);
+      exchange.finish_combine(plan_, 0, sum_, nullptr, {});
+    });
+    series.add(dispatch, combine);
+    return exchange.bytes_sent() - sent_before;
+  }
+
+  void copy(Series& series) {
+    const auto faster = [&](const std::function<void()>& one, const std::function<void()>& other) {
+      const double seconds = timer_.time(one);
+      return std::min(seconds, timer_.time(other));
+    };
+    const double out = faster([&] { bound_.copy_out_of_tokens(x_); }, [&] { bound_.copy_out_packed(); });
+    series.add(out, faster([&] { bound_.copy_back_to_choices(); }, [&] { bound_.copy_back_packed(); }));
+  }
+
+  /// Rows there and back, over all ranks, in bytes.
+  void count(std::int64_t bytes_sent, std::int64_t partial_sums_bytes_sent, ExchangeBenchmarkResult& result) const {
+    const RowsElsewhere counted = count_rows_elsewhere(routing_, placement_, group_.rank());
+    const RowsElsewhere expected =
+        expected_rows_elsewhere(routing_.tokens(), routing_.choices() / routing_.tokens(), placement_, group_.rank());
+    const double there_and_back = 2.0 * static_cast<double>(x_.extent(1)) * sizeof(float);
+    std::array<double, 7> sums = {static_cast<double>(bytes_sent),
+                                  there_and_back * static_cast<double>(plan_.rows_sent()),
+                                  there_and_back * counted.every_choice,
+                                  there_and_back * counted.once_per_rank,
+                                  there_and_back * expected.every_choice,
+                                  there_and_back * expected.once_per_rank,
+                                  static_cast<double>(partial_sums_bytes_sent)};
+    all_reduce_sum<double>(group_, sums, kPhase);
+    result.bytes_sent = sums[0];
+    result.bytes_copied = sums[1];
+    result.bytes_counted = {sums[2], sums[3]};
+    result.bytes_expected = {sums[4], sums[5]};
+    result.partial_sums_bytes_sent = sums[6];
+  }
+
+  Group group() const { return group_; }
+
+ private:
+  Group group_;
+  Placement placement_;
+  Arena inputs_, scratch_;
+  Routing routing_;
+  DispatchPlan plan_;
+  Tensor x_, sum_;
+  CopyBound bound_;
+  ColdTimer timer_;
+};
+
+}  // namespace
+
+ExchangeBenchmarkResult bench_exchange(const Benchmark& benchmark, Transport& world) {
+  RandomExchange traffic(benchmark, world);
+  const std::int64_t hidden = benchmark.layer.hidden;
+  OneCopyExchange one_copy(traffic.group(), hidden, 1, 1);
+  ReferenceExchange reference(traffic.group(), hidden, 1);
+  const std::unique_ptr<Exchange> alltoallv = make_alltoallv_exchange(traffic.group(), hidden);
+  PartialSumsExchange partial_sums(traffic.group(), hidden, 1);
+  Series fast, bound, slow, summed, plain;
+  ExchangeBenchmarkResult result;
+  for (int step = -benchmark.warmup_steps; step < benchmark.steps; ++step) {
+    if (step == 0) fast = bound = slow = summed = plain = {};
+    const std::int64_t sent = traffic.exchange(one_copy, fast), sent_sums = traffic.exchange(partial_sums, summed);
+    if (step == 0) traffic.count(sent, sent_sums, result);
+    traffic.copy(bound);
+    traffic.exchange(reference, slow);
+    if (alltoallv != nullptr) traffic.exchange(*alltoallv, plain);
+  }
+  result.one_copy = fast.times();
+  result.bound = bound.against(fast);
+  result.reference = slow.against(fast);
+  result.partial_sums = summed.against(fast);
+  if (alltoallv != nullptr) result.alltoallv = plain.against(fast);
+  return result;
+}
+
+}  // namespace coe

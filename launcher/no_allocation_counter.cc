@@ -1,7 +1,0 @@
-#include "launcher/allocation_counter.h"
-
-namespace coe {
-
-std::optional<AllocationCounts> allocation_counts() { return std::nullopt; }
-
-}  // namespace coe

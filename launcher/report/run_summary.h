@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/layer/part_times.h"
+
+namespace coe {
+
+/// What a finished or running run has come to, from its folder.
+struct RunSummary {
+  std::string name;                                         ///< the model's, "CoE-2(4/64)"
+  std::optional<double> first_validation, last_validation;  ///< nats per token
+  std::int64_t steps = 0;
+  double seconds = 0;
+  std::int64_t tokens = 0, bytes_exchanged = 0;
+  PartTimes times;
+  std::vector<double> load;  ///< per iteration: max/mean, averaged over layers and the last steps
+};
+
+/// Reads `directory`/config.toml and metrics.jsonl. Throws kBadInput where they do not say it.
+RunSummary summarise_run(const std::filesystem::path& directory);
+
+/// One column a run, one row a number; ends in a line feed.
+std::string comparison_table(std::span<const RunSummary> runs);
+
+}  // namespace coe

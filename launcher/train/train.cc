@@ -1,0 +1,76 @@
+#include <memory>
+#include <optional>
+
+#include "comm/make_transport.h"
+#include "launcher/command.h"
+#include "launcher/config_options.h"
+#include "launcher/failure.h"
+#include "launcher/options.h"
+#include "launcher/pinning.h"
+#include "launcher/run_directory.h"
+#include "launcher/train/training_run.h"
+#include "runtime/config/config.h"
+#include "runtime/data/token_source.h"
+#include "runtime/ranks/rank_groups.h"
+
+namespace coe {
+namespace po = boost::program_options;
+namespace {
+
+struct TrainArguments {
+  Config config;
+  bool resume = false;
+  std::optional<std::string> record;
+};
+
+po::options_description option_list() {
+  po::options_description options("options");
+  add_config_options(options);
+  auto add = options.add_options();
+  add("out", po::value<std::string>()->value_name("DIR"), "the run's folder: config, metrics, checkpoints");
+  add("resume", po::bool_switch(), "go on from the newest checkpoint in the run's folder, from the start without one");
+  add("record-routing", po::value<std::string>()->value_name("FILE"),
+      "count which experts are chosen, together and in turn; with --resume goes on from FILE");
+  return options;
+}
+
+std::optional<TrainArguments> parse(std::span<const std::string> arguments) {
+  const VerbSyntax syntax{.verb = "train",
+                          .usage = "CONFIG [options]",
+                          .text =
+                              "Trains the model of a TOML file, alone or as every rank of mpirun -np R.\n"
+                              "SIGTERM, SIGINT or SIGUSR1 ends it after the step, with a checkpoint.",
+                          .positional = "config"};
+  const auto values = parse_options(syntax, option_list(), arguments);
+  if (!values) return std::nullopt;
+  TrainArguments result{configured(*values), false, std::nullopt};
+  if (values->count("out") == 1) result.config.output.directory = (*values)["out"].as<std::string>();
+  result.resume = (*values)["resume"].as<bool>();
+  if (values->count("record-routing") == 1) result.record = (*values)["record-routing"].as<std::string>();
+  return result;
+}
+
+}  // namespace
+
+int run_train(std::span<const std::string> arguments) {
+  const auto parsed = parse(arguments);
+  if (!parsed) return 0;
+  const Config& config = parsed->config;
+  const ModelConfig& model = config.model;
+  const auto open = [&](Split split) {
+    return make_token_source(config.data, split, model.sequence, model.vocab, config.training.seed);
+  };
+  const std::unique_ptr<TokenSource> train = open(Split::kTrain), valid = open(Split::kValidation);
+  const RunDirectory directory{config.output.directory};
+  check_run_directory(directory, parsed->resume);
+  check_expert_parallel(config.distributed.expert_parallel, launched_ranks());
+  std::optional<RecordingOptions> recording;
+  if (parsed->record) recording = recording_options(*parsed->record, model, parsed->resume);
+  const Pinning pinning(static_cast<int>(config.distributed.threads));
+  return run_recorded_ranks(directory.flight(), [&](Transport& world, FlightRecorder& recorder) {
+    const PinnedTeam team = pinning.pin(world);
+    TrainingRun(config, world, recorder, *train, *valid, parsed->resume, recording).run();
+  });
+}
+
+}  // namespace coe

@@ -1,0 +1,39 @@
+#include "launcher/train/trained_model.h"
+
+#include <fmt/core.h>
+
+#include <string>
+
+#include "kernels/memory/error.h"
+#include "runtime/training/checkpoint.h"
+
+namespace coe {
+namespace po = boost::program_options;
+
+TrainedModel::TrainedModel(const Config& config, const std::filesystem::path& place, Transport& world)
+    : groups(world, config.distributed.expert_parallel, config.distributed.deadline()),
+      model(
+          config.model, groups,
+          {.trained = false, .order = config.exchange.order, .threads = static_cast<int>(config.distributed.threads)}) {
+  auto found = load_checkpoint(place, Damaged::kLeave, model.config(), model.parameters(), groups.world());
+  check(found.has_value(), place.string(), ": holds no complete checkpoint");
+  steps = found->state.step;
+  for (const std::string& line : found->damage) {
+    if (world.rank() == 0) fmt::print(stderr, "{}\n", line);
+  }
+  for (ChainLayer& chain : model.chains()) chain.pack_experts();
+}
+
+void add_checkpoint_option(po::options_description& options) {
+  options.add_options()("checkpoint", po::value<std::string>()->required()->value_name("DIR"),
+                        "a checkpoint, or a run whose newest one is meant");
+}
+
+std::filesystem::path named_checkpoint(const po::variables_map& values) {
+  const std::filesystem::path place = values["checkpoint"].as<std::string>();
+  check(newest_checkpoint(place).has_value(), "--checkpoint is ", place.string(),
+        ", which holds no complete checkpoint");
+  return place;
+}
+
+}  // namespace coe

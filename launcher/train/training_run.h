@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "comm/flight_recorder.h"
+#include "comm/transport.h"
+#include "launcher/run_directory.h"
+#include "launcher/train/progress.h"
+#include "launcher/train/routing_recording.h"
+#include "launcher/train/stop_signals.h"
+#include "runtime/config/config.h"
+#include "runtime/data/token_source.h"
+#include "runtime/training/metrics.h"
+#include "runtime/training/trainer.h"
+
+namespace coe {
+
+/// One training run from its first step, or its newest checkpoint, to its last step or a signal. Rank 0 writes the
+/// run's folder and tells how it goes. All methods are collective.
+class TrainingRun {
+ public:
+  /// Views everything but the Config's values. `recording` asks for a routing record, written with every checkpoint.
+  TrainingRun(const Config& config, Transport& world, FlightRecorder& recorder, const TokenSource& train,
+              const TokenSource& valid, bool resume, const std::optional<RecordingOptions>& recording);
+  /// Throws what Trainer throws; for kNonFinite with the last good checkpoint.
+  void run();
+
+ private:
+  bool speaks() const { return world_.rank() == 0; }
+  void say(const std::string& sentence);
+  void open_directory();
+  void begin();
+  /// Whether any rank was asked to stop.
+  bool agreed_to_stop();
+  void train();
+  void step();
+  void tell(const StepReport& report);
+  void save();
+  void draw_picture();
+  void finish(bool stopped);
+
+  const Config& config_;
+  Transport& world_;
+  FlightRecorder& recorder_;
+  RunDirectory directory_;
+  StopSignals signals_;
+  Trainer trainer_;
+  std::optional<FoundCheckpoint> resumed_;
+  std::optional<std::int64_t> saved_step_;
+  std::optional<RoutingRecording> recording_;
+  std::optional<MetricsWriter> metrics_;  ///< rank 0's
+  std::optional<Progress> progress_;      ///< rank 0's
+};
+
+}  // namespace coe

@@ -1,0 +1,182 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/memory/device.h"
+
+namespace coe {
+
+enum class RouterKind { kSoftmaxTopk, kRelu };             ///< "softmax_topk", "relu"
+enum class GateSharing { kIndependent, kShared };          ///< "independent", "shared"
+enum class Residual { kInner, kOuter, kNone };             ///< "inner", "outer", "none"
+enum class ResidualStream { kAuthors, kPrenorm };          ///< "authors", "prenorm"
+enum class BalanceLoss { kNone, kSequence, kBatch };       ///< "none", "sequence", "batch"
+enum class DropPolicy { kNone, kPosition, kProbability };  ///< "none", "position", "probability"
+enum class CapacityScope { kGlobal, kRank };               ///< "global", "rank"
+enum class Schedule { kConstant, kCosine };                ///< "constant", "cosine"; after the warm-up
+enum class ExchangeOrder { kExact, kPartialSums };         ///< "exact", "partial-sums"
+enum class OnNonFinite { kStop, kSkip };                   ///< "stop", "skip"
+enum class DataFormat {
+  kAuto,
+  kMaths,
+  kText,
+  kJsonl,
+  kTokens
+};  ///< "auto" (by suffix), "maths", "text", "jsonl", "tokens"
+
+/// One chain layer: CoE-C(K/N), top-k MoE (C = 1), dense (N = 1), ReMoE (router relu). Section [layer].
+struct LayerConfig {
+  std::int64_t hidden = 0;         ///< D; a model copies its own here
+  std::int64_t expert_hidden = 0;  ///< F
+  std::int64_t experts = 0;        ///< N, routed
+  std::int64_t top_k = 0;          ///< K per iteration; for relu the number of experts per token aimed at
+  std::int64_t iterations = 1;     ///< C
+  RouterKind router = RouterKind::kSoftmaxTopk;
+  GateSharing gate = GateSharing::kIndependent;
+  Residual residual = Residual::kInner;
+  bool iteration_norm = false;  ///< RMSNorm of x_{t-1} before gate and experts; a prenorm model sets it
+  float norm_eps = 1e-6F;
+  std::int64_t shared_experts = 0;  ///< one SwiGLU of this many times F
+  bool router_noise = false;        ///< noisy top-k: learned normal noise on the logits, training only
+  float router_jitter = 0.0F;       ///< eps: the gate sees x * U(1 - eps, 1 + eps), training only
+  bool router_bias = false;         ///< choose by score + bias, weigh by score
+  float router_bias_rate = 0.001F;  ///< what the bias moves by after each step; annealed as the learning rate is
+  std::int64_t groups = 1;          ///< of equally many neighbouring experts
+  std::int64_t groups_kept = 1;     ///< in which a token chooses: those with the largest sum of their two best
+  bool norm_topk_prob = false;
+  float routed_scaling_factor = 1.0F;
+  BalanceLoss balance_loss = BalanceLoss::kNone;
+  float balance_loss_coeff = 0.0F;
+  float z_loss_coeff = 0.0F;
+  float l1_coeff = 1e-8F;  ///< ReMoE's lambda before the first step
+  DropPolicy drop_policy = DropPolicy::kNone;
+  double capacity_factor = 0.0;                           ///< needed by a drop policy
+  CapacityScope capacity_scope = CapacityScope::kGlobal;  ///< whose tokens and order: the expert-parallel group's, or a
+                                                          ///< rank's own (then results depend on the number of ranks)
+  std::int64_t reroute_rounds = 0;  ///< in which dropped choices ask for their token's next best expert
+  bool pad_to_capacity = false;     ///< experts always compute as many rows as they may take; the rest is zeros
+  Device::Kind device = Device::Kind::kCpu;  ///< "cpu", "cuda"
+
+  bool operator==(const LayerConfig&) const = default;
+};
+
+/// A decoder. Section [model].
+struct ModelConfig {
+  std::int64_t vocab = 256;
+  std::int64_t hidden = 0;
+  std::int64_t layers = 0;
+  std::int64_t heads = 0;
+  std::int64_t sequence = 0;  ///< S, tokens of one sequence
+  float rope_theta = 10000.0F;
+  float norm_eps = 1e-6F;
+  ResidualStream residual_stream = ResidualStream::kPrenorm;
+  LayerConfig layer;
+
+  bool operator==(const ModelConfig&) const = default;
+};
+
+/// Section [training].
+struct TrainingConfig {
+  std::int64_t steps = 0;
+  std::int64_t batch = 0;        ///< sequences of one optimiser step, over all ranks
+  std::int64_t micro_batch = 0;  ///< sequences at once, over all ranks; 0: the whole batch
+  std::uint64_t seed = 1;
+  float learning_rate = 1e-3F;
+  std::int64_t warmup_steps = 0;
+  Schedule schedule = Schedule::kConstant;
+  float final_learning_rate = 0.0F;  ///< where cosine ends
+  float beta1 = 0.9F, beta2 = 0.95F, adam_eps = 1e-8F, weight_decay = 0.01F;
+  float clip = 1.0F;                            ///< of the global gradient norm; 0: none
+  OnNonFinite non_finite = OnNonFinite::kStop;  ///< what to do about a step whose loss or gradient is not finite
+
+  /// The micro-batch, or the batch where none is asked for.
+  std::int64_t sequences_at_once() const { return micro_batch == 0 ? batch : micro_batch; }
+  bool operator==(const TrainingConfig&) const = default;
+};
+
+/// Section [data].
+struct DataConfig {
+  std::filesystem::path train, valid;  ///< empty: the built-in maths problems; --data and --valid set them
+  DataFormat format = DataFormat::kAuto;
+  std::vector<std::string> fields = {"question", "answer"};  ///< JSONL: joined by a newline, in this order
+
+  bool operator==(const DataConfig&) const = default;
+};
+
+/// Section [validation].
+struct ValidationConfig {
+  std::int64_t every = 100;     ///< steps; 0: only before the first and after the last
+  std::int64_t sequences = 64;  ///< how many, over all ranks
+
+  bool operator==(const ValidationConfig&) const = default;
+};
+
+inline constexpr std::int64_t kMostThreads = 1024;
+
+/// Section [distributed].
+struct DistributedConfig {
+  std::int64_t expert_parallel = 0;  ///< ranks that share one set of experts; 0: all; divides the number of ranks
+  double deadline_seconds = 60.0;
+  std::int64_t threads = 1;  ///< of each rank, for its experts; --threads sets it
+
+  std::chrono::milliseconds deadline() const;
+  bool operator==(const DistributedConfig&) const = default;
+};
+
+/// Section [exchange].
+struct ExchangeConfig {
+  ExchangeOrder order = ExchangeOrder::kExact;  ///< how results are added up: in ascending expert id, the same bits on
+                                                ///< any ranks; or first on each rank, fewer bytes and within 1e-5
+
+  bool operator==(const ExchangeConfig&) const = default;
+};
+
+/// Section [output].
+struct OutputConfig {
+  std::filesystem::path directory = "runs/train";  ///< --out sets it
+  std::int64_t checkpoint_every = 0;               ///< steps; 0: only after the last
+  std::int64_t checkpoints_kept = 2;               ///< at least 2: the newest may be damaged
+
+  bool operator==(const OutputConfig&) const = default;
+};
+
+struct Config {
+  ModelConfig model;
+  TrainingConfig training;
+  DataConfig data;
+  ValidationConfig validation;
+  DistributedConfig distributed;
+  ExchangeConfig exchange;
+  OutputConfig output;
+
+  bool operator==(const Config&) const = default;
+};
+
+/// Reads a TOML file, then applies `settings` ("training.steps=10", the value in TOML; a bare word is taken as a
+/// string) and validates. Throws kBadInput in one line: file:line, what was found, what is allowed; for an unknown key
+/// the nearest known.
+Config read_config(const std::filesystem::path& file, std::span<const std::string> settings = {});
+/// The same from TOML text; `origin` stands for the file name in messages.
+Config parse_config(const std::string& text, const std::string& origin, std::span<const std::string> settings = {});
+/// One key with its value as a file would say it: {"layer.top_k", "4"}.
+struct ConfigEntry {
+  std::string key, value;
+  bool operator==(const ConfigEntry&) const = default;
+};
+/// All of them, in a fixed order.
+std::vector<ConfigEntry> entries_of(const Config& config);
+/// TOML that parse_config reads back to an equal Config: what a run directory keeps.
+std::string to_toml(const Config& config);
+/// Throws kBadInput where numbers do not fit together (K > N, N = 0, ...).
+void validate(const LayerConfig& layer);
+void validate(const Config& config);
+
+/// "CoE-2(4/64)", "MoE(8/64)", "dense", "ReMoE(8/64)", "ReMoE-CoE-2(4/64)".
+std::string model_name(const LayerConfig& layer);
+
+}  // namespace coe

@@ -1,0 +1,139 @@
+#include "runtime/exchange/dispatch_plan.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/memory/error.h"
+
+namespace coe {
+namespace {
+
+std::span<std::size_t> make_sizes(std::int64_t count, Arena& arena) {
+  static_assert(sizeof(std::size_t) == sizeof(std::int64_t));
+  const Tensor memory = arena.zeros<std::int64_t>({count});
+  return {reinterpret_cast<std::size_t*>(memory.raw()), static_cast<std::size_t>(count)};
+}
+
+/// A contiguous placement makes (destination, expert, token) the order by (expert, token): a stable bucket sort.
+void plan_sends(const Routing& routing, const std::int32_t* rows, const Placement& placement, DispatchPlan& plan,
+                Arena& arena) {
+  const auto send_rows = make_sizes(placement.ranks(), arena);
+  for (std::int64_t e = 0; e < routing.experts; ++e) {
+    send_rows[static_cast<std::size_t>(placement.rank_of(e))] += static_cast<std::size_t>(rows[e]);
+  }
+  const auto sent = static_cast<std::int64_t>(std::accumulate(send_rows.begin(), send_rows.end(), std::size_t{0}));
+  plan.send_rows = send_rows;
+  plan.send_token = arena.make<std::int32_t>({sent});
+  plan.send_choice = arena.make<std::int32_t>({sent});
+  plan.offsets = routing.offsets;
+  plan.place = arena.make<std::int32_t>({routing.choices()});
+
+  ArenaScope scratch(arena);
+  auto* next = arena.make<std::int32_t>({routing.experts}).data<std::int32_t>();
+  std::exclusive_scan(rows, rows + routing.experts, next, 0);
+  const auto* offsets = routing.offsets.data<std::int32_t>();
+  std::int64_t placed = 0;
+  for (std::int32_t t = 0; t < routing.tokens(); ++t) {
+    for (std::int32_t j = offsets[t]; j < offsets[t + 1]; ++j) {
+      plan.place.data<std::int32_t>()[j] = -1;
+      if (routing.kept.data<std::uint8_t>()[j] == 0) continue;
+      const std::int32_t at = next[routing.expert.data<std::int32_t>()[j]]++;
+      if (at >= sent) fail(ErrorCode::kInternal, "dispatch plan: more kept choices than the table's ", sent);
+      plan.send_token.data<std::int32_t>()[at] = t;
+      plan.send_choice.data<std::int32_t>()[at] = j;
+      plan.place.data<std::int32_t>()[j] = at;
+      ++placed;
+    }
+  }
+  if (placed != sent) fail(ErrorCode::kInternal, "dispatch plan: ", placed, " kept choices, the table says ", sent);
+}
+
+void plan_receives(const Tensor& rows, const Placement& placement, int rank, std::int64_t padded_rows,
+                   DispatchPlan& plan, Arena& arena) {
+  const std::int64_t ranks = rows.extent(0), experts = rows.extent(1);
+  const Share mine = placement.experts_of(rank);
+  const auto receive_rows = make_sizes(ranks, arena);
+  plan.segments = arena.make<std::int32_t>({mine.count, ranks, 2});
+  plan.expert_offsets = arena.zeros<std::int32_t>({mine.count + 1});
+  auto* expert_offsets = plan.expert_offsets.data<std::int32_t>();
+  std::int32_t begin = 0;
+  for (std::int64_t source = 0; source < ranks; ++source) {
+    for (std::int64_t local = 0; local < mine.count; ++local) {
+      const std::int32_t count = rows.data<std::int32_t>()[source * experts + mine.first + local];
+      std::int32_t* segment = plan.segments.data<std::int32_t>() + (local * ranks + source) * 2;
+      segment[0] = begin;
+      segment[1] = count;
+      begin += count;
+      expert_offsets[local + 1] += count;
+      receive_rows[static_cast<std::size_t>(source)] += static_cast<std::size_t>(count);
+    }
+  }
+  for (std::int64_t local = 1; padded_rows > 0 && local <= mine.count; ++local) {
+    if (expert_offsets[local] > padded_rows) {
+      fail(ErrorCode::kInternal, "dispatch plan: an expert has ", expert_offsets[local], " rows, padded to ",
+           padded_rows);
+    }
+    expert_offsets[local] = static_cast<std::int32_t>(padded_rows);
+  }
+  std::partial_sum(expert_offsets, expert_offsets + mine.count + 1, expert_offsets);
+  plan.receive_rows = receive_rows;
+}
+
+/// Rows that an expert has in all, padding included.
+std::int64_t rows_of_expert(const Tensor& rows, std::int64_t expert, std::int64_t padded_rows) {
+  if (padded_rows > 0) return padded_rows;
+  std::int64_t sum = 0;
+  for (std::int64_t r = 0; r < rows.extent(0); ++r) sum += rows.data<std::int32_t>()[r * rows.extent(1) + expert];
+  return sum;
+}
+
+/// Where this rank's rows land: every expert's rows stand by (expert, source, token) at its holder.
+void plan_landings(const Tensor& rows, const Placement& placement, int rank, std::int64_t padded_rows,
+                   DispatchPlan& plan, Arena& arena) {
+  const std::int64_t ranks = rows.extent(0), experts = rows.extent(1);
+  plan.send_offsets = arena.make<std::int32_t>({experts + 1});
+  plan.landing = arena.make<std::int32_t>(plan.send_token.shape());
+  plan.rows_at = arena.zeros<std::int32_t>({ranks});
+  plan.first_expert = arena.make<std::int32_t>({ranks + 1});
+  auto *offsets = plan.send_offsets.data<std::int32_t>(), *rows_at = plan.rows_at.data<std::int32_t>();
+  auto* first = plan.first_expert.data<std::int32_t>();
+  for (int r = 0; r < ranks; ++r) first[r] = static_cast<std::int32_t>(placement.experts_of(r).first);
+  first[ranks] = static_cast<std::int32_t>(experts);
+  std::int32_t sent = 0;
+  for (std::int64_t e = 0; e < experts; ++e) {
+    offsets[e] = sent;
+    std::int32_t& begin = rows_at[placement.rank_of(e)];
+    std::int32_t place = begin;
+    for (int source = 0; source < rank; ++source) place += rows.data<std::int32_t>()[source * experts + e];
+    const std::int32_t end = sent + rows.data<std::int32_t>()[rank * experts + e];
+    while (sent < end) plan.landing.data<std::int32_t>()[sent++] = place++;
+    begin += static_cast<std::int32_t>(rows_of_expert(rows, e, padded_rows));
+  }
+  offsets[experts] = sent;
+}
+
+}  // namespace
+
+std::int64_t DispatchPlan::rows_received() const {
+  return static_cast<std::int64_t>(std::accumulate(receive_rows.begin(), receive_rows.end(), std::size_t{0}));
+}
+
+std::int64_t DispatchPlan::expert_rows() const {
+  return expert_offsets.data<std::int32_t>()[expert_offsets.elements() - 1];
+}
+
+DispatchPlan make_dispatch_plan(const Routing& routing, const Tensor& rows, const Placement& placement, int rank,
+                                Arena& arena, std::int64_t padded_rows) {
+  if (rows.extent(0) != placement.ranks() || rows.extent(1) != routing.experts ||
+      placement.experts() != routing.experts) {
+    fail(ErrorCode::kInternal, "dispatch plan: a table of ", rows.shape().text(), " for ", placement.ranks(),
+         " ranks and ", routing.experts, " experts");
+  }
+  DispatchPlan plan;
+  plan_sends(routing, rows.data<std::int32_t>() + rank * routing.experts, placement, plan, arena);
+  plan_receives(rows, placement, rank, padded_rows, plan, arena);
+  plan_landings(rows, placement, rank, padded_rows, plan, arena);
+  return plan;
+}
+
+}  // namespace coe

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+
+#include "kernels/memory/buffer.h"
+
+namespace coe {
+
+/// A whole file as read-only memory: read at once up to 64 MiB, which is safe from whoever shortens the file meanwhile,
+/// beyond that paged in by the system as it is touched. Movable, not copyable.
+class MappedFile {
+ public:
+  /// Throws kBadInput where `path` is not a regular file that can be read, or is empty; kSystem without memory for it.
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  Buffer read_;  ///< its bytes, where it is not mapped
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace coe

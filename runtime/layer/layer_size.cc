@@ -1,0 +1,84 @@
+#include "runtime/layer/layer_size.h"
+
+#include <algorithm>
+
+#include "kernels/products/gemm.h"
+#include "runtime/routing/admission.h"
+
+namespace coe {
+namespace {
+
+constexpr std::int64_t kFloat = sizeof(float);
+
+/// A layer's extents on one rank.
+struct Extents {
+  Extents(const LayerConfig& layer, const LayerUse& wanted)
+      : config(layer),
+        use(wanted),
+        experts((layer.experts + wanted.ranks - 1) / wanted.ranks),
+        choices(wanted.tokens * (layer.router == RouterKind::kRelu ? layer.experts / 2 : layer.top_k)),
+        rows(rows_of()) {}
+
+  std::int64_t rows_of() const {
+    const std::int64_t all = choices * use.ranks, even = all * experts / config.experts;
+    if (config.drop_policy == DropPolicy::kNone) return std::min(all, even + even / 16);
+    const std::int64_t rounding = config.capacity_scope == CapacityScope::kRank ? use.ranks - 1 : 0;
+    const std::int64_t room = experts * (capacity_of(config, use.tokens * use.ranks) + rounding);
+    return config.pad_to_capacity ? room : std::min(all, room);
+  }
+
+  std::int64_t token_rows() const { return use.tokens * config.hidden; }
+  std::int64_t scores() const { return use.tokens * config.experts; }
+
+  const LayerConfig& config;
+  const LayerUse& use;
+  std::int64_t experts, choices, rows;
+};
+
+std::int64_t expert_weights(const LayerConfig& config) {
+  return packed_size(config.hidden, 2 * config.expert_hidden) + packed_size(config.expert_hidden, config.hidden);
+}
+
+/// The x of an iteration, normed, and what its gate makes of it.
+std::int64_t entry_floats(const Extents& at) {
+  const LayerConfig& config = at.config;
+  const bool ranked = config.router_bias || config.groups_kept != config.groups;
+  std::int64_t floats = at.token_rows() + config.experts * config.hidden + at.scores() * (ranked ? 2 : 1);
+  if (config.iteration_norm) floats += at.token_rows() + at.use.tokens;
+  if (config.router_jitter > 0 && at.use.backward) floats += 2 * at.token_rows();
+  if (config.router_noise && at.use.backward) floats += at.scores();
+  return floats + 2 * at.use.tokens + at.choices * 7 / 2;
+}
+
+/// From an iteration's plan to its combine.
+std::int64_t pass_floats(const Extents& at) {
+  const LayerConfig& config = at.config;
+  const std::int64_t shared = config.shared_experts * config.expert_hidden;
+  return at.use.ranks * (config.experts + 2 * at.experts) + 4 * at.choices + 2 * at.rows * config.expert_hidden +
+         (shared > 0 ? at.token_rows() + 2 * at.use.tokens * shared : 0);
+}
+
+/// What a backward has at once beside what was saved for it.
+std::int64_t backward_floats(const Extents& at) {
+  const std::int64_t products = at.rows / std::max<std::int64_t>(1, at.experts) * at.config.expert_hidden;
+  return at.token_rows() * (at.config.iteration_norm ? 3 : 2) + at.choices + std::max(products, at.scores());
+}
+
+}  // namespace
+
+LayerSize layer_size(const LayerConfig& config, const LayerUse& use) {
+  const Extents at(config, use);
+  const std::int64_t iterations = config.iterations, passes = use.backward ? iterations : 1;
+  const std::int64_t floats =
+      iterations * entry_floats(at) + passes * pass_floats(at) + (use.backward ? backward_floats(at) : 0);
+  // Rows that arrived forward, where a backward needs them; those that pass through take two places in turn, as do
+  // results.
+  const std::int64_t passing = std::min<std::int64_t>(iterations, 2), results = std::min(iterations, use.in_flight);
+  const std::int64_t places = passing + results + (use.backward ? iterations : 0);
+  return {.rows = at.rows,
+          .arena_bytes = static_cast<std::size_t>(kFloat * floats),
+          .window_bytes = static_cast<std::size_t>(kFloat * places * at.rows * (config.hidden + 1)),
+          .packed_bytes = use.packed ? static_cast<std::size_t>(kFloat * at.experts * expert_weights(config)) : 0};
+}
+
+}  // namespace coe

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/config/config.h"
+
+namespace coe {
+
+/// What a chain layer is going to be used for, as far as it decides how much memory that takes.
+struct LayerUse {
+  std::int64_t tokens = 0;     ///< of one rank in one forward
+  std::int64_t ranks = 1;      ///< of the expert-parallel group
+  std::int64_t in_flight = 1;  ///< results of so many exchanges not yet taken
+  bool backward = true;        ///< follows each forward
+  bool packed = false;         ///< its experts' weights are (ChainLayer::pack_experts)
+};
+
+/// A hint of what a chain layer takes on one rank beside its weights, for buffers to be made before its first step.
+/// With capacity it is never passed. Without, it is meant for ranks that take their even share of the choices (ReMoE:
+/// half of all experts a token, where it begins) and 1/16 more; more makes buffers grow, by doubling.
+struct LayerSize {
+  std::int64_t rows = 0;         ///< that a rank's experts take in one iteration
+  std::size_t arena_bytes = 0;   ///< of what lives in the step's Arena
+  std::size_t window_bytes = 0;  ///< of an exact Exchange for this layer alone
+  std::size_t packed_bytes = 0;  ///< of packed weights
+
+  std::size_t bytes() const { return arena_bytes + window_bytes + packed_bytes; }
+};
+
+LayerSize layer_size(const LayerConfig& config, const LayerUse& use);
+
+}  // namespace coe

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/memory/arena.h"
+#include "kernels/memory/tensor.h"
+#include "runtime/layer/chain_layer.h"
+#include "runtime/ranks/batch.h"
+
+namespace coe {
+
+struct AttentionWeights {
+  TrainedTensor norm;        ///< [D]
+  TrainedTensor q, k, v, o;  ///< [D, D]
+};
+
+/// What the backward needs of the forward; views the step's Arena.
+struct AttentionSaved {
+  Tensor h, normed, inverse_rms;
+  Tensor q, k, v;        ///< [T, D], q and k rotated
+  Tensor probabilities;  ///< [B, heads, S, S]
+  Tensor mixed;          ///< [T, D], before the output projection
+};
+
+/// h + o_proj(attention(RMSNorm(h))), causal, with rotary positions; as in Hugging Face's Llama. One rank's business.
+class AttentionBlock {
+ public:
+  AttentionBlock(std::int64_t heads, float norm_eps, const AttentionWeights& weights)
+      : heads_(static_cast<int>(heads)), norm_eps_(norm_eps), weights_(weights) {}
+
+  /// h [T, D], whole sequences; `cosine` and `sine` are rope_table()'s. The result lives in the arena.
+  Tensor forward(const Tensor& h, const Batch& batch, const Tensor& cosine, const Tensor& sine, AttentionSaved& saved,
+                 Arena& arena) const;
+  /// Turns d [T, D], the gradient of the output, into that of h in place; adds up the weights' gradients.
+  void backward(const Tensor& d, const Batch& batch, const Tensor& cosine, const Tensor& sine,
+                const AttentionSaved& saved, Arena& arena) const;
+
+ private:
+  int heads_;
+  float norm_eps_;
+  AttentionWeights weights_;
+};
+
+}  // namespace coe

@@ -1,0 +1,26 @@
+#include "runtime/ranks/rank_groups.h"
+
+#include "comm/make_transport.h"
+#include "kernels/memory/error.h"
+
+namespace coe {
+
+void check_expert_parallel(std::int64_t expert_parallel, std::int64_t ranks) {
+  const std::int64_t group = expert_parallel == 0 ? ranks : expert_parallel;
+  check(group >= 1 && ranks % group == 0, "distributed.expert_parallel is ", expert_parallel,
+        "; it must divide the number of ranks, ", ranks);
+}
+
+RankGroups::RankGroups(Transport& world, std::int64_t expert_parallel, std::chrono::milliseconds deadline,
+                       FlightRecorder* recorder)
+    : world_(&world), alone_(make_transport("local")), deadline_(deadline), recorder_(recorder) {
+  const std::int64_t ranks = world.size();
+  check_expert_parallel(expert_parallel, ranks);
+  const std::int64_t group = expert_parallel == 0 ? ranks : expert_parallel;
+  if (group == ranks) return;
+  const int replica = static_cast<int>(world.rank() / group), member = static_cast<int>(world.rank() % group);
+  experts_ = world.split(replica, member);
+  replicas_ = world.split(member, replica);
+}
+
+}  // namespace coe

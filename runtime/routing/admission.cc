@@ -1,0 +1,27 @@
+#include "runtime/routing/admission.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/routing/grant_places.h"
+#include "runtime/routing/reroute.h"
+
+namespace coe {
+
+std::int64_t capacity_of(const LayerConfig& config, std::int64_t tokens) {
+  const double choices = static_cast<double>(tokens * config.top_k) * config.capacity_factor;
+  return static_cast<std::int64_t>(std::ceil(choices / static_cast<double>(config.experts)));
+}
+
+Routing admit(const LayerConfig& config, std::int64_t tokens, const Routed& routed, const Tensor& counts, Group group,
+              const Phase& phase, Arena& arena) {
+  const Routing& routing = routed.routing;
+  if (config.drop_policy == DropPolicy::kNone) return routing;
+  const auto room = arena.make<std::int64_t>({config.experts}).span<std::int64_t>();
+  std::ranges::fill(room, capacity_of(config, tokens));
+  grant_places(config.drop_policy, room, {routing.expert, routing.score, routing.kept}, counts, group, phase, arena);
+  if (config.reroute_rounds == 0) return routing;
+  return reroute(config, room, routed, counts, group, phase, arena);
+}
+
+}  // namespace coe

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "runtime/routing/router.h"
+
+namespace coe {
+
+/// ReMoE's router: R = relu(logits), every expert with R > 0 chosen, w = R (arXiv 2412.14711, section 3.2).
+class ReluRouter : public Router {
+ public:
+  Routed begin_route(Shape logits, const Tensor& bias, Arena& arena) const override;
+  void route_tokens(const Tensor& logits, const Tensor& bias, std::int64_t first, const Routed& routed,
+                    Arena& scratch) const override;
+  void finish_route(Routed& routed, Arena& arena) const override;
+  void weigh(const Routing& routing) const override;
+  void backward(const Routed& routed, const Tensor& dweight, const BalanceGradient& balance,
+                const Tensor& dlogits) const override;
+};
+
+}  // namespace coe

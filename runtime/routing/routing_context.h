@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "kernels/memory/random.h"
+
+namespace coe {
+
+/// Where a training step's random numbers come from: each is a function of these, of layer and iteration, and of the
+/// token's place among all tokens of the step, so that it depends on no number of ranks and on no micro-batch.
+struct StepRandom {
+  std::uint64_t seed = 0;
+  std::int64_t step = 0;
+  std::int64_t first_sequence = 0;  ///< of the micro-batch, counted over the step
+};
+
+enum class RoutingDraw : std::uint64_t { kJitter = 0x6a6974746572, kNoise = 0x6e6f697365 };
+
+/// The sequence of one step's numbers for one purpose in one (layer, iteration), counted by `place` = layer * C +
+/// iteration; number i of token n stands at n * (numbers a token) + i, n counted over the step.
+RandomKey routing_key(const StepRandom& random, std::int64_t place, RoutingDraw purpose);
+
+/// What routing depends on besides weights and tokens.
+struct RoutingContext {
+  double l1_coeff = 0;               ///< ReMoE's lambda
+  std::optional<StepRandom> random;  ///< none: no noise and no jitter, as where nothing is trained
+};
+
+}  // namespace coe

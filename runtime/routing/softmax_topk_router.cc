@@ -1,0 +1,154 @@
+#include "runtime/routing/softmax_topk_router.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/memory/error.h"
+#include "kernels/routing/rows.h"
+#include "kernels/routing/softmax.h"
+#include "kernels/routing/topk.h"
+#include "runtime/routing/expert_groups.h"
+
+namespace coe {
+namespace {
+
+constexpr float kNormFloor = 1e-20F;
+
+/// Of the experts that the router chose for one token, whether they kept their place or not.
+float sum_of_scores(const Routing& routing, std::int64_t token) {
+  const auto* offsets = routing.offsets.data<std::int32_t>();
+  const auto* score = routing.score.data<float>();
+  const auto* chosen = routing.chosen.data<std::uint8_t>();
+  float sum = 0;
+  for (std::int32_t j = offsets[token]; j < offsets[token + 1]; ++j) sum += chosen[j] != 0 ? score[j] : 0.0F;
+  return sum + kNormFloor;
+}
+
+void expect_finite(const Tensor& logsumexp, std::int64_t first) {
+  const auto sums = logsumexp.span<float>();
+  const auto bad = std::ranges::find_if_not(sums, [](float sum) { return std::isfinite(sum); });
+  if (bad != sums.end()) {
+    fail(ErrorCode::kNonFinite, "softmax router: a logit of token ", first + (bad - sums.begin()), " is not finite");
+  }
+}
+
+}  // namespace
+
+SoftmaxTopkRouter::SoftmaxTopkRouter(const LayerConfig& config)
+    : top_k_(config.top_k),
+      groups_(config.groups),
+      groups_kept_(config.groups_kept),
+      normalise_(config.norm_topk_prob),
+      scale_(config.routed_scaling_factor) {}
+
+Routed SoftmaxTopkRouter::begin_route(Shape logits, const Tensor& bias, Arena& arena) const {
+  const std::int64_t tokens = logits[0], choices = tokens * top_k_;
+  Routed routed;
+  routed.scores = arena.make<float>(logits);
+  routed.ranking = ranks_by_score(bias) ? routed.scores : arena.make<float>(logits);
+  routed.logsumexp = arena.make<float>({tokens});
+  routed.counts = arena.zeros<std::int32_t>({1, logits[1]});
+
+  Routing& routing = routed.routing;
+  routing.experts = logits[1];
+  routing.offsets = arena.make<std::int32_t>({tokens + 1});
+  routing.expert = arena.make<std::int32_t>({choices});
+  routing.weight = arena.make<float>({choices});
+  routing.score = arena.make<float>({choices});
+  routing.chosen = arena.make<std::uint8_t>({choices});
+  routing.kept = arena.make<std::uint8_t>({choices});
+  std::ranges::fill(routing.chosen.span<std::uint8_t>(), std::uint8_t{1});
+  std::ranges::fill(routing.kept.span<std::uint8_t>(), std::uint8_t{1});
+  for (std::int64_t t = 0; t <= tokens; ++t) {
+    routing.offsets.data<std::int32_t>()[t] = static_cast<std::int32_t>(t * top_k_);
+  }
+  return routed;
+}
+
+void SoftmaxTopkRouter::route_tokens(const Tensor& logits, const Tensor& bias, std::int64_t first, const Routed& routed,
+                                     Arena& scratch) const {
+  const std::int64_t tokens = logits.extent(0), experts = logits.extent(1);
+  const Tensor scores = routed.scores.rows(first, tokens), ranking = routed.ranking.rows(first, tokens);
+  const Tensor logsumexp = routed.logsumexp.rows(first, tokens);
+  softmax(logits, scores, logsumexp);
+  expect_finite(logsumexp, first);
+  if (!ranks_by_score(bias)) rank(scores, bias, ranking, scratch);
+
+  const Routing& routing = routed.routing;
+  const Tensor chosen = routing.expert.rows(first * top_k_, tokens * top_k_);
+  topk(ranking, chosen.reshaped({tokens, top_k_}));
+  float* score = routing.score.data<float>() + first * top_k_;
+  for (std::int64_t j = 0; j < chosen.elements(); ++j) {
+    const std::int32_t expert = chosen.data<std::int32_t>()[j];
+    score[j] = scores.data<float>()[j / top_k_ * experts + expert];
+    ++routed.counts.data<std::int32_t>()[expert];
+  }
+  for (std::int64_t t = first; t < first + tokens; ++t) weigh_token(routing, t);
+}
+
+void SoftmaxTopkRouter::finish_route(Routed& /*routed*/, Arena& /*arena*/) const {}
+
+void SoftmaxTopkRouter::rank(const Tensor& scores, const Tensor& bias, const Tensor& ranking, Arena& scratch) const {
+  std::ranges::copy(scores.span<float>(), ranking.data<float>());
+  if (bias.elements() > 0) {
+    for (std::int64_t t = 0; t < scores.extent(0); ++t) add(bias, 1, ranking.rows(t, 1).reshaped(bias.shape()));
+  }
+  keep_best_groups(ranking, groups_, groups_kept_, scratch);
+}
+
+void SoftmaxTopkRouter::weigh(const Routing& routing) const {
+  for (std::int64_t t = 0; t < routing.tokens(); ++t) weigh_token(routing, t);
+}
+
+void SoftmaxTopkRouter::weigh_token(const Routing& routing, std::int64_t token) const {
+  const auto* offsets = routing.offsets.data<std::int32_t>();
+  const auto* score = routing.score.data<float>();
+  auto* weight = routing.weight.data<float>();
+  const float sum = normalise_ ? sum_of_scores(routing, token) : 1.0F;
+  for (std::int32_t j = offsets[token]; j < offsets[token + 1]; ++j) {
+    weight[j] = normalise_ ? score[j] / sum : scale_ * score[j];
+  }
+}
+
+void SoftmaxTopkRouter::backward(const Routed& routed, const Tensor& dweight, const BalanceGradient& balance,
+                                 const Tensor& dlogits) const {
+  const std::int64_t tokens = dlogits.extent(0), experts = dlogits.extent(1);
+  const bool balanced = balance.score.elements() > 0;
+  const std::int64_t tokens_per_row = balanced ? std::max<std::int64_t>(1, tokens / balance.score.extent(0)) : 1;
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    float* ds = dlogits.data<float>() + t * experts;
+    if (balanced) {
+      std::copy_n(balance.score.data<float>() + t / tokens_per_row * experts, experts, ds);
+    } else {
+      std::fill_n(ds, experts, 0.0F);
+    }
+    weigh_backward(routed.routing, t, dweight.data<float>(), ds);
+  }
+  softmax_backward(routed.scores, dlogits, dlogits);
+  if (balance.z_scale == 0) return;
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    const float factor = 2 * balance.z_scale * routed.logsumexp.data<float>()[t];
+    for (std::int64_t i = t * experts; i < (t + 1) * experts; ++i) {
+      dlogits.data<float>()[i] += factor * routed.scores.data<float>()[i];
+    }
+  }
+}
+
+void SoftmaxTopkRouter::weigh_backward(const Routing& routing, std::int64_t token, const float* dweight,
+                                       float* ds) const {
+  const auto* offsets = routing.offsets.data<std::int32_t>();
+  const auto* expert = routing.expert.data<std::int32_t>();
+  const auto* weight = routing.weight.data<float>();
+  const auto* chosen = routing.chosen.data<std::uint8_t>();
+  const std::int32_t first = offsets[token], last = offsets[token + 1];
+  if (!normalise_) {
+    for (std::int32_t j = first; j < last; ++j) ds[expert[j]] += scale_ * dweight[j];
+    return;
+  }
+  float mean = 0;
+  for (std::int32_t j = first; j < last; ++j) mean += weight[j] * dweight[j];
+  const float sum = sum_of_scores(routing, token);
+  for (std::int32_t j = first; j < last; ++j) ds[expert[j]] += (dweight[j] - (chosen[j] != 0 ? mean : 0.0F)) / sum;
+}
+
+}  // namespace coe

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "comm/collectives.h"
+#include "runtime/config/config.h"
+#include "runtime/model/parameters.h"
+#include "runtime/training/checkpoint_directory.h"
+#include "runtime/training/training_state.h"
+
+namespace coe {
+
+/// Where a run keeps its checkpoints, and how many.
+struct CheckpointPlace {
+  std::filesystem::path directory;
+  std::int64_t kept = 2;
+};
+
+/// Writes directory/step_N: the replicated parameters from rank 0, the experts from each rank of the first
+/// expert-parallel group (`expert_parallel` ranks; 0: all), under their global names, and a manifest. It appears in one
+/// step when everything is on disk; then old ones are removed. Returns its path. Collective; where any rank fails,
+/// every rank throws that rank's error (kSystem) and nothing stays.
+std::filesystem::path save_checkpoint(const CheckpointPlace& place, const TrainingState& state,
+                                      const ModelConfig& model, const Parameters& parameters, Group world,
+                                      std::int64_t expert_parallel);
+
+/// A checkpoint that was loaded.
+struct FoundCheckpoint {
+  std::filesystem::path path;
+  TrainingState state;
+  std::vector<std::string> damage;  ///< a line for each newer one: file, tensor, what was done instead
+};
+
+/// What becomes of a damaged checkpoint that is passed over.
+enum class Damaged { kLeave, kSetAside };
+
+/// Reads the values of all of this rank's parameters, and the moments where they are trained, from the newest of the
+/// checkpoints that `place` means (checkpoints_of) that is not damaged, whatever number of ranks wrote it. Every byte
+/// is checked by rank 0, those that a rank uses by that rank too. Nothing where there has been no checkpoint.
+/// Collective; every rank throws kBadInput, one line, where the checkpoint is of another model, and where all are
+/// damaged or were set aside before.
+std::optional<FoundCheckpoint> load_checkpoint(const std::filesystem::path& place, Damaged damaged,
+                                               const ModelConfig& model, Parameters& parameters, Group world);
+
+}  // namespace coe

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/config/config.h"
+#include "runtime/model/parameters.h"
+#include "runtime/ranks/rank_groups.h"
+
+namespace coe {
+
+/// The learning rate of optimiser step `step` (from 1): linear warm-up, then constant or cosine to final_learning_rate.
+double learning_rate_at(const TrainingConfig& config, std::int64_t step);
+/// What the schedule has left of the peak after the warm-up, from 1 to 0; 1 during it. Router biases, which are moved
+/// by fixed steps, come to rest with the weights by it.
+double annealed(const TrainingConfig& config, std::int64_t step);
+
+/// AdamW over this rank's weights with what must be agreed between ranks. Views groups and parameters.
+class Optimiser {
+ public:
+  Optimiser(const TrainingConfig& config, const RankGroups& groups, Parameters& parameters)
+      : config_(config), groups_(&groups), parameters_(&parameters) {}
+
+  /// Adds up gradients over ranks: replicated ones over the world, expert ones over the replicas. Collective.
+  void reduce_gradients();
+  /// The norm of the whole model's gradient, each sharded expert counted once; the same bits on every rank. Collective.
+  double gradient_norm() const;
+  /// One step on the reduced gradients, clipped to config.clip by `gradient_norm`.
+  void update(std::int64_t step, double gradient_norm);
+
+ private:
+  TrainingConfig config_;
+  const RankGroups* groups_;
+  Parameters* parameters_;
+};
+
+}  // namespace coe

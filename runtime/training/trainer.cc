@@ -1,0 +1,300 @@
+#include "runtime/training/trainer.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <optional>
+#include <span>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "comm/collectives.h"
+#include "kernels/memory/arena.h"
+#include "runtime/data/token_batch.h"
+#include "runtime/model/model.h"
+#include "runtime/model/model_parameters.h"
+#include "runtime/ranks/batch.h"
+#include "runtime/ranks/rank_groups.h"
+#include "runtime/training/checkpoint.h"
+#include "runtime/training/non_finite.h"
+#include "runtime/training/optimiser.h"
+
+namespace coe {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// ReMoE's rule (arXiv 2412.14711, section 3.3): more sparsity is wanted while fewer than 1 - K/N of the pairs are
+/// zero.
+constexpr double kL1Factor = 1.2;
+
+double next_l1_coeff(const LayerConfig& layer, double l1_coeff, double sparsity) {
+  const double wanted = 1 - static_cast<double>(layer.top_k) / static_cast<double>(layer.experts);
+  return sparsity < wanted ? l1_coeff * kL1Factor : l1_coeff / kL1Factor;
+}
+
+/// The most that a rank has of a micro-batch.
+std::int64_t tokens_at_once(const Config& config, std::int64_t ranks) {
+  return (config.training.sequences_at_once() + ranks - 1) / ranks * config.model.sequence;
+}
+
+std::int64_t numbers_per_iteration(const LayerConfig& layer) { return layer.experts + 4; }
+
+}  // namespace
+
+struct Trainer::State {
+  State(const Config& wanted, Transport& world, const TokenSource& train_source, const TokenSource& valid_source,
+        FlightRecorder* flight_recorder)
+      : config(wanted),
+        recorder(flight_recorder),
+        groups(world, wanted.distributed.expert_parallel, wanted.distributed.deadline(), flight_recorder),
+        model(wanted.model, groups,
+              {.order = wanted.exchange.order,
+               .threads = static_cast<int>(wanted.distributed.threads),
+               .tokens = tokens_at_once(wanted, world.size())}),
+        optimiser(wanted.training, groups, model.parameters()),
+        train(&train_source),
+        valid(&valid_source) {
+    progress.l1_coeff = config.model.layer.l1_coeff;
+    progress.seed = config.training.seed;
+  }
+
+  /// Calls visit(tokens, batch, routing, first sequence) for every micro-batch of the step that comes next.
+  template <class Visit>
+  void for_each_micro_batch(const Visit& visit);
+  LossPart accumulate();
+  StepReport begin_report() const;
+  void reduce(const LossPart& loss, StepReport& report);
+  void update(StepReport& report);
+  /// Names the first place of the step with a number that is not finite; throws where that is a weight.
+  std::string first_non_finite(const StepReport& report);
+  /// Throws kNonFinite, on every rank alike, after `where`.
+  void expect_finite_weights(const std::string& where);
+  void sum_loss(const LossPart& loss, StepReport& report);
+  void report_times(StepReport& report);
+  void report_routing(StepReport& report);
+  /// Load-balancing feedback of a whole step: ReMoE's lambda and the routers' biases.
+  void adapt_routing(const StepReport& report);
+  CheckpointPlace checkpoint_place() const {
+    return {config.output.directory / "checkpoints", config.output.checkpoints_kept};
+  }
+
+  Config config;
+  FlightRecorder* recorder;
+  RankGroups groups;
+  Model model;
+  Optimiser optimiser;
+  const TokenSource* train;
+  const TokenSource* valid;
+  Arena arena;
+  TrainingState progress;
+  RoutingCounter* routing_counter = nullptr;
+  int growths_reported = 0;
+};
+
+Trainer::Trainer(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid,
+                 FlightRecorder* recorder)
+    : state_(std::make_unique<State>(config, world, train, valid, recorder)) {
+  initialise(config.model, config.training.seed, state_->model.parameters());
+}
+
+Trainer::~Trainer() = default;
+
+template <class Visit>
+void Trainer::State::for_each_micro_batch(const Visit& visit) {
+  const std::int64_t whole = config.training.batch, micro = config.training.sequences_at_once();
+  Batch batch = deal_batch(micro, config.model.sequence, groups);
+  batch.share = static_cast<double>(micro) / static_cast<double>(whole);
+  for (std::int64_t done = 0; done < whole; done += micro) {
+    arena.reset();
+    TokenBatch tokens;
+    {
+      const PartTimer timer(model.times(), Part::kData);
+      tokens = read_token_batch(*train, progress.next_sequence + done, batch, arena);
+    }
+    const RoutingContext routing{.l1_coeff = progress.l1_coeff,
+                                 .random = StepRandom{progress.seed, progress.step + 1, done}};
+    visit(tokens, batch, routing, done);
+  }
+}
+
+LossPart Trainer::State::accumulate() {
+  const double scale = 1 / static_cast<double>(config.training.batch * config.model.sequence);
+  LossPart loss;
+  model.parameters().zero_gradients();
+  for_each_micro_batch([&](const TokenBatch& tokens, const Batch& batch, const RoutingContext& routing, std::int64_t) {
+    const LossPart part = model.loss_and_gradients(tokens.ids, tokens.labels, batch, scale, routing, arena);
+    loss.cross_entropy += part.cross_entropy * scale;
+    loss.balance += part.balance;
+  });
+  return loss;
+}
+
+StepReport Trainer::State::begin_report() const {
+  StepReport report;
+  report.step = progress.step + 1;
+  report.l1_coeff = progress.l1_coeff;
+  report.learning_rate = learning_rate_at(config.training, report.step);
+  report.tokens = config.training.batch * config.model.sequence;
+  return report;
+}
+
+StepReport Trainer::step() {
+  State& state = *state_;
+  const Clock::time_point start = Clock::now();
+  StepReport report = state.begin_report();
+  if (state.recorder != nullptr) state.recorder->set_step(report.step);
+  state.model.times() = {};
+  for (ChainLayer& chain : state.model.chains()) chain.clear_counters();
+  state.model.record_routing(state.routing_counter);
+  const LossPart loss = state.accumulate();
+  state.model.record_routing(nullptr);
+  state.reduce(loss, report);
+  if (!std::isfinite(report.loss) || !std::isfinite(report.balance_loss) || !std::isfinite(report.gradient_norm)) {
+    report.skipped = state.first_non_finite(report);
+    if (state.config.training.non_finite == OnNonFinite::kStop) {
+      fail(ErrorCode::kNonFinite, "step ", report.step, ": ", report.skipped);
+    }
+  }
+  if (report.skipped.empty()) state.update(report);
+  state.progress.step = report.step;
+  state.progress.next_sequence += state.config.training.batch;
+  state.report_times(report);
+  report.seconds = seconds_since(start);
+  return report;
+}
+
+void Trainer::State::reduce(const LossPart& loss, StepReport& report) {
+  const PartTimer timer(model.times(), Part::kReduce);
+  optimiser.reduce_gradients();
+  report.gradient_norm = optimiser.gradient_norm();
+  sum_loss(loss, report);
+}
+
+void Trainer::State::update(StepReport& report) {
+  {
+    const PartTimer timer(model.times(), Part::kOptimiser);
+    optimiser.update(report.step, report.gradient_norm);
+  }
+  if (routing_counter != nullptr) routing_counter->count_step(report.step);
+  report_routing(report);
+  adapt_routing(report);
+}
+
+std::string Trainer::State::first_non_finite(const StepReport& report) {
+  constexpr std::int64_t kPlacesOfAMicroBatch = std::int64_t{1} << 32;
+  expect_finite_weights("step " + std::to_string(report.step));
+  std::optional<NonFinite> mine;
+  for_each_micro_batch(
+      [&](const TokenBatch& tokens, const Batch& batch, const RoutingContext& routing, std::int64_t done) {
+        const Tensor hidden = model.activations(tokens.ids, batch, routing, arena);
+        if (mine) return;
+        mine = non_finite_activation(model, hidden, (done + batch.first_sequence) * batch.length);
+        if (mine) mine->place += done * kPlacesOfAMicroBatch;
+      });
+  std::string found = first_of_all(groups.world(), mine);
+  if (!found.empty()) return found;
+  accumulate();  // this rank's own gradients, before they are added up
+  found = first_of_all(groups.world(), non_finite_gradient(model));
+  if (!found.empty()) return found;
+  std::ostringstream numbers;
+  numbers << "loss is " << report.loss << ", balance loss is " << report.balance_loss << ", gradient norm is "
+          << report.gradient_norm << "; all must be finite";
+  return numbers.str();
+}
+
+void Trainer::State::expect_finite_weights(const std::string& where) {
+  const std::string found = first_of_all(groups.world(), non_finite_weight(model));
+  if (!found.empty()) fail(ErrorCode::kNonFinite, where, ": ", found);
+}
+
+void Trainer::State::sum_loss(const LossPart& loss, StepReport& report) {
+  const int grown = model.growths() + arena.growths();
+  std::array<double, 3> sums = {loss.cross_entropy, loss.balance, static_cast<double>(grown - growths_reported)};
+  growths_reported = grown;
+  all_reduce_sum<double>(groups.world(), sums, {"loss reduction"});
+  report.loss = sums[0];
+  report.balance_loss = sums[1];
+  report.buffer_growths = static_cast<std::int64_t>(sums[2]);
+}
+
+void Trainer::State::report_times(StepReport& report) {
+  report.times = model.times();
+  all_reduce_sum<double>(groups.world(), report.times.seconds, {"time report"});
+  for (double& seconds : report.times.seconds) seconds /= groups.world().size();
+}
+
+void Trainer::State::report_routing(StepReport& report) {
+  const LayerConfig& layer = config.model.layer;
+  std::vector<std::int64_t> numbers;
+  for (ChainLayer& chain : model.chains()) {
+    for (const IterationCounters& counters : chain.counters()) {
+      numbers.insert(numbers.end(), counters.load.begin(), counters.load.end());
+      numbers.insert(numbers.end(), {counters.tokens, counters.dropped, counters.rerouted, counters.bytes_sent});
+    }
+  }
+  all_reduce_sum<std::int64_t>(groups.world(), numbers, {"routing report"});
+  auto next = numbers.begin();
+  for (int l = 0; l < config.model.layers; ++l) {
+    for (int t = 0; t < layer.iterations; ++t, next += numbers_per_iteration(layer)) {
+      const auto end = next + layer.experts;
+      report.routing.push_back({l, t, {next, end}, end[0], end[1], end[2], end[3]});
+      report.bytes_exchanged += end[3];
+    }
+  }
+}
+
+void Trainer::State::adapt_routing(const StepReport& report) {
+  const LayerConfig& layer = config.model.layer;
+  const auto rate = static_cast<float>(layer.router_bias_rate * annealed(config.training, report.step));
+  double sparsity = 0;
+  for (const RoutingReport& one : report.routing) {
+    sparsity += one.sparsity() / static_cast<double>(report.routing.size());
+    model.chains()[static_cast<std::size_t>(one.layer)].update_router_bias(one.iteration, rate, one.load);
+  }
+  if (layer.router == RouterKind::kRelu) progress.l1_coeff = next_l1_coeff(layer, progress.l1_coeff, sparsity);
+}
+
+double Trainer::validate() {
+  State& state = *state_;
+  const double loss = mean_loss(state.model, state.groups, *state.valid, state.config.validation.sequences,
+                                state.config.training.sequences_at_once(), state.arena);
+  if (std::isfinite(loss)) return loss;
+  const std::string where = "validation after step " + std::to_string(state.progress.step);
+  state.expect_finite_weights(where);
+  fail(ErrorCode::kNonFinite, where, ": loss is ", loss, ", must be finite");
+}
+
+void Trainer::record_routing(RoutingCounter& counter) { state_->routing_counter = &counter; }
+
+std::int64_t Trainer::steps_done() const { return state_->progress.step; }
+
+std::int64_t Trainer::parameters() const {
+  const ModelConfig& config = state_->config.model;
+  std::int64_t total = 0;
+  for (const ParameterSpec& spec : model_specs(state_->model.config(), {0, config.layer.experts})) {
+    total += spec.trained ? spec.shape.elements() : 0;
+  }
+  return total;
+}
+
+std::filesystem::path Trainer::save() {
+  State& state = *state_;
+  state.expect_finite_weights("checkpoint after step " + std::to_string(state.progress.step));
+  return save_checkpoint(state.checkpoint_place(), state.progress, state.model.config(), state.model.parameters(),
+                         state.groups.world(), state.groups.experts().size());
+}
+
+std::optional<FoundCheckpoint> Trainer::resume() {
+  State& state = *state_;
+  auto found = load_checkpoint(state.checkpoint_place().directory, Damaged::kSetAside, state.model.config(),
+                               state.model.parameters(), state.groups.world());
+  if (found) state.progress = found->state;
+  return found;
+}
+
+}  // namespace coe

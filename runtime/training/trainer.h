@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "comm/flight_recorder.h"
+#include "comm/transport.h"
+#include "runtime/config/config.h"
+#include "runtime/data/token_source.h"
+#include "runtime/routing/routing_record.h"
+#include "runtime/training/checkpoint.h"
+#include "runtime/training/step_report.h"
+
+namespace coe {
+
+/// Trains one model over all ranks of `world`: data, forward, backward, reduction, clipping, AdamW. Every method but
+/// the plain getters is collective.
+class Trainer {
+ public:
+  /// Builds the model and draws its weights (the same at any number of ranks). The transport and the sources are
+  /// viewed, not owned, and so is the recorder of what goes on between the ranks, if there is one. Throws kBadInput
+  /// where the configuration does not fit the number of ranks.
+  Trainer(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid,
+          FlightRecorder* recorder = nullptr);
+  ~Trainer();
+
+  /// One optimiser step. Where a loss or the gradient norm is not finite, it names the first place that is not, and
+  /// throws kNonFinite, on every rank alike and before any weight changes; or, where the configuration says so and the
+  /// weights are finite, skips the step, which then counts but changes no weight, moment or router.
+  StepReport step();
+  /// Mean cross-entropy over the first validation.sequences sequences of the validation source, nats per token.
+  double validate();
+
+  /// Counts the routing of every step from now on, but not of validation, in `counter`, which is viewed.
+  void record_routing(RoutingCounter& counter);
+
+  /// Steps done so far.
+  std::int64_t steps_done() const;
+  /// Weights of the whole model, every expert counted once.
+  std::int64_t parameters() const;
+
+  /// Writes output.directory/checkpoints/step_N; returns its path. Throws kNonFinite where a weight is not finite.
+  std::filesystem::path save();
+  /// Goes on from the newest checkpoint of output.directory that is whole, and sets damaged ones aside; nothing where
+  /// there is none. Throws what load_checkpoint throws.
+  std::optional<FoundCheckpoint> resume();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace coe

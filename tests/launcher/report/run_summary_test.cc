@@ -1,0 +1,89 @@
+#include "launcher/report/run_summary.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+
+#include "kernels/memory/error.h"
+#include "runtime/training/metrics.h"
+#include "tests/launcher/scratch.h"
+#include "tests/launcher/tiny_run.h"
+
+namespace coe {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+StepMetrics step_of(std::int64_t step, double first_load, double second_load) {
+  StepMetrics metrics;
+  metrics.step = step;
+  metrics.seconds = 2;
+  metrics.tokens = 1000;
+  metrics.bytes_exchanged = 1 << 20;
+  metrics.times[Part::kExperts] = 1;
+  metrics.routing = {{.layer = 0, .iteration = 0, .load_max_over_mean = first_load},
+                     {.layer = 0, .iteration = 1, .load_max_over_mean = second_load},
+                     {.layer = 1, .iteration = 0, .load_max_over_mean = first_load + 2},
+                     {.layer = 1, .iteration = 1, .load_max_over_mean = second_load + 2}};
+  return metrics;
+}
+
+TEST(RunSummary, ARunIsAddedUpFromItsFolder) {
+  const Scratch scratch;
+  scratch.write("config.toml", kTinyConfig);
+  MetricsWriter writer(scratch / "metrics.jsonl", -1);
+  writer.write({.step = 0, .validation_loss = 5.5});
+  writer.write(step_of(1, 1, 2));
+  StepMetrics last = step_of(2, 3, 4);
+  last.validation_loss = 4.25;
+  writer.write(last);
+
+  const RunSummary summary = summarise_run(scratch.path());
+  EXPECT_EQ(summary.name, "CoE-2(2/4)");
+  EXPECT_EQ(summary.first_validation, 5.5);
+  EXPECT_EQ(summary.last_validation, 4.25);
+  EXPECT_EQ(summary.steps, 2);
+  EXPECT_EQ(summary.seconds, 4);
+  EXPECT_EQ(summary.tokens, 2000);
+  EXPECT_EQ(summary.bytes_exchanged, 2 << 20);
+  EXPECT_THAT(summary.load, ElementsAre(3, 4));  // (1 + 3 + 3 + 5) / 4 and (2 + 4 + 4 + 6) / 4
+
+  const std::string table = comparison_table(std::array{summary});
+  EXPECT_THAT(table, HasSubstr("CoE-2(2/4)\n"));
+  EXPECT_THAT(table, HasSubstr("5.5000\n"));
+  EXPECT_THAT(table, HasSubstr(" 500\n"));  // tokens/s
+  EXPECT_THAT(table, HasSubstr("50.0 %\n"));
+  EXPECT_THAT(table, HasSubstr("2.00 MiB\n"));
+}
+
+TEST(RunSummary, RunsStandSideBySide) {
+  RunSummary chain, plain;
+  chain.name = "CoE-2(4/64)";
+  chain.load = {1.5, 2.5};
+  chain.tokens = 1'234'567;
+  chain.seconds = 1;
+  plain.name = "MoE(8/64)";
+  plain.load = {3.5};
+  const std::string table = comparison_table(std::array{chain, plain});
+  EXPECT_THAT(table, HasSubstr("CoE-2(4/64)  MoE(8/64)\n"));
+  EXPECT_THAT(table, HasSubstr("expert load max/mean, iteration 1         1.50       3.50\n"));
+  EXPECT_THAT(table, HasSubstr("expert load max/mean, iteration 2         2.50          -\n"));
+  EXPECT_THAT(table, HasSubstr("1,234,567"));
+}
+
+TEST(RunSummary, AFolderWithoutARunIsBadInput) {
+  const Scratch scratch;
+  try {
+    summarise_run(scratch.path());
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    EXPECT_THAT(error.what(), HasSubstr("holds no run"));
+  }
+}
+
+}  // namespace
+}  // namespace coe

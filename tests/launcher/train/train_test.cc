@@ -1,0 +1,114 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "runtime/training/metrics.h"
+#include "tests/launcher/program.h"
+#include "tests/launcher/tiny_run.h"
+
+namespace coe {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::vector<std::int64_t> steps_of(const std::filesystem::path& run) {
+  std::vector<std::int64_t> steps;
+  for (const StepMetrics& line : read_metrics(run / "metrics.jsonl")) steps.push_back(line.step);
+  return steps;
+}
+
+std::vector<double> losses_of(const std::filesystem::path& run) {
+  std::vector<double> losses;
+  for (const StepMetrics& line : read_metrics(run / "metrics.jsonl")) losses.push_back(line.loss);
+  return losses;
+}
+
+/// The number of ranks under mpirun, 0 without it.
+class Train : public ::testing::TestWithParam<int> {
+ protected:
+  Train() { scratch_.write("config.toml", kTinyConfig); }
+
+  Outcome train(std::vector<std::string> arguments = {}) {
+    arguments.insert(arguments.begin(), {"train", "config.toml"});
+    return run_program(scratch_, arguments, GetParam());
+  }
+
+  Scratch scratch_;
+};
+
+TEST_P(Train, LeavesConfigMetricsAndACheckpoint) {
+  const Outcome outcome = train();
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(steps_of(scratch_ / "run"), (std::vector<std::int64_t>{0, 1, 2, 3, 4}));
+  const auto lines = read_metrics(scratch_ / "run/metrics.jsonl");
+  EXPECT_TRUE(lines[0].validation_loss && lines[2].validation_loss && lines[4].validation_loss);
+  EXPECT_FALSE(lines[1].validation_loss);
+  EXPECT_EQ(lines[1].routing.size(), 2U);  // one layer, two iterations
+  EXPECT_EQ(lines[1].tokens, 4 * 32);
+  EXPECT_TRUE(std::filesystem::is_directory(scratch_ / "run/checkpoints/step_00000004"));
+  EXPECT_TRUE(std::filesystem::exists(scratch_ / "run/loss.svg"));
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "run/flight"));
+  EXPECT_THAT(read_text(scratch_ / "run/config.toml"), HasSubstr("expert_hidden = 8"));
+  EXPECT_THAT(outcome.out, HasSubstr("CoE-2(2/4)"));
+  EXPECT_THAT(outcome.out, HasSubstr("expert load max/mean, iteration 2"));
+}
+
+TEST_P(Train, GoesOnWhereItsCheckpointStands) {
+  ASSERT_EQ(train({"--out", "whole"}).code, 0);
+  ASSERT_EQ(train({"--out", "halves", "--set", "training.steps=2"}).code, 0);
+  const Outcome outcome = train({"--out", "halves", "--resume"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("going on after step 2"));
+  EXPECT_EQ(steps_of(scratch_ / "halves"), (std::vector<std::int64_t>{0, 1, 2, 3, 4}));
+  EXPECT_EQ(losses_of(scratch_ / "halves"), losses_of(scratch_ / "whole"));
+}
+
+TEST_P(Train, ResumingAFinishedRunChangesNothing) {
+  ASSERT_EQ(train().code, 0);
+  const std::string before = read_text(scratch_ / "run/metrics.jsonl");
+  const Outcome outcome = train({"--resume"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(read_text(scratch_ / "run/metrics.jsonl"), before);
+}
+
+void damage(const std::filesystem::path& file) {
+  std::string bytes = read_text(file);
+  bytes[bytes.size() / 2] ^= 1;
+  std::ofstream(file, std::ios::binary) << bytes;
+}
+
+TEST_P(Train, GoesOnBeforeADamagedCheckpointAndKeepsItAside) {
+  ASSERT_EQ(train({"--set", "output.checkpoint_every=2"}).code, 0);
+  const std::vector<double> undisturbed = losses_of(scratch_ / "run");
+  const std::filesystem::path newest = scratch_ / "run/checkpoints/step_00000004";
+  damage(newest / "replicated.safetensors");
+  const Outcome outcome = train({"--resume"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("step_00000004/replicated.safetensors: tensor \""));
+  EXPECT_THAT(outcome.err, HasSubstr("set aside as step_00000004.damaged; going on with step_00000002\n"));
+  EXPECT_THAT(outcome.err, HasSubstr("going on after step 2"));
+  EXPECT_EQ(losses_of(scratch_ / "run"), undisturbed);
+  EXPECT_TRUE(std::filesystem::exists(newest));
+  EXPECT_TRUE(std::filesystem::exists(newest.string() + ".damaged/replicated.safetensors"));
+}
+
+TEST_P(Train, DoesNotBeginAnewWhereOnlyDamageIsLeft) {
+  ASSERT_EQ(train().code, 0);
+  damage(scratch_ / "run/checkpoints/step_00000004/replicated.safetensors");
+  for (const std::string says : {"tensor \"", "holds no checkpoint but damaged ones"}) {
+    const Outcome outcome = train({"--resume"});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(says));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, Train, ::testing::Values(0, 2),
+                         [](const auto& ranks) { return ranks.param == 0 ? "Alone" : "Mpirun"; });
+
+}  // namespace
+}  // namespace coe

@@ -1,0 +1,57 @@
+#include "launcher/verify/verify_cuda_layer.h"
+
+#include <filesystem>
+#include <string>
+
+#include "comm/make_transport.h"
+#include "launcher/verify/verify_case.h"
+#include "runtime/layer/cuda_chain_layer.h"
+#include "tests/bad_input.h"
+#include "tests/kernels/memory/on_device.h"
+
+namespace coe {
+namespace {
+
+std::filesystem::path case_of(const std::string& name) {
+  return std::filesystem::path(COE_SOURCE_DIR) / "tests" / "cases" / (name + ".safetensors");
+}
+
+TEST(VerifyCudaLayer, LeavesModelsToTheCpu) {
+  const auto world = make_transport("local");
+  bad_input([&] { verify_case(case_of("model-dense-prenorm"), *world, kDefaultDeadline, Device::Kind::kCuda); });
+}
+
+class VerifyCudaLayerOnDevice : public OnCuda {};
+
+void expect_one_digest(const std::filesystem::path& file, std::initializer_list<int> all_ranks) {
+  std::uint64_t digest = 0;
+  for (const int ranks : all_ranks) {
+    CaseOutcome first;
+    run_local_ranks(ranks, [&](Transport& world) {
+      const CaseOutcome outcome = verify_case(file, world, kDefaultDeadline, Device::Kind::kCuda);
+      if (world.rank() == 0) first = outcome;
+    });
+    EXPECT_LE(first.max_error, 1e-5) << file << ": " << first.worst;
+    if (ranks == 1) digest = first.digest;
+    EXPECT_EQ(first.digest, digest) << file << ", " << ranks << " ranks";
+  }
+}
+
+TEST_F(VerifyCudaLayerOnDevice, CasesHoldWithOneDigestAtAnyRanks) {
+  for (const char* name : {"coe-3x2of8-no-shared", "coe-2x4of16-drop-probability", "dense"}) {
+    expect_one_digest(case_of(name), {1, 2, 4, 7});
+  }
+}
+
+TEST_F(VerifyCudaLayerOnDevice, LayerCasesBesideTheProjectToo) {
+  const std::filesystem::path folder = std::filesystem::path(COE_SOURCE_DIR) / ".." / "shared" / "cases";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "there are no cases beside the project";
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::filesystem::path& file = entry.path();
+    if (file.extension() == ".safetensors" && !file.stem().string().starts_with("model-"))
+      expect_one_digest(file, {1, 7});
+  }
+}
+
+}  // namespace
+}  // namespace coe

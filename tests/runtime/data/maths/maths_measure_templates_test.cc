@@ -1,0 +1,14 @@
+#include <gtest/gtest.h>
+
+#include "runtime/data/maths/maths_templates.h"
+#include "tests/runtime/data/maths/maths_templates_check.h"
+
+namespace coe {
+
+namespace {
+
+TEST(MathsMeasureTemplatesTest, QuestionsShowEveryNumberThatWasDrawn) { check_templates(maths_measure_templates()); }
+
+}  // namespace
+
+}  // namespace coe

@@ -1,0 +1,182 @@
+#include "runtime/model/model.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "comm/make_transport.h"
+#include "kernels/memory/random.h"
+#include "runtime/model/model_parameters.h"
+
+namespace coe {
+namespace {
+
+constexpr std::uint64_t kSeed = 4;  // of weights that leave no choice at a tie
+
+ModelConfig small_model() {
+  ModelConfig config;
+  config.vocab = 32;
+  config.hidden = 16;
+  config.layers = 2;
+  config.heads = 2;
+  config.sequence = 8;
+  config.layer.expert_hidden = 12;
+  config.layer.experts = 8;
+  config.layer.top_k = 2;
+  config.layer.iterations = 2;
+  config.layer.balance_loss = BalanceLoss::kSequence;
+  config.layer.balance_loss_coeff = 0.1F;
+  config.layer.z_loss_coeff = 0.01F;
+  return config;
+}
+
+/// A model on one rank with a fixed batch, as a function of its weights.
+class LossOfWeights {
+ public:
+  explicit LossOfWeights(const ModelConfig& config)
+      : transport_(make_transport("local")), groups_(*transport_, 0, kDefaultDeadline), model_(config, groups_, {}) {
+    initialise(config, kSeed, model_.parameters());
+    // Weights of the size that training reaches, so that every path of the
+    // gradient counts.
+    for (const Parameter& parameter : weights()) {
+      if (parameter.value.shape().rank() == 2) {
+        for (float& value : parameter.value.span<float>()) value *= 8;
+      }
+    }
+    batch_ = deal_batch(3, config.sequence, groups_);
+    ids_ = token_arena_.make<std::int32_t>({batch_.tokens()});
+    labels_ = token_arena_.make<std::int32_t>({batch_.tokens()});
+    for (std::int64_t i = 0; i < batch_.tokens(); ++i) {
+      const auto at = static_cast<std::uint64_t>(i), vocab = static_cast<std::uint64_t>(config.vocab);
+      ids_.data<std::int32_t>()[i] = static_cast<std::int32_t>(random_below({1, 0}, at, vocab));
+      labels_.data<std::int32_t>()[i] = static_cast<std::int32_t>(random_below({1, 1}, at, vocab));
+    }
+  }
+
+  std::span<Parameter> weights() { return model_.parameters().all(); }
+
+  /// Loss and its auxiliary losses; gradients are left in weights().
+  double operator()() {
+    arena_.reset();
+    model_.parameters().zero_gradients();
+    const double scale = 1 / static_cast<double>(batch_.tokens());
+    const LossPart part =
+        model_.loss_and_gradients(ids_, labels_, batch_, scale, {.l1_coeff = 0.01, .random = {}}, arena_);
+    return part.cross_entropy * scale + part.balance;
+  }
+
+  /// All choices of the last call, layer after layer.
+  std::vector<std::int32_t> choices() const {
+    std::vector<std::int32_t> all;
+    for (std::int64_t layer = 0; layer < model_.config().layers; ++layer) {
+      for (std::int64_t t = 0; t < model_.config().layer.iterations; ++t) {
+        const Routing& routing = model_.last_routing(layer, t);
+        const auto experts = routing.expert.span<std::int32_t>();
+        const auto kept = routing.kept.span<std::uint8_t>();
+        all.insert(all.end(), experts.begin(), experts.end());
+        all.insert(all.end(), kept.begin(), kept.end());
+        all.push_back(-1);
+      }
+    }
+    return all;
+  }
+
+ private:
+  std::unique_ptr<Transport> transport_;
+  RankGroups groups_;
+  Model model_;
+  Batch batch_;
+  Arena token_arena_, arena_;
+  Tensor ids_, labels_;
+};
+
+using Direction = std::vector<std::vector<float>>;
+
+Direction random_direction(std::span<const Parameter> weights, std::uint64_t seed) {
+  Direction direction;
+  for (const Parameter& parameter : weights) {
+    auto& part = direction.emplace_back(static_cast<std::size_t>(parameter.value.elements()));
+    const std::uint64_t stream = direction.size();
+    fill_normal(Tensor(part.data(), DType::kF32, parameter.value.shape()), {seed, stream}, 0, 1);
+  }
+  return direction;
+}
+
+void move(std::span<const Parameter> weights, const Direction& direction, float step) {
+  for (std::size_t p = 0; p < weights.size(); ++p) {
+    float* value = weights[p].value.data<float>();
+    for (std::size_t i = 0; i < direction[p].size(); ++i) value[i] += step * direction[p][i];
+  }
+}
+
+void expect_central_differences(const ModelConfig& config) {
+  constexpr float kStep = 1e-4F;
+  constexpr int kDirections = 16, kMostDraws = 200;
+  LossOfWeights loss(config);
+  loss();
+  const std::vector<std::int32_t> choices = loss.choices();
+  std::vector<std::vector<float>> gradients, start;
+  for (const Parameter& parameter : loss.weights()) {
+    const auto gradient = parameter.gradient.span<float>(), value = parameter.value.span<float>();
+    gradients.emplace_back(gradient.begin(), gradient.end());
+    start.emplace_back(value.begin(), value.end());
+  }
+  const auto restore = [&] {
+    for (std::size_t p = 0; p < start.size(); ++p) std::ranges::copy(start[p], loss.weights()[p].value.data<float>());
+  };
+  int compared = 0;
+  double squared_error = 0, squared_norm = 0;  // of the 16 slopes: one alone may be close to 0
+  for (std::uint64_t draw = 0; compared < kDirections && draw < kMostDraws; ++draw) {
+    const Direction direction = random_direction(loss.weights(), draw);
+    double predicted = 0;
+    for (std::size_t p = 0; p < gradients.size(); ++p) {
+      for (std::size_t i = 0; i < gradients[p].size(); ++i)
+        predicted += static_cast<double>(gradients[p][i]) * direction[p][i];
+    }
+    move(loss.weights(), direction, kStep);
+    const double above = loss();
+    bool same_choices = loss.choices() == choices;
+    restore();
+    move(loss.weights(), direction, -kStep);
+    const double below = loss();
+    same_choices = same_choices && loss.choices() == choices;
+    restore();
+    if (!same_choices) continue;
+    const double error = (above - below) / (2.0 * kStep) - predicted;
+    squared_error += error * error;
+    squared_norm += predicted * predicted;
+    ++compared;
+  }
+  EXPECT_EQ(compared, kDirections) << "too many directions change a routing choice";
+  EXPECT_LE(std::sqrt(squared_error / squared_norm), 1e-2);
+}
+
+TEST(Model, GradientsAgreeWithCentralDifferences) { expect_central_differences(small_model()); }
+
+TEST(Model, GradientsAgreeInTheAuthorsWiring) {
+  ModelConfig config = small_model();
+  config.residual_stream = ResidualStream::kAuthors;
+  config.layer.residual = Residual::kOuter;
+  config.layer.shared_experts = 1;
+  config.layer.norm_topk_prob = true;
+  expect_central_differences(config);
+}
+
+TEST(Model, GradientsAgreeWithReluRouting) {
+  ModelConfig config = small_model();
+  config.layer.router = RouterKind::kRelu;
+  expect_central_differences(config);
+}
+
+TEST(Model, GradientsAgreeUnderCapacity) {
+  ModelConfig config = small_model();
+  config.layer.drop_policy = DropPolicy::kProbability;
+  config.layer.capacity_factor = 1.0;
+  config.layer.balance_loss = BalanceLoss::kBatch;
+  expect_central_differences(config);
+}
+
+}  // namespace
+}  // namespace coe

@@ -1,0 +1,318 @@
+#include "runtime/training/trainer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "comm/collectives.h"
+#include "tests/ranks.h"
+
+namespace coe {
+namespace {
+
+Config tiny_config() {
+  Config config;
+  config.model.hidden = 32;
+  config.model.layers = 2;
+  config.model.heads = 2;
+  config.model.sequence = 32;
+  config.model.layer.expert_hidden = 24;
+  config.model.layer.experts = 8;
+  config.model.layer.top_k = 2;
+  config.model.layer.iterations = 2;
+  config.model.layer.balance_loss = BalanceLoss::kSequence;
+  config.model.layer.balance_loss_coeff = 0.01F;
+  config.training.steps = 50;
+  config.training.batch = 8;
+  config.training.warmup_steps = 5;
+  config.validation.sequences = 5;
+  return config;
+}
+
+/// Everything that a router can draw, remember or move.
+Config all_routing_config() {
+  Config config = tiny_config();
+  LayerConfig& layer = config.model.layer;
+  layer.router_noise = layer.router_bias = layer.norm_topk_prob = true;
+  layer.router_jitter = 0.1F;
+  layer.groups = 4;
+  layer.groups_kept = 2;
+  layer.drop_policy = DropPolicy::kProbability;
+  layer.capacity_factor = 1.0;
+  layer.reroute_rounds = 2;
+  layer.pad_to_capacity = true;
+  return config;
+}
+
+struct Curve {
+  std::vector<double> losses, norms;
+  double validation = 0;
+};
+
+/// Trains `steps` steps on the built-in text.
+Curve train(const Config& config, Transport& world, int steps) {
+  const auto open = [&](Split split) {
+    return make_token_source(config.data, split, config.model.sequence, config.model.vocab, config.training.seed);
+  };
+  const auto training = open(Split::kTrain), validation = open(Split::kValidation);
+  Trainer trainer(config, world, *training, *validation);
+  Curve curve;
+  for (int step = 0; step < steps; ++step) {
+    const StepReport report = trainer.step();
+    curve.losses.push_back(report.loss);
+    curve.norms.push_back(report.gradient_norm);
+  }
+  curve.validation = trainer.validate();
+  return curve;
+}
+
+void expect_near(const std::vector<double>& got, const std::vector<double>& expected, double relative) {
+  ASSERT_EQ(got.size(), expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    EXPECT_NEAR(got[i], expected[i], relative * std::abs(expected[i])) << "step " << i + 1;
+  }
+}
+
+/// `curve` of rank 0 of a job of `ranks`, on every process of the test.
+Curve curve_of(const Config& config, int ranks, int steps) {
+  Curve curve;
+  on_ranks(ranks, [&](Transport& world) {
+    const Curve mine = train(config, world, steps);
+    if (world.rank() == 0) curve = mine;
+  });
+  return curve;
+}
+
+TEST(TrainerOnRanks, FiftyStepsDoNotDependOnTheNumberOfRanks) {
+  const Config config = tiny_config();
+  const Curve alone = curve_of(config, 1, 50);
+  for (const int ranks : {2, 4}) {
+    SCOPED_TRACE(std::to_string(ranks) + " ranks");
+    const Curve curve = curve_of(config, ranks, 50);
+    if (curve.losses.empty()) continue;  // a process that is not rank 0
+    if (alone.losses.empty()) continue;
+    expect_near(curve.losses, alone.losses, 1e-4);
+    expect_near(curve.norms, alone.norms, 1e-4);
+    EXPECT_NEAR(curve.validation, alone.validation, 1e-4 * alone.validation);
+  }
+}
+
+TEST(TrainerOnRanks, NorDoTheyWithNoiseJitterBiasGroupsAndRerouting) {
+  const Config config = all_routing_config();
+  const Curve alone = curve_of(config, 1, 20), three = curve_of(config, 3, 20);
+  if (alone.losses.empty() || three.losses.empty()) return;
+  expect_near(three.losses, alone.losses, 1e-4);
+  expect_near(three.norms, alone.norms, 1e-4);
+}
+
+TEST(TrainerOnRanks, FiftyStepsDoNotDependOnReplicas) {
+  Config config = tiny_config();
+  const Curve alone = curve_of(config, 1, 50);
+  config.distributed.expert_parallel = 2;
+  const Curve replicas = curve_of(config, 4, 50);
+  if (replicas.losses.empty() || alone.losses.empty()) return;
+  expect_near(replicas.losses, alone.losses, 1e-4);
+  expect_near(replicas.norms, alone.norms, 1e-4);
+}
+
+TEST(TrainerOnRanks, TheLossFalls) {
+  const Curve curve = curve_of(tiny_config(), 2, 50);
+  if (curve.losses.empty()) return;
+  EXPECT_NEAR(curve.losses.front(), std::log(256.0), 0.1);
+  EXPECT_LT(curve.losses.back(), curve.losses.front() - 1.5);
+}
+
+TEST(TrainerOnRanks, MicroBatchesAccumulateToTheSameStep) {
+  Config config = tiny_config();
+  const Curve whole = curve_of(config, 2, 5);
+  config.training.micro_batch = 2;
+  const Curve pieces = curve_of(config, 2, 5);
+  if (whole.losses.empty()) return;
+  expect_near(pieces.losses, whole.losses, 1e-5);
+  expect_near(pieces.norms, whole.norms, 1e-4);
+}
+
+TEST(TrainerOnRanks, ARunRepeatsBitForBit) {
+  const Curve first = curve_of(tiny_config(), 2, 5), second = curve_of(tiny_config(), 2, 5);
+  EXPECT_EQ(first.losses, second.losses);
+  EXPECT_EQ(first.norms, second.norms);
+}
+
+TEST(TrainerOnRanks, ReluRoutingMovesItsCoefficientTowardsTheWantedSparsity) {
+  Config config = tiny_config();
+  config.model.layer.router = RouterKind::kRelu;
+  config.model.layer.balance_loss = BalanceLoss::kNone;
+  on_ranks(2, [&](Transport& world) {
+    const auto source = make_token_source({}, Split::kTrain, config.model.sequence, config.model.vocab, 1);
+    Trainer trainer(config, world, *source, *source);
+    const StepReport first = trainer.step();
+    const StepReport second = trainer.step();
+    EXPECT_FLOAT_EQ(static_cast<float>(first.l1_coeff), 1e-8F);
+    // About half of all logits are positive at first: fewer zeros than 1 - 2/8.
+    EXPECT_NEAR(first.routing.at(0).sparsity(), 0.5, 0.1);
+    EXPECT_NEAR(second.l1_coeff, 1.2 * first.l1_coeff, 1e-12);
+  });
+}
+
+TEST(TrainerOnRanks, ReluRoutingReachesTheWantedSparsity) {
+  Config config = tiny_config();
+  config.model.layer.router = RouterKind::kRelu;
+  config.model.layer.balance_loss = BalanceLoss::kNone;
+  config.model.layer.iterations = 1;
+  on_ranks(1, [&](Transport& world) {
+    const auto source = make_token_source({}, Split::kTrain, config.model.sequence, config.model.vocab, 1);
+    Trainer trainer(config, world, *source, *source);
+    constexpr int kSteps = 300, kMeasured = 100;
+    double sparsity = 0;
+    for (int step = 1; step <= kSteps; ++step) {
+      const StepReport report = trainer.step();
+      if (step <= kSteps - kMeasured) continue;
+      for (const RoutingReport& routing : report.routing) {
+        sparsity += routing.sparsity() / (kMeasured * static_cast<double>(report.routing.size()));
+      }
+    }
+    EXPECT_NEAR(sparsity, 1 - 2.0 / 8.0, 0.02);
+  });
+}
+
+TEST(TrainerOnRanks, RanksWithoutSequencesAndWithoutExpertsTakePart) {
+  Config config = tiny_config();
+  config.model.layer.experts = 3;
+  config.training.batch = 2;
+  const Curve alone = curve_of(config, 1, 5), many = curve_of(config, 7, 5);
+  if (many.losses.empty() || alone.losses.empty()) return;
+  expect_near(many.losses, alone.losses, 1e-4);
+  expect_near(many.norms, alone.norms, 1e-4);
+}
+
+TEST(TrainerOnRanks, ALossThatIsNotFiniteStopsEveryRank) {
+  Config config = tiny_config();
+  config.training.learning_rate = std::numeric_limits<float>::max();
+  config.training.warmup_steps = 0;
+  on_ranks(2, [&](Transport& world) {
+    const auto source = make_token_source({}, Split::kTrain, config.model.sequence, config.model.vocab, 1);
+    Trainer trainer(config, world, *source, *source);
+    trainer.step();
+    try {
+      for (int step = 0; step < 5; ++step) trainer.step();
+      FAIL() << "trained on with infinite weights";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kNonFinite) << error.what();
+      EXPECT_THAT(error.what(), testing::MatchesRegex("step [0-9]+: .* is not finite \\(rank [01].*\\)"));
+    }
+  });
+}
+
+std::filesystem::path fresh_folder(const std::string& name) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / ("trainer_" + name);
+  return folder;
+}
+
+std::string bytes_of(const std::filesystem::path& file) {
+  std::ifstream input(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(input), {}};
+}
+
+TEST(TrainerOnRanks, ASkippedStepCountsAndChangesNothingElse) {
+  Config config = tiny_config();
+  config.training.learning_rate = 1e30F;  // weights that are finite, products of them that are not
+  config.training.warmup_steps = 0;
+  config.training.non_finite = OnNonFinite::kSkip;
+  config.model.layer.router_bias = true;
+  config.model.layer.router_bias_rate = 0.125F;
+  config.output.directory = fresh_folder("skip");
+  on_ranks(2, [&](Transport& world) {
+    const auto source = make_token_source({}, Split::kTrain, config.model.sequence, config.model.vocab, 1);
+    Trainer trainer(config, world, *source, *source);
+    EXPECT_EQ(trainer.step().skipped, "");
+    const auto before = trainer.save();
+    for (const std::int64_t step : {2, 3}) {
+      const StepReport report = trainer.step();
+      EXPECT_EQ(report.step, step);
+      EXPECT_THAT(report.skipped, testing::HasSubstr("is not finite (rank "));
+      EXPECT_TRUE(report.routing.empty());
+    }
+    EXPECT_EQ(trainer.steps_done(), 3);
+    const auto after = trainer.save();
+    for (const char* file : {"replicated.safetensors", "experts_000.safetensors", "experts_001.safetensors"}) {
+      EXPECT_FALSE(bytes_of(before / file).empty());
+      EXPECT_EQ(bytes_of(before / file), bytes_of(after / file)) << file;
+    }
+    barrier({&world}, {"end of the comparison"});
+    if (world.rank() == 0) std::filesystem::remove_all(config.output.directory);
+  });
+}
+
+/// Losses of the steps after a resume from `config.output.directory`.
+std::vector<double> losses_after_resume(const Config& config, int ranks, int steps) {
+  std::vector<double> losses;
+  on_ranks(ranks, [&](Transport& world) {
+    const auto source = make_token_source({}, Split::kTrain, config.model.sequence, config.model.vocab, 1);
+    Trainer trainer(config, world, *source, *source);
+    ASSERT_TRUE(trainer.resume());
+    EXPECT_EQ(trainer.steps_done(), 4);
+    for (int step = 0; step < steps; ++step) {
+      const double loss = trainer.step().loss;
+      if (world.rank() == 0) losses.push_back(loss);
+    }
+  });
+  return losses;
+}
+
+void expect_resumption(Config config, const std::string& name) {
+  config.output.directory = fresh_folder(name + (ranks_are_processes() ? "_mpi" : "_local"));
+  std::vector<double> undisturbed;
+  on_ranks(2, [&](Transport& world) {
+    if (world.rank() == 0) std::filesystem::remove_all(config.output.directory);
+    barrier({&world}, {"test"});
+    const auto source = make_token_source({}, Split::kTrain, config.model.sequence, config.model.vocab, 1);
+    Trainer trainer(config, world, *source, *source);
+    for (int step = 1; step <= 6; ++step) {
+      const double loss = trainer.step().loss;
+      if (step == 4) trainer.save();
+      if (step > 4 && world.rank() == 0) undisturbed.push_back(loss);
+    }
+  });
+  EXPECT_EQ(losses_after_resume(config, 2, 2), undisturbed);
+  for (const int ranks : {1, 4}) {
+    const std::vector<double> losses = losses_after_resume(config, ranks, 1);
+    if (losses.empty() || undisturbed.empty()) continue;
+    EXPECT_NEAR(losses[0], undisturbed[0], 1e-5 * undisturbed[0]);
+  }
+}
+
+TEST(TrainerOnRanks, ResumesBitForBitAndOnOtherRanksClosely) { expect_resumption(tiny_config(), "plain"); }
+
+TEST(TrainerOnRanks, ResumesWithRouterBiasNoiseAndJitter) { expect_resumption(all_routing_config(), "all_routing"); }
+
+TEST(TrainerOnRanks, AnEvenerLoadComesOfARouterBias) {
+  Config config = tiny_config();
+  config.model.layer.balance_loss = BalanceLoss::kNone;
+  config.model.layer.router_bias_rate = 0.01F;
+  const auto mean_imbalance = [&](bool bias) {
+    config.model.layer.router_bias = bias;
+    double sum = 0;
+    on_ranks(1, [&](Transport& world) {
+      const auto source = make_token_source({}, Split::kTrain, config.model.sequence, config.model.vocab, 1);
+      Trainer trainer(config, world, *source, *source);
+      for (int step = 1; step <= 60; ++step) {
+        const StepReport report = trainer.step();
+        for (const RoutingReport& routing : report.routing) sum += step > 40 ? routing.load_max_over_mean() / 80 : 0;
+      }
+    });
+    return sum;
+  };
+  const double with = mean_imbalance(true), without = mean_imbalance(false);
+  if (without == 0) return;  // a process that is not rank 0
+  EXPECT_LT(with, 0.8 * without);
+}
+
+}  // namespace
+}  // namespace coe
