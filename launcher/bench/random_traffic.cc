@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "kernels/memory/random.h"
-#include "runtime/routing/balance.h"
 
 namespace coe {
 namespace {

@@ -11,7 +11,7 @@
 #include "launcher/pinning.h"
 #include "launcher/train/routing_recording.h"
 #include "launcher/train/trained_model.h"
-#include "runtime/data/token_batch.h"
+#include "runtime/training/mean_loss.h"
 
 namespace coe {
 namespace po = boost::program_options;

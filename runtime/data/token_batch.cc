@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "comm/collectives.h"
-
 namespace coe {
 
 TokenBatch read_token_batch(const TokenSource& source, std::int64_t first, const Batch& batch, Arena& arena) {
@@ -16,21 +14,6 @@ TokenBatch read_token_batch(const TokenSource& source, std::int64_t first, const
     std::copy_n(sequence.begin() + 1, batch.length, tokens.labels.data<std::int32_t>() + b * batch.length);
   }
   return tokens;
-}
-
-double mean_loss(Model& model, const RankGroups& groups, const TokenSource& source, std::int64_t sequences,
-                 std::int64_t micro_batch, Arena& arena) {
-  const std::int64_t length = model.config().sequence, available = source.sequences();
-  const std::int64_t whole = available < 0 ? sequences : std::min(sequences, available);
-  double sum = 0;
-  for (std::int64_t done = 0; done < whole; done += micro_batch) {
-    arena.reset();
-    const Batch batch = deal_batch(std::min(micro_batch, whole - done), length, groups);
-    const TokenBatch tokens = read_token_batch(source, done, batch, arena);
-    sum += model.loss(tokens.ids, tokens.labels, batch, arena);
-  }
-  all_reduce_sum<double>(groups.world(), {&sum, 1}, {"validation"});
-  return sum / static_cast<double>(whole * length);
 }
 
 }  // namespace coe

@@ -5,7 +5,6 @@
 #include "kernels/memory/arena.h"
 #include "kernels/memory/tensor.h"
 #include "runtime/data/token_source.h"
-#include "runtime/model/model.h"
 #include "runtime/ranks/batch.h"
 
 namespace coe {
@@ -17,10 +16,5 @@ struct TokenBatch {
 
 /// This rank's sequences of the micro-batch that begins at sequence `first` of the source.
 TokenBatch read_token_batch(const TokenSource& source, std::int64_t first, const Batch& batch, Arena& arena);
-
-/// Mean cross-entropy, nats per token, over the first `sequences` sequences of `source` (all of a shorter one), of
-/// which `micro_batch` are taken at once over all ranks. Resets the arena. Collective over the world.
-double mean_loss(Model& model, const RankGroups& groups, const TokenSource& source, std::int64_t sequences,
-                 std::int64_t micro_batch, Arena& arena);
 
 }  // namespace coe

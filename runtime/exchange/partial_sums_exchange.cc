@@ -4,7 +4,6 @@
 #include <bit>
 
 #include "kernels/routing/rows.h"
-#include "runtime/routing/balance.h"
 
 namespace coe {
 namespace {

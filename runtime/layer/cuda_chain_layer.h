@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/exchange/device_reroute.h"
+#include "runtime/layer/device_chain_weights.h"
 
 namespace coe {
 

@@ -4,8 +4,8 @@
 
 #include "kernels/memory/arena.h"
 #include "kernels/memory/tensor.h"
-#include "runtime/layer/chain_layer.h"
 #include "runtime/ranks/batch.h"
+#include "runtime/routing/trained_tensor.h"
 
 namespace coe {
 

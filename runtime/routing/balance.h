@@ -16,9 +16,6 @@ struct Balance {
   BalanceGradient gradient;
 };
 
-/// Choices per expert, before any is dropped: counts [N] of `routing`'s tokens [first, first + tokens), overwritten.
-void count_choices(const Routing& routing, std::int64_t first, std::int64_t tokens, std::span<std::int32_t> counts);
-
 /// True where balance_loss() needs the counts of all ranks of the world.
 bool needs_world_counts(const LayerConfig& config);
 

@@ -4,8 +4,8 @@
 
 #include "kernels/memory/arena.h"
 #include "kernels/routing/route.h"
-#include "runtime/layer/device_chain_weights.h"
 #include "runtime/ranks/batch.h"
+#include "runtime/routing/gate.h"
 #include "runtime/routing/routing_context.h"
 
 namespace coe {

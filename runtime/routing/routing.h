@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "kernels/memory/tensor.h"
 
@@ -20,5 +21,8 @@ struct Routing {
   std::int64_t tokens() const { return offsets.elements() - 1; }
   std::int64_t choices() const { return expert.elements(); }
 };
+
+/// Choices per expert, before any is dropped: counts [N] of `routing`'s tokens [first, first + tokens), overwritten.
+void count_choices(const Routing& routing, std::int64_t first, std::int64_t tokens, std::span<std::int32_t> counts);
 
 }  // namespace coe

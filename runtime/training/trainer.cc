@@ -18,6 +18,7 @@
 #include "runtime/ranks/batch.h"
 #include "runtime/ranks/rank_groups.h"
 #include "runtime/training/checkpoint.h"
+#include "runtime/training/mean_loss.h"
 #include "runtime/training/non_finite.h"
 #include "runtime/training/optimiser.h"
 

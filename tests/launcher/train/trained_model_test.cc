@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "comm/make_transport.h"
-#include "runtime/data/token_batch.h"
+#include "runtime/training/mean_loss.h"
 #include "runtime/training/trainer.h"
 #include "tests/bad_input.h"
 #include "tests/launcher/scratch.h"

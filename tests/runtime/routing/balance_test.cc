@@ -82,16 +82,6 @@ TEST(Balance, L1LossByHand) {
   expect_near(dlogits, {3 * one, 0, one, 3 * one, 0, 0, 0, 0, 0, 3 * one, one, 0}, 1e-7);
 }
 
-TEST(Balance, ChoicesAreCountedBeforeAnyIsDropped) {
-  Arena arena;
-  const Routing routing = routing_of(3, {{{0}, {.expert = 2, .kept = false}}, {{2}}, {{1}}}, arena);
-  std::vector<std::int32_t> counts(3, 9);
-  count_choices(routing, 0, 2, counts);
-  EXPECT_EQ(counts, (std::vector<std::int32_t>{1, 0, 2}));
-  count_choices(routing, 2, 1, counts);
-  EXPECT_EQ(counts, (std::vector<std::int32_t>{0, 1, 0}));
-}
-
 TEST(Balance, OnlyBatchAndL1LossesNeedCountsOfTheWorld) {
   LayerConfig config = three_experts();
   EXPECT_FALSE(needs_world_counts(config));

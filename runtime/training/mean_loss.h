@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/memory/arena.h"
+#include "runtime/data/token_source.h"
+#include "runtime/model/model.h"
+
+namespace coe {
+
+/// Mean cross-entropy, nats per token, over the first `sequences` sequences of `source` (all of a shorter one), of
+/// which `micro_batch` are taken at once over all ranks. Resets the arena. Collective over the world.
+double mean_loss(Model& model, const RankGroups& groups, const TokenSource& source, std::int64_t sequences,
+                 std::int64_t micro_batch, Arena& arena);
+
+}  // namespace coe
