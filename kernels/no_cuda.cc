@@ -52,9 +52,12 @@ void clear(const Tensor&, const Stream&) { no_cuda(); }
 void fill(const Tensor&, float, const Stream&) { no_cuda(); }
 void cast(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 
-void linear(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
-void linear_input_gradient(const Tensor&, const Tensor&, float, const Tensor&, const Stream&) { no_cuda(); }
-void linear_weight_gradient(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+std::int64_t linear_workspace_bytes(std::int64_t, std::int64_t, std::int64_t) { no_cuda(); }
+void linear(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void linear_input_gradient(const Tensor&, const Tensor&, float, const Tensor&, const Tensor&, const Stream&) {
+  no_cuda();
+}
+void linear_weight_gradient(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 
 std::int64_t grouped_workspace_bytes(std::int64_t) { no_cuda(); }
 void grouped_linear(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) {

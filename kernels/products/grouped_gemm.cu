@@ -5,6 +5,10 @@
 namespace coe::cuda {
 namespace {
 
+constexpr int kThreads = 256;
+/// A run of rows is a multiple of kRunStep; fewer tiles leave a device idle.
+constexpr std::int64_t kFewestTiles = 128, kShortestRun = 512, kRunStep = 64;
+
 /// `workspace` may be empty where there are no groups.
 void run(Wanted wanted, GroupedProduct product, const Tensor& left, const Tensor& right, const Tensor& out,
          const Tensor& workspace, const Stream& stream) {
@@ -43,21 +47,67 @@ GroupedProduct extents_of(const Tensor& x, const Tensor& w, const Tensor& y, con
   expect_shape("product: y", y, {x.extent(0), n});
   if (offsets != nullptr) expect_shape("product: offsets", *offsets, {groups + 1});
   const auto* ends = offsets != nullptr ? offsets->data<std::int32_t>() : nullptr;
-  return {nullptr, nullptr, nullptr, ends, x.extent(0), groups, n, k, beta};
+  return {nullptr, nullptr, nullptr, ends, x.extent(0), x.extent(0), groups, n, k, beta};
+}
+
+/// Runs of rows that a weight's gradient [n, k] is summed over beside one another, so that a device is full.
+struct Runs {
+  std::int64_t count, each;
+};
+Runs runs_of(std::int64_t rows, std::int64_t n, std::int64_t k) {
+  const auto parts = [](std::int64_t whole, std::int64_t part) { return (whole + part - 1) / part; };
+  const std::int64_t tiles = parts(n, 128) * parts(k, 256);
+  const std::int64_t wanted = std::min(parts(kFewestTiles, tiles), parts(rows, kShortestRun));
+  if (wanted <= 1) return {1, rows};
+  const std::int64_t each = parts(parts(rows, wanted), kRunStep) * kRunStep;
+  return {parts(rows, each), each};
+}
+
+/// dw [n] += the sum over the runs, in their order.
+__global__ void add_runs_kernel(const float* sums, std::int64_t runs, std::int64_t n, float* dw) {
+  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) {
+    float sum = 0;
+    for (std::int64_t run = 0; run < runs; ++run) sum += sums[run * n + i];
+    dw[i] += sum;
+  }
 }
 
 }  // namespace
 
-void linear(const Tensor& x, const Tensor& w, const Tensor& y, const Stream& stream) {
-  run(Wanted::kOutput, extents_of(x, w, y, nullptr, 0), x, w, y, {}, stream);
+std::int64_t linear_workspace_bytes(std::int64_t rows, std::int64_t n, std::int64_t k) {
+  const Runs runs = runs_of(rows, n, k);
+  const std::int64_t sums = runs.count > 1 ? runs.count * n * k * static_cast<std::int64_t>(sizeof(float)) : 0;
+  return sums + hopper_workspace_bytes(runs.count);
 }
 
-void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx, const Stream& stream) {
-  run(Wanted::kInputGradient, extents_of(dx, w, dy, nullptr, beta), dy, w, dx, {}, stream);
+void linear(const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& workspace, const Stream& stream) {
+  run(Wanted::kOutput, extents_of(x, w, y, nullptr, 0), x, w, y, workspace, stream);
 }
 
-void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw, const Stream& stream) {
-  run(Wanted::kWeightGradient, extents_of(x, dw, dy, nullptr, 1), dy, x, dw, {}, stream);
+void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx, const Tensor& workspace,
+                           const Stream& stream) {
+  run(Wanted::kInputGradient, extents_of(dx, w, dy, nullptr, beta), dy, w, dx, workspace, stream);
+}
+
+void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw, const Tensor& workspace,
+                            const Stream& stream) {
+  GroupedProduct product = extents_of(x, dw, dy, nullptr, 1);
+  const Runs runs = runs_of(product.rows, product.n, product.k);
+  if (runs.count == 1) return run(Wanted::kWeightGradient, product, dy, x, dw, workspace, stream);
+  product.groups = runs.count;
+  product.each = runs.each;
+  product.beta = 0;
+  const std::int64_t elements = product.n * product.k,
+                     room = linear_workspace_bytes(product.rows, product.n, product.k);
+  if (workspace.elements() < room) {
+    fail(ErrorCode::kInternal, "product: workspace is ", workspace.elements(), " bytes, must be at least ", room);
+  }
+  const Tensor sums(workspace.raw(), DType::kF32, {runs.count, product.n, product.k}, workspace.device());
+  const std::int64_t used = static_cast<std::int64_t>(sums.bytes());
+  run(Wanted::kWeightGradient, product, dy, x, sums, workspace.rows(used, workspace.elements() - used), stream);
+  launch("product", add_runs_kernel, {blocks_for(elements, kThreads), kThreads}, stream, sums.data<float>(), runs.count,
+         elements, dw.data<float>());
 }
 
 std::int64_t grouped_workspace_bytes(std::int64_t groups) { return hopper_workspace_bytes(groups); }

@@ -8,13 +8,18 @@ namespace coe::cuda {
 enum class Wanted { kOutput, kInputGradient, kWeightGradient };
 
 /// Products of one kind over groups of rows, as grouped_linear() has them: x [rows, k], w [groups, n, k], y [rows, n].
-/// Without offsets there is one group of all rows.
+/// Without offsets every group has `each` rows, of which the last may lack some.
 struct GroupedProduct {
   const void *left, *right;  ///< x and w, dy and w, or dy and x
   void* out;
   const std::int32_t* offsets;
-  std::int64_t rows, groups, n, k;
+  std::int64_t rows, each, groups, n, k;
   float beta;
+
+  /// The first row of a group; that of `groups` ends the last.
+  __device__ std::int64_t begin(std::int64_t group) const {
+    return offsets != nullptr ? offsets[group] : min(group * each, rows);
+  }
 };
 
 /// out [m, n] = a b (+ out): a is [m, k], or [k, m] in the weight gradient; b is [n, k] in the output, else [k, n].
@@ -33,8 +38,7 @@ class TileWalk {
   /// The block's next tile; false where there is none.
   __device__ bool next(TileOfProduct& tile) {
     for (; group_ < product_.groups; ++group_) {
-      const std::int64_t first = product_.offsets == nullptr ? 0 : product_.offsets[group_];
-      const std::int64_t rows = (product_.offsets == nullptr ? product_.rows : product_.offsets[group_ + 1]) - first;
+      const std::int64_t first = product_.begin(group_), rows = product_.begin(group_ + 1) - first;
       describe(first, rows, tile);
       const std::int64_t down = (tile.m + kTileRows - 1) / kTileRows,
                          across = (tile.n + kTileColumns - 1) / kTileColumns;
@@ -78,8 +82,8 @@ void product_f32(Wanted wanted, const GroupedProduct& product, const Stream& str
 /// bf16 on tensor cores, sums in fp32; out is bf16 or fp32.
 void product_bf16(Wanted wanted, const GroupedProduct& product, bool out_is_bf16, const Stream& stream);
 
-/// The grouped product of sm_90a, bf16 to bf16 (dw: fp32); `workspace` of hopper_workspace_bytes(groups). It takes
-/// rows of multiples of 16 bytes on such a device, and nothing in a build without CUTLASS.
+/// The product of sm_90a, bf16 to bf16 (dw: fp32); `workspace` of hopper_workspace_bytes(groups). It takes rows of
+/// multiples of 16 bytes on such a device, and nothing in a build without CUTLASS.
 bool hopper_takes(const GroupedProduct& product, const Stream& stream);
 std::int64_t hopper_workspace_bytes(std::int64_t groups);
 void product_hopper(Wanted wanted, const GroupedProduct& product, std::byte* workspace, const Stream& stream);

@@ -31,10 +31,15 @@ void linear_weight_gradient(const Tensor& dy, const Tensor& x, const MatrixBlock
 namespace cuda {
 
 /// The same products on a CUDA stream. Operands are both fp32 or both bf16, results are of their dtype or fp32, dw
-/// fp32; sums are in fp32, in an order that depends on the summed extent alone: no split, no TF32. beta is 0 or 1.
-void linear(const Tensor& x, const Tensor& w, const Tensor& y, const Stream& stream);
-void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx, const Stream& stream);
-void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw, const Stream& stream);
+/// fp32; sums are in fp32, in an order that depends on the shapes alone: no TF32. beta is 0 or 1. `workspace` is memory
+/// of linear_workspace_bytes(rows, n, k) or more, uint8, for a product of w [n, k]; 16-byte aligned.
+std::int64_t linear_workspace_bytes(std::int64_t rows, std::int64_t n, std::int64_t k);
+void linear(const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& workspace, const Stream& stream);
+void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx, const Tensor& workspace,
+                           const Stream& stream);
+/// Where dw is small, runs of rows are summed beside one another first.
+void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw, const Tensor& workspace,
+                            const Stream& stream);
 
 }  // namespace cuda
 

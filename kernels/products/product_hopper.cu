@@ -70,7 +70,7 @@ template <Wanted kWanted, class G, class Out>
 __global__ void describe_kernel(GroupedProduct product, Groups<G, Out> groups) {
   const int g = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (g >= product.groups) return;
-  const std::int64_t first = product.offsets[g], rows = product.offsets[g + 1] - first;
+  const std::int64_t first = product.begin(g), rows = product.begin(g + 1) - first;
   const int n = static_cast<int>(product.n), k = static_cast<int>(product.k), m = static_cast<int>(rows);
   constexpr bool kOutput = kWanted == Wanted::kOutput, kWeight = kWanted == Wanted::kWeightGradient;
   // A group without rows has no tile: in the weight gradient it would sum over nothing.
@@ -139,15 +139,18 @@ bool hopper_takes(const GroupedProduct& product, const Stream& stream) {
   int major = 0;
   expect_success("product", cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, stream.device().index));
   const auto aligned = [](const void* memory) { return reinterpret_cast<std::uintptr_t>(memory) % 16 == 0; };
-  return major == 9 && product.offsets != nullptr && product.n % kAlignment == 0 && product.k % kAlignment == 0 &&
-         product.rows > 0 && aligned(product.left) && aligned(product.right) && aligned(product.out);
+  return major == 9 && product.n % kAlignment == 0 && product.k % kAlignment == 0 && product.rows > 0 &&
+         aligned(product.left) && aligned(product.right) && aligned(product.out);
 }
 
 void product_hopper(Wanted wanted, const GroupedProduct& product, std::byte* workspace, const Stream& stream) {
   switch (wanted) {
     case Wanted::kOutput: return run<Wanted::kOutput, RowMajor, ColumnMajor, void, Bfloat>(product, workspace, stream);
     case Wanted::kInputGradient:
-      return run<Wanted::kInputGradient, RowMajor, RowMajor, void, Bfloat>(product, workspace, stream);
+      if (product.beta == 0) {
+        return run<Wanted::kInputGradient, RowMajor, RowMajor, void, Bfloat>(product, workspace, stream);
+      }
+      return run<Wanted::kInputGradient, RowMajor, RowMajor, Bfloat, Bfloat>(product, workspace, stream);
     case Wanted::kWeightGradient:
       return run<Wanted::kWeightGradient, ColumnMajor, RowMajor, float, float>(product, workspace, stream);
   }

@@ -4,7 +4,12 @@
 namespace coe::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+/// A thread for each pack of a row's numbers, so that few idle.
+Extent extent_of(std::int64_t rows, std::int64_t width, int pack) {
+  constexpr std::int64_t kMostThreads = 256;
+  const std::int64_t warps = (width / pack + kWarp - 1) / kWarp;
+  return {blocks_for(rows, 1), static_cast<int>(std::clamp<std::int64_t>(warps * kWarp, kWarp, kMostThreads))};
+}
 
 __device__ float sigmoid_of(float x) { return 1.0F / (1.0F + expf(-x)); }
 
@@ -85,12 +90,14 @@ void swiglu(const Tensor& ab, const Tensor& m, const Tensor& rows, const Stream&
   expect_same_dtype("swiglu", ab, m);
   with_number("swiglu", ab, [&](auto number) {
     using Number = decltype(number);
-    const auto run = [&](auto kernel) {
-      launch("swiglu", kernel, {blocks_for(half[0], 1), kThreads}, stream, pointer<Number>(ab),
+    const auto run = [&](auto kernel, int pack) {
+      launch("swiglu", kernel, extent_of(half[0], half[1], pack), stream, pointer<Number>(ab),
              pointer_or_null<std::int32_t>(rows), half[0], half[1], pointer<Number>(m));
     };
-    if (packs<Number>(half[1], {ab.raw(), m.raw()})) return run(forward_kernel<Number, kWide<Number>>);
-    run(forward_kernel<Number, 1>);
+    if (packs<Number>(half[1], {ab.raw(), m.raw()})) {
+      return run(forward_kernel<Number, kWide<Number>>, kWide<Number>);
+    }
+    run(forward_kernel<Number, 1>, 1);
   });
 }
 
@@ -105,15 +112,15 @@ void swiglu_backward(const Tensor& ab, const Tensor& q, const Tensor& w, const T
   for (const Tensor* other : {&q, &dab, &weighted_m}) expect_same_dtype("swiglu_backward", ab, *other);
   with_number("swiglu_backward", ab, [&](auto number) {
     using Number = decltype(number);
-    const auto run = [&](auto kernel) {
-      launch("swiglu_backward", kernel, {blocks_for(half[0], 1), kThreads}, stream, pointer<Number>(ab),
+    const auto run = [&](auto kernel, int pack) {
+      launch("swiglu_backward", kernel, extent_of(half[0], half[1], pack), stream, pointer<Number>(ab),
              pointer<Number>(q), w.data<float>(), pointer_or_null<std::int32_t>(rows), half[0], half[1],
              pointer<Number>(dab), pointer<Number>(weighted_m), dw.data<float>());
     };
     if (packs<Number>(half[1], {ab.raw(), q.raw(), dab.raw(), weighted_m.raw()})) {
-      return run(backward_kernel<Number, kWide<Number>>);
+      return run(backward_kernel<Number, kWide<Number>>, kWide<Number>);
     }
-    run(backward_kernel<Number, 1>);
+    run(backward_kernel<Number, 1>, 1);
   });
 }
 

@@ -156,28 +156,42 @@ struct ScatterOut {
   }
 };
 
+/// Takes the next place in each thread's bucket, in the order of the threads; all threads of a block call it.
+__device__ std::int32_t take_place(std::int32_t bucket, std::int32_t* next) {
+  const unsigned warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+  const unsigned alike = __match_any_sync(kAllLanes, bucket);
+  const bool last = (alike >> lane) == 1U, asks = bucket != kNoBucket;
+  std::int32_t place = __popc(alike & ((1U << lane) - 1U));
+  for (unsigned turn = 0; turn < kThreads / kWarp; ++turn) {
+    if (warp == turn && asks) place += next[bucket];
+    __syncwarp();
+    if (warp == turn && asks && last) next[bucket] = place + 1;
+    __syncthreads();
+  }
+  return place;
+}
+
 __global__ void scatter_kernel(Choices choices, const std::int32_t* counts, Table table, PlacesOut places,
                                ScatterOut out) {
-  __shared__ std::int32_t tile[kThreads];
   __shared__ std::int32_t next[kMostBuckets];
   for (int n = static_cast<int>(threadIdx.x); n < table.buckets; n += kThreads) {
     next[n] = counts[static_cast<std::int64_t>(blockIdx.x) * table.buckets + n];
   }
-  for_each_tile(choices, tile, [&](std::int64_t first, int count) {
-    if (static_cast<int>(threadIdx.x) < count && tile[threadIdx.x] == kNoBucket) out.drop(first + threadIdx.x);
-    for (int n = static_cast<int>(threadIdx.x); n < table.buckets; n += kThreads) {
-      for (int j = 0; j < count; ++j) {
-        if (tile[j] != n) continue;
-        const std::int32_t place = next[n]++;
-        if (place >= places.kept[n]) {
-          out.drop(first + j);
-          continue;
-        }
-        out.holder[first + j] = table.holder_of(n);
-        out.row[first + j] = places.begin[n] + place;
-      }
+  __syncthreads();
+  std::int64_t begin, end;
+  choices.range(blockIdx.x, begin, end);
+  for (std::int64_t first = begin; first < end; first += kThreads) {
+    const std::int64_t choice = first + threadIdx.x;
+    const std::int32_t bucket = choice < end ? choices.bucket_of(choice) : kNoBucket;
+    const std::int32_t place = take_place(bucket, next);
+    if (choice >= end) continue;
+    if (bucket == kNoBucket || place >= places.kept[bucket]) {
+      out.drop(choice);
+      continue;
     }
-  });
+    out.holder[choice] = table.holder_of(bucket);
+    out.row[choice] = places.begin[bucket] + place;
+  }
 }
 
 void expect_buckets(std::int64_t buckets) {

@@ -264,18 +264,20 @@ void CudaChainLayer::finish_gradient(int t, Arena& arena) {
     shared = dnormed;
     shared_backward(*weights, state.normed, state.shared_ab, upstream_, dnormed, arena, stream());
   }
-  cuda::combine_rows(results, state.plan.rows, {}, shared, {}, {}, dnormed, stream());
+  Tensor residual;
+  if (config_.residual == Residual::kInner) residual = upstream_;
+  if (config_.residual == Residual::kOuter && t == 0) residual = dy_;
+  const bool normed = config_.iteration_norm;
+  cuda::combine_rows(results, state.plan.rows, {}, shared, normed ? Tensor() : residual, {}, dnormed, stream());
   cuda::collect_scalars(results, state.plan.rows, dweight, stream());
   gate(t).backward(state.routed, batch_, dweight, dnormed, arena, stream());
-  if (config_.iteration_norm) {
+  if (normed) {
     const TrainedTensor& norm = context_.weights->norm(t);
     ArenaScope scratch(arena);
     const Tensor partial = arena.make<float>({cuda::kNormParts, config_.hidden});
-    clear(dx, stream());
+    residual.elements() > 0 ? copy(residual, dx, stream()) : clear(dx, stream());
     cuda::rms_norm_backward(state.x, norm.value, state.inverse_rms, dnormed, dx, norm.gradient, partial, stream());
   }
-  if (config_.residual == Residual::kInner) cuda::add(upstream_, 1, dx, stream());
-  if (config_.residual == Residual::kOuter && t == 0) cuda::add(dy_, 1, dx, stream());
   upstream_ = dx;
 }
 

@@ -13,6 +13,10 @@ std::uint64_t first_counter(const StepRandom& random, const Batch& batch, std::i
   return static_cast<std::uint64_t>((random.first_sequence + batch.first_sequence) * batch.length * width);
 }
 
+Tensor workspace_of(const Tensor& weight, std::int64_t tokens, Arena& arena) {
+  return arena.make<std::uint8_t>({cuda::linear_workspace_bytes(tokens, weight.extent(0), weight.extent(1))});
+}
+
 }  // namespace
 
 DeviceGate::DeviceGate(const LayerConfig& config, int layer, int iteration, const GateWeights& weights)
@@ -45,10 +49,11 @@ DeviceRouted DeviceGate::forward(const Tensor& x, const Batch& batch, const std:
     cuda::jitter(x, routing_key(*random, place_, RoutingDraw::kJitter), config_.router_jitter,
                  first_counter(*random, batch, x.extent(1)), routed.x, stream);
   }
-  cuda::linear(routed.x, weights_.weight.value, routed.scores, stream);
+  const Tensor workspace = workspace_of(weights_.weight.value, tokens, arena);
+  cuda::linear(routed.x, weights_.weight.value, routed.scores, workspace, stream);
   if (random && weights_.noise.value.elements() > 0) {
     routed.noise_slope = arena.make<float>(routed.scores.shape());
-    cuda::linear(routed.x, weights_.noise.value, routed.noise_slope, stream);
+    cuda::linear(routed.x, weights_.noise.value, routed.noise_slope, workspace, stream);
     cuda::add_router_noise(routed.scores, routed.noise_slope, routing_key(*random, place_, RoutingDraw::kNoise),
                            first_counter(*random, batch, config_.experts), stream);
   }
@@ -114,8 +119,9 @@ void DeviceGate::products_backward(const DeviceRouted& routed, const Tensor& dlo
     ArenaScope scratch(arena);
     const Tensor narrow = dx.dtype() == DType::kF32 ? dy : arena.make(dx.dtype(), dy.shape());
     if (dx.dtype() != DType::kF32) cast(dy, narrow, stream);
-    cuda::linear_input_gradient(narrow, weight.value, kept, dx, stream);
-    cuda::linear_weight_gradient(narrow, routed.x, weight.gradient, stream);
+    const Tensor workspace = workspace_of(weight.value, dx.extent(0), arena);
+    cuda::linear_input_gradient(narrow, weight.value, kept, dx, workspace, stream);
+    cuda::linear_weight_gradient(narrow, routed.x, weight.gradient, workspace, stream);
   };
   add_gradients(weights_.weight, dlogits, beta);
   if (routed.noise_slope.elements() == 0) return;

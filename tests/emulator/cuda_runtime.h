@@ -52,6 +52,17 @@ inline unsigned __ballot_sync(unsigned /*mask*/, bool mine) {
   coe::emulator::meet_warp();
   return votes;
 }
+inline unsigned __match_any_sync(unsigned /*mask*/, std::int32_t mine) {
+  unsigned alike = 0;
+  coe::emulator::lanes()[coe::emulator::lane()] = static_cast<std::uint32_t>(mine);
+  coe::emulator::meet_warp();
+  for (unsigned lane = 0; lane < coe::emulator::kWarp; ++lane) {
+    alike |= (coe::emulator::lanes()[lane] == static_cast<std::uint32_t>(mine) ? 1U : 0U) << lane;
+  }
+  coe::emulator::meet_warp();
+  return alike;
+}
+inline void __syncwarp() { coe::emulator::meet_warp(); }
 inline int __all_sync(unsigned mask, bool mine) { return __ballot_sync(mask, mine) == mask ? 1 : 0; }
 
 template <class T>
