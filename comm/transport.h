@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "comm/window.h"
@@ -57,6 +58,12 @@ struct Shortfall {
   std::size_t sent = 0, taken = 0;
 };
 
+/// Memory that operations were posted on, or that peers have mapped.
+class PostedMemory {
+ public:
+  virtual ~PostedMemory() = default;
+};
+
 /// Who can reach whom in one group of ranks: posts sends and receives and says when they are done.
 ///
 /// A Transport belongs to one rank and one thread. Operations are matched between two ranks in the order in which each
@@ -65,6 +72,8 @@ struct Shortfall {
 class Transport {
  public:
   virtual ~Transport() = default;
+  /// Keeps memory that requests under way or peers may still touch until the transport ends.
+  void park(std::unique_ptr<PostedMemory> memory) { parked_.push_back(std::move(memory)); }
   virtual int rank() const = 0;
   virtual int size() const = 0;
   virtual Reach reach(int peer) const = 0;
@@ -93,6 +102,9 @@ class Transport {
   /// Divides the group: ranks of one color (>= 0) form a group, ordered by (key, rank). Collective. The groups must not
   /// outlive this one.
   virtual std::unique_ptr<Transport> split(int color, int key) = 0;
+
+ private:
+  std::vector<std::unique_ptr<PostedMemory>> parked_;
 };
 
 /// How long any wait may last; the default of the configuration.

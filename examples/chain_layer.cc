@@ -44,8 +44,7 @@ std::vector<float> run_rank(Transport& world) {
   Parameters parameters(chain_specs(config, "", mine), false);
   set_weights(parameters, mine.first);
 
-  OneCopyExchange exchange(groups.experts(), config.hidden, ChainLayer::exchange_slots(1, config.iterations),
-                           ChainLayer::kInFlight);
+  OneCopyExchange exchange(groups.experts(), config.hidden);
   PartTimes times;
   ChainLayer layer(config, 0, {&groups, &placement, &exchange, &times}, chain_weights(config, "", mine, parameters));
   Arena arena;

@@ -48,17 +48,16 @@ std::string run_rank(Transport& world, int& wrong) {
   all_gather<std::int32_t>(group, mine, table.span<std::int32_t>(), {"table"});
   const DispatchPlan plan = make_dispatch_plan(routing, table, Placement(kRanks, kRanks), rank, arena);
 
-  OneCopyExchange exchange(group, kHidden, 1, 1);
-  exchange.begin_dispatch(plan, x, routing.weight, nullptr, 0, {"dispatch"});
-  const ExpertRows rows = exchange.finish_dispatch(plan, 0, arena);
+  OneCopyExchange exchange(group, kHidden);
+  Flight flight = exchange.begin(plan, {.x = &x, .weights = routing.weight}, {"dispatch"});
+  const ExpertRows rows = flight.arrived().get();
   std::string text = fmt::format("rank {0} holds expert {0} and got the rows", rank);
   for (std::int64_t i = 0; i < rows.rows.extent(0); ++i) text += fmt::format(" {}", rows.rows.data<float>()[i]);
 
-  const ExpertRows results = exchange.result_rows(plan, 0, arena);
-  std::ranges::transform(rows.rows.span<float>(), results.rows.data<float>(),
+  std::ranges::transform(rows.rows.span<float>(), flight.results().rows.data<float>(),
                          [&](float value) { return value * kScales.at(rank); });
-  exchange.begin_combine(plan, 0, {"combine"});
-  exchange.finish_combine(plan, 0, sum, nullptr, {});
+  flight.send_back({"combine"});
+  flight.combine(sum, nullptr, {}).get();
   for (std::size_t t = 0; t < kTokens; ++t) {
     const float before = x.data<float>()[t], after = sum.data<float>()[t];
     const float factor = 0.5F * (kScales[0] + kScales.at(kChoices.at(2 * t + 1)));  // 5.5 or 50.5

@@ -82,57 +82,51 @@ void find_places(const DispatchPlan& plan, std::vector<std::int64_t>& places) {
   }
 }
 
-class AlltoallvExchange : public Exchange {
+class AlltoallvExchange : public Exchange, private FlightBuffers {
  public:
   AlltoallvExchange(Group group, std::int64_t hidden) : rank_(group.rank()), hidden_(hidden), mpi_(group, hidden) {}
 
-  void begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor& weights, const Tensor* scalar,
-                      int /*slot*/, const Phase& /*phase*/) override {
-    check(scalar == nullptr, "alltoallv: scalars were given, must be none");
-    weights_ = weights;
+  Flight begin(const DispatchPlan& plan, const Departure& departure, const Phase& /*phase*/) override {
+    check(departure.scalar == nullptr, "alltoallv: scalars were given, must be none");
+    plan_ = &plan;
+    weights_ = departure.weights;
     const Tensor packed = make(packed_, plan.rows_sent());
-    gather_rows(x, plan.send_token, packed);
+    gather_rows(*departure.x, plan.send_token, packed);
     mpi_.all_to_all(packed, plan.send_rows, make(landed_, plan.rows_received()), plan.receive_rows);
     count(plan.send_rows);
+    return Flight(*this);
   }
-
-  ExpertRows finish_dispatch(const DispatchPlan& plan, int /*slot*/, Arena& /*arena*/) override {
-    find_places(plan, places_);
-    const Tensor sorted = make(sorted_, plan.rows_received());
-    for (std::size_t i = 0; i < places_.size(); ++i)
-      copy_row(landed_, static_cast<std::int64_t>(i), sorted_, places_[i]);
-    return {sorted, {}, plan.expert_offsets};
-  }
-
-  ExpertRows result_rows(const DispatchPlan& plan, int /*slot*/, Arena& /*arena*/) override {
-    return {make(results_, plan.rows_received()), {}, plan.expert_offsets};
-  }
-
-  void release(int /*slot*/) override {}
-
-  void begin_combine(const DispatchPlan& plan, int /*slot*/, const Phase& /*phase*/) override {
-    for (std::size_t i = 0; i < places_.size(); ++i)
-      copy_row(results_, places_[i], landed_, static_cast<std::int64_t>(i));
-    mpi_.all_to_all(make(landed_, plan.rows_received()), plan.receive_rows, make(packed_, plan.rows_sent()),
-                    plan.send_rows);
-    count(plan.receive_rows);
-  }
-
-  void finish_combine(const DispatchPlan& plan, int /*slot*/, const Tensor& sum, const Tensor* /*scalar*/,
-                      const TokensSummed& then) override {
-    const auto* place = plan.place.data<std::int32_t>();
-    rows_.assign(static_cast<std::size_t>(plan.place.elements()), nullptr);
-    for (std::size_t j = 0; j < rows_.size(); ++j) {
-      if (place[j] >= 0) rows_[j] = packed_.data() + place[j] * hidden_;
-    }
-    combine_rows(rows_, plan.offsets, weights_, sum);
-    if (then) then(0, sum.extent(0));
-  }
-
   std::int64_t bytes_sent() const override { return bytes_sent_; }
   int growths() const override { return 0; }
 
  private:
+  void await_arrival() override {
+    find_places(*plan_, places_);
+    make(sorted_, plan_->rows_received());
+    for (std::size_t i = 0; i < places_.size(); ++i)
+      copy_row(landed_, static_cast<std::int64_t>(i), sorted_, places_[i]);
+  }
+  ExpertRows arrived() override { return {make(sorted_, plan_->rows_received()), {}, plan_->expert_offsets}; }
+  ExpertRows results() override { return {make(results_, plan_->rows_received()), {}, plan_->expert_offsets}; }
+  void send_back(const Phase& /*phase*/) override {
+    for (std::size_t i = 0; i < places_.size(); ++i)
+      copy_row(results_, places_[i], landed_, static_cast<std::int64_t>(i));
+    mpi_.all_to_all(make(landed_, plan_->rows_received()), plan_->receive_rows, make(packed_, plan_->rows_sent()),
+                    plan_->send_rows);
+    count(plan_->receive_rows);
+  }
+  void await_return() override {}
+  void combine(const Tensor& sum, const Tensor* /*scalar*/, const TokensSummed& then) override {
+    const auto* place = plan_->place.data<std::int32_t>();
+    rows_.assign(static_cast<std::size_t>(plan_->place.elements()), nullptr);
+    for (std::size_t j = 0; j < rows_.size(); ++j) {
+      if (place[j] >= 0) rows_[j] = packed_.data() + place[j] * hidden_;
+    }
+    combine_rows(rows_, plan_->offsets, weights_, sum);
+    if (then) then(0, sum.extent(0));
+  }
+  void release() noexcept override {}
+
   Tensor make(std::vector<float>& memory, std::int64_t rows) const {
     const auto floats = static_cast<std::size_t>(rows * hidden_);
     if (memory.size() < floats) memory.resize(floats);
@@ -150,6 +144,7 @@ class AlltoallvExchange : public Exchange {
     }
   }
 
+  const DispatchPlan* plan_ = nullptr;
   Tensor weights_;
   int rank_;
   std::int64_t hidden_;

@@ -53,16 +53,15 @@ class RandomExchange {
   std::int64_t exchange(Exchange& exchange, Series& series) {
     const std::int64_t sent_before = exchange.bytes_sent();
     scratch_.reset();
+    Flight flight;
     const double dispatch = timer_.time([&] {
-      exchange.begin_dispatch(plan_, x_, routing_.weight, nullptr, 0, kPhase);
-      exchange.finish_dispatch(plan_, 0, scratch_);
+      flight = exchange.begin(plan_, {.x = &x_, .weights = routing_.weight}, kPhase);
+      flight.arrived().get();
     });
-    const ExpertRows results = exchange.result_rows(plan_, 0, scratch_);
-    std::ranges::fill(results.rows.span<float>(), 1.0F);
-    exchange.release(0);
+    std::ranges::fill(flight.results().rows.span<float>(), 1.0F);
     const double combine = timer_.time([&] {
-      exchange.begin_combine(plan_, 0, kPhase);
-      exchange.finish_combine(plan_, 0, sum_, nullptr, {});
+      flight.send_back(kPhase);
+      flight.combine(sum_, nullptr, {}).get();
     });
     series.add(dispatch, combine);
     return exchange.bytes_sent() - sent_before;
@@ -116,10 +115,10 @@ class RandomExchange {
 ExchangeBenchmarkResult bench_exchange(const Benchmark& benchmark, Transport& world) {
   RandomExchange traffic(benchmark, world);
   const std::int64_t hidden = benchmark.layer.hidden;
-  OneCopyExchange one_copy(traffic.group(), hidden, 1, 1);
-  ReferenceExchange reference(traffic.group(), hidden, 1);
+  OneCopyExchange one_copy(traffic.group(), hidden);
+  ReferenceExchange reference(traffic.group(), hidden);
   const std::unique_ptr<Exchange> alltoallv = make_alltoallv_exchange(traffic.group(), hidden);
-  PartialSumsExchange partial_sums(traffic.group(), hidden, 1);
+  PartialSumsExchange partial_sums(traffic.group(), hidden);
   Series fast, bound, slow, summed, plain;
   ExchangeBenchmarkResult result;
   for (int step = -benchmark.warmup_steps; step < benchmark.steps; ++step) {

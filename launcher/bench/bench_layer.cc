@@ -84,8 +84,8 @@ class BusyLayer {
       : forward_only_(benchmark.forward_only),
         input_(input),
         exchange_(make_exchange(benchmark.order, input.groups.experts(), benchmark.layer.hidden,
-                                ChainLayer::exchange_slots(forward_only_ ? 0 : 1, benchmark.layer.iterations),
-                                ChainLayer::kInFlight, size_of(benchmark, input).rows)),
+                                ChainLayer::flight_hint(forward_only_ ? 0 : 1, benchmark.layer.iterations,
+                                                        size_of(benchmark, input).rows))),
         layer_(benchmark.layer, 0, {&input.groups, &input.placement, exchange_.get(), &times_, benchmark.threads},
                input.weights.views()),
         arena_(size_of(benchmark, input).arena_bytes) {

@@ -74,8 +74,8 @@ CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups, Exchang
   };
 
   PartTimes times;
-  const auto exchange = make_exchange(order, groups.experts(), config.hidden,
-                                      ChainLayer::exchange_slots(1, config.iterations), ChainLayer::kInFlight);
+  const auto exchange =
+      make_exchange(order, groups.experts(), config.hidden, ChainLayer::flight_hint(1, config.iterations));
   ChainLayer layer(config, 0, {&groups, &placement, exchange.get(), &times, threads},
                    chain_weights(config, "", experts, parameters));
   Arena arena;

@@ -5,10 +5,9 @@
 
 namespace coe {
 
-std::unique_ptr<Exchange> make_exchange(ExchangeOrder order, Group group, std::int64_t hidden, int slots, int in_flight,
-                                        std::int64_t rows) {
-  if (order == ExchangeOrder::kPartialSums) return std::make_unique<PartialSumsExchange>(group, hidden, in_flight);
-  return std::make_unique<OneCopyExchange>(group, hidden, slots, in_flight, rows);
+std::unique_ptr<Exchange> make_exchange(ExchangeOrder order, Group group, std::int64_t hidden, const FlightHint& hint) {
+  if (order == ExchangeOrder::kPartialSums) return std::make_unique<PartialSumsExchange>(group, hidden);
+  return std::make_unique<OneCopyExchange>(group, hidden, hint);
 }
 
 }  // namespace coe

@@ -10,11 +10,11 @@
 namespace coe {
 namespace {
 
-constexpr std::int64_t kFewestRows = 64;
-
-std::vector<bool> reached_by_message(const Window& window) {
+/// Ranks whose memory a window does not show; the same for every window of the group.
+std::vector<bool> reached_by_message(Transport& transport) {
+  const std::unique_ptr<Window> window = transport.make_window(1);
   std::vector<bool> ranks;
-  for (int rank = 0; rank < window.size(); ++rank) ranks.push_back(window.of(rank) == nullptr);
+  for (int rank = 0; rank < window->size(); ++rank) ranks.push_back(window->of(rank) == nullptr);
   return ranks;
 }
 
@@ -33,189 +33,253 @@ void clear_padding(const DispatchPlan& plan, const ExpertRows& rows) {
 
 }  // namespace
 
-OneCopyExchange::OneCopyExchange(Group group, std::int64_t hidden, int slots, int in_flight, std::int64_t rows)
-    : group_(group),
-      hidden_(hidden),
-      control_(group.transport->make_window(Signals::bytes_for(group.size(), 2 * (slots + in_flight)))),
-      signals_(*control_, 0, group.rank(), 2 * (slots + in_flight)),
-      results_(static_cast<std::size_t>(in_flight)) {
-  for (int slot = 0; slot < slots; ++slot) {
-    slots_.push_back(
-        {.arrived = {}, .mail = RowMail(hidden, reached_by_message(*control_)), .phase = {}, .weights = {}});
+OneCopyExchange::Results::Results(const Group& group, std::int64_t hidden, const std::vector<bool>& by_message)
+    : window(group, hidden), mail(hidden, by_message), told(static_cast<std::size_t>(group.size())) {}
+
+/// One flight over windows and mail.
+class OneCopyExchange::Buffers : public FlightBuffers {
+ public:
+  explicit Buffers(OneCopyExchange& exchange) : exchange_(exchange), group_(exchange.group_) {}
+
+  void begin(const DispatchPlan& plan, const Departure& departure, const Phase& phase);
+  void await_arrival() override;
+  ExpertRows arrived() override { return arrivals().rows_of(group_.rank(), *plan_, with_scalar()); }
+  ExpertRows results() override { return returning().rows_of(group_.rank(), *plan_, with_scalar()); }
+  void send_back(const Phase& phase) override;
+  void await_return() override;
+  void combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) override;
+  std::int64_t bytes_sent() const override { return bytes_sent_; }
+  void release() noexcept override;
+
+ private:
+  RowWindow& arrivals() const { return arrivals_->window; }
+  RowWindow& returning() const { return results_->window; }
+  RowMail& mail() const { return results_->mail; }
+  bool with_scalar() const { return departure_.scalar != nullptr; }
+  /// Whether a mapped rank has had its rows of the use before.
+  bool free_at(int peer) const { return arrivals().signals().heard(peer, RowWindow::kDone) >= arrivals().number() - 1; }
+  void write_rows(int peer);
+  void write_late_rows();
+  void release_arrivals() noexcept;
+  void park() noexcept;
+  /// Where the result of every choice lies: nullptr where it was dropped.
+  void find_results();
+  void count(std::span<const std::size_t> rows);
+  template <class Visit>
+  void for_each_mapped(std::span<const std::size_t> rows, const RowWindow& window, const Visit& visit) const {
+    for (int peer = 0; peer < group_.size(); ++peer) {
+      if (rows[static_cast<std::size_t>(peer)] > 0 && window.mapped(peer)) visit(peer);
+    }
   }
-  for (Results& results : results_) results.told.resize(static_cast<std::size_t>(group.size()));
-  if (rows == 0) return;
-  for (Slot& slot : slots_) grow(slot.arrived, rows);
-  for (Results& results : results_) grow(results.block, rows);
+  /// Waits until every other mapped rank that has `rows` with this one has raised the window's number.
+  void wait_for(std::span<const std::size_t> rows, const RowWindow& window, int channel);
+
+  OneCopyExchange& exchange_;
+  Group group_;
+  Arrivals* arrivals_ = nullptr;
+  Results* results_ = nullptr;
+  const DispatchPlan* plan_ = nullptr;
+  Departure departure_;
+  Phase phase_;
+  bool under_way_ = false;  ///< rows are on their way to this rank or from it
+  std::int64_t bytes_sent_ = 0;
+  std::vector<int> late_;  ///< ranks that have not yet had their rows of the use before
+  std::vector<AwaitedSignal> awaited_;
+  std::vector<const float*> rows_, scalars_;  ///< [choices]
+};
+
+OneCopyExchange::OneCopyExchange(Group group, std::int64_t hidden, const FlightHint& hint)
+    : group_(group), hidden_(hidden), by_message_(reached_by_message(*group.transport)) {
+  for (int i = 0; i < hint.arrivals && hint.rows > 0; ++i) {
+    Arrivals& made = arrivals_.take([&] { return std::make_unique<Arrivals>(group_, hidden_); });
+    made.window.fit(hint.rows);
+  }
+  for (int i = 0; i < hint.results && hint.rows > 0; ++i) {
+    Results& made = results_.take([&] { return std::make_unique<Results>(group_, hidden_, by_message_); });
+    made.window.fit(hint.rows);
+  }
+  for (const auto& made : arrivals_.all()) arrivals_.give_back(*made);
+  for (const auto& made : results_.all()) results_.give_back(*made);
+}
+
+OneCopyExchange::~OneCopyExchange() = default;
+
+Flight OneCopyExchange::begin(const DispatchPlan& plan, const Departure& departure, const Phase& phase) {
+  Buffers& buffers = flights_.take([&] { return std::make_unique<Buffers>(*this); });
+  Flight flight(buffers);
+  buffers.begin(plan, departure, phase);
+  return flight;
 }
 
 std::size_t OneCopyExchange::window_bytes() const {
-  std::size_t bytes = control_->bytes();
-  const auto add = [&](const Block& block) { bytes += block.window == nullptr ? 0 : block.window->bytes(); };
-  for (const Slot& slot : slots_) add(slot.arrived);
-  for (const Results& results : results_) add(results.block);
+  std::size_t bytes = 0;
+  for (const auto& each : arrivals_.all()) bytes += each->window.bytes();
+  for (const auto& each : results_.all()) bytes += each->window.bytes();
   return bytes;
 }
 
-void OneCopyExchange::grow(Block& block, std::int64_t rows) {
-  if (rows <= block.room && block.window != nullptr) return;
-  growths_ += block.window != nullptr ? 1 : 0;
-  block.room = std::max({kFewestRows, rows, 2 * block.room});
-  block.window = group_.transport->make_window(static_cast<std::size_t>(block.room * (hidden_ + 1)) * sizeof(float));
+int OneCopyExchange::growths() const {
+  int growths = 0;
+  for (const auto& each : arrivals_.all()) growths += each->window.growths();
+  for (const auto& each : results_.all()) growths += each->window.growths();
+  return growths;
 }
 
-ExpertRows OneCopyExchange::rows_in(const Block& block, const DispatchPlan& plan, int rank, bool with_scalar) const {
-  const std::int64_t rows = plan.rows_at.data<std::int32_t>()[rank];
-  std::byte* memory = block.window->of(rank);
-  return {Tensor(memory, DType::kF32, {rows, hidden_}),
-          Tensor(memory + static_cast<std::size_t>(block.room * hidden_) * sizeof(float), DType::kF32,
-                 {with_scalar ? rows : 0}),
-          plan.expert_offsets};
+void OneCopyExchange::Buffers::begin(const DispatchPlan& plan, const Departure& departure, const Phase& phase) {
+  arrivals_ = &exchange_.arrivals_.take([&] { return std::make_unique<Arrivals>(group_, exchange_.hidden_); });
+  results_ = &exchange_.results_.take(
+      [&] { return std::make_unique<Results>(group_, exchange_.hidden_, exchange_.by_message_); });
+  plan_ = &plan;
+  departure_ = departure;
+  phase_ = phase;
+  under_way_ = true;
+  bytes_sent_ = 0;
+  late_.clear();
+  const std::int64_t rows = std::ranges::max(plan.rows_at.span<std::int32_t>());
+  arrivals().fit(rows);
+  returning().fit(rows);
+  arrivals().use();
+  returning().use();
+  // A window that was made anew has forgotten whom it told.
+  if (returning().number() == 1) std::ranges::fill(results_->told, 0);
+  mail().begin_dispatch(group_, plan, *departure.x, departure.scalar, arrived(), phase);
+  for_each_mapped(plan.send_rows, arrivals(),
+                  [&](int peer) { free_at(peer) ? write_rows(peer) : late_.push_back(peer); });
+  count(plan.send_rows);
 }
 
-void OneCopyExchange::wait_for(std::span<const std::size_t> rows, int channel, std::uint64_t number,
-                               const Phase& phase) {
+void OneCopyExchange::Buffers::write_rows(int peer) {
+  const std::int64_t hidden = exchange_.hidden_;
+  const auto *token = plan_->send_token.data<std::int32_t>(), *choice = plan_->send_choice.data<std::int32_t>();
+  const auto* landing = plan_->landing.data<std::int32_t>();
+  const auto counts = plan_->send_rows.first(static_cast<std::size_t>(peer));
+  const auto first = static_cast<std::int64_t>(std::accumulate(counts.begin(), counts.end(), std::size_t{0}));
+  const std::int64_t end = first + static_cast<std::int64_t>(plan_->send_rows[static_cast<std::size_t>(peer)]);
+  const ExpertRows places = arrivals().rows_of(peer, *plan_, with_scalar());
+  const auto *x = departure_.x->data<float>(), *scalar = with_scalar() ? departure_.scalar->data<float>() : nullptr;
+  for (std::int64_t row = first; row < end; ++row) {
+    std::copy_n(x + token[row] * hidden, hidden, places.rows.data<float>() + landing[row] * hidden);
+    if (scalar != nullptr) places.scalar.data<float>()[landing[row]] = scalar[choice[row]];
+  }
+  arrivals().signals().raise(peer, RowWindow::kReady, arrivals().number());
+}
+
+void OneCopyExchange::Buffers::write_late_rows() {
+  if (late_.empty()) return;
+  awaited_.clear();
+  for (const int peer : late_) awaited_.push_back({peer, RowWindow::kDone, arrivals().number() - 1});
+  wait(group_, arrivals().signals(), awaited_, 0, phase_);
+  for (const int peer : late_) write_rows(peer);
+  late_.clear();
+}
+
+void OneCopyExchange::Buffers::wait_for(std::span<const std::size_t> rows, const RowWindow& window, int channel) {
   awaited_.clear();
   std::size_t bytes = 0;
-  for (int peer = 0; peer < group_.size(); ++peer) {
-    const std::size_t count = rows[static_cast<std::size_t>(peer)];
-    if (count == 0 || peer == group_.rank() || !mapped(peer)) continue;
-    awaited_.push_back({peer, channel, number});
-    bytes += count * static_cast<std::size_t>(hidden_) * sizeof(float);
-  }
-  if (!awaited_.empty()) wait(group_, signals_, awaited_, bytes, phase);
+  for_each_mapped(rows, window, [&](int peer) {
+    if (peer == group_.rank()) return;
+    awaited_.push_back({peer, channel, window.number()});
+    bytes += rows[static_cast<std::size_t>(peer)] * static_cast<std::size_t>(exchange_.hidden_) * sizeof(float);
+  });
+  if (!awaited_.empty()) wait(group_, window.signals(), awaited_, bytes, phase_);
 }
 
-void OneCopyExchange::tell(std::span<const std::size_t> rows, int channel, std::uint64_t number) const {
-  for (int peer = 0; peer < group_.size(); ++peer) {
-    if (rows[static_cast<std::size_t>(peer)] > 0 && mapped(peer)) signals_.raise(peer, channel, number);
-  }
-}
-
-std::int64_t OneCopyExchange::bytes_elsewhere(std::span<const std::size_t> rows, bool with_scalar) const {
-  const std::size_t all = std::accumulate(rows.begin(), rows.end(), std::size_t{0});
-  const std::size_t elsewhere = all - rows[static_cast<std::size_t>(group_.rank())];
-  return static_cast<std::int64_t>(elsewhere * sizeof(float)) * (hidden_ + (with_scalar ? 1 : 0));
-}
-
-void OneCopyExchange::release(int slot) {
-  Slot& used = slot_at(slot);
-  if (!used.held) return;
-  used.held = false;
-  for (int peer = 0; peer < group_.size(); ++peer) {
-    if (mapped(peer)) signals_.raise(peer, channel(slot, kReleased), used.arrived.count);
-  }
-}
-
-void OneCopyExchange::begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor& weights,
-                                     const Tensor* scalar, int slot, const Phase& phase) {
-  Slot& used = slot_at(slot);
-  Results& results = results_at(slot);
-  release(slot);
-  used.phase = phase;
-  used.weights = weights;
-  used.with_scalar = scalar != nullptr;
-  const std::int64_t rows = std::ranges::max(plan.rows_at.span<std::int32_t>());
-  grow(used.arrived, rows);
-  grow(results.block, rows);
-  wait_for(plan.send_rows, channel(slot, kReleased), used.arrived.count, phase);
-  ++used.arrived.count;
-  used.number = ++results.block.count;
-  used.held = true;
-  const ExpertRows places = rows_in(used.arrived, plan, group_.rank(), used.with_scalar);
-  used.mail.begin_dispatch(group_, plan, x, scalar, places, phase);
-  write_rows(plan, x, scalar, slot);
-  bytes_sent_ += bytes_elsewhere(plan.send_rows, used.with_scalar);
-}
-
-void OneCopyExchange::write_rows(const DispatchPlan& plan, const Tensor& x, const Tensor* scalar, int slot) {
-  const Slot& used = slot_at(slot);
-  const auto *token = plan.send_token.data<std::int32_t>(), *choice = plan.send_choice.data<std::int32_t>();
-  const auto* landing = plan.landing.data<std::int32_t>();
-  std::int64_t row = 0;
-  for (int peer = 0; peer < group_.size(); ++peer) {
-    const std::int64_t end = row + static_cast<std::int64_t>(plan.send_rows[static_cast<std::size_t>(peer)]);
-    if (!mapped(peer) || row == end) {
-      row = end;
-      continue;
-    }
-    const ExpertRows places = rows_in(used.arrived, plan, peer, used.with_scalar);
-    for (; row < end; ++row) {
-      std::copy_n(x.data<float>() + token[row] * hidden_, hidden_, places.rows.data<float>() + landing[row] * hidden_);
-      if (scalar != nullptr) places.scalar.data<float>()[landing[row]] = scalar->data<float>()[choice[row]];
-    }
-    signals_.raise(peer, channel(slot, kArrived), used.arrived.count);
-  }
-}
-
-ExpertRows OneCopyExchange::finish_dispatch(const DispatchPlan& plan, int slot, Arena& /*arena*/) {
-  Slot& used = slot_at(slot);
-  wait_for(plan.receive_rows, channel(slot, kArrived), used.arrived.count, used.phase);
-  used.mail.finish(group_, used.phase);
-  const ExpertRows arrived = rows_in(used.arrived, plan, group_.rank(), used.with_scalar);
-  if (plan.expert_rows() > plan.rows_received()) clear_padding(plan, arrived);
-  return arrived;
-}
-
-ExpertRows OneCopyExchange::result_rows(const DispatchPlan& plan, int slot, Arena& /*arena*/) {
-  const Slot& used = slot_at(slot);
-  const Results& results = results_at(slot);
+void OneCopyExchange::Buffers::await_arrival() {
+  write_late_rows();
+  wait_for(plan_->receive_rows, arrivals(), RowWindow::kReady);
+  mail().finish(group_, phase_);
+  if (plan_->expert_rows() > plan_->rows_received()) clear_padding(*plan_, arrived());
   awaited_.clear();
   for (int peer = 0; peer < group_.size(); ++peer) {
-    const std::uint64_t told = results.told[static_cast<std::size_t>(peer)];
-    if (told > 0) awaited_.push_back({peer, channel(slot, kTaken), told});
+    const std::uint64_t told = results_->told[static_cast<std::size_t>(peer)];
+    if (told > 0) awaited_.push_back({peer, RowWindow::kDone, told});
   }
-  if (!awaited_.empty()) wait(group_, signals_, awaited_, 0, used.phase);
-  return rows_in(results.block, plan, group_.rank(), used.with_scalar);
+  if (!awaited_.empty()) wait(group_, returning().signals(), awaited_, 0, phase_);
+  under_way_ = false;
 }
 
-void OneCopyExchange::begin_combine(const DispatchPlan& plan, int slot, const Phase& phase) {
-  Slot& used = slot_at(slot);
-  Results& results = results_at(slot);
-  used.phase = phase;
-  for (int peer = 0; peer < group_.size(); ++peer) {
-    const bool has_rows = plan.receive_rows[static_cast<std::size_t>(peer)] > 0;
-    if (has_rows && mapped(peer)) results.told[static_cast<std::size_t>(peer)] = used.number;
-  }
-  tell(plan.receive_rows, channel(slot, kReturned), used.number);
-  used.mail.begin_combine(group_, plan, rows_in(results.block, plan, group_.rank(), used.with_scalar), phase);
-  bytes_sent_ += bytes_elsewhere(plan.receive_rows, used.with_scalar);
+void OneCopyExchange::Buffers::send_back(const Phase& phase) {
+  phase_ = phase;
+  under_way_ = true;
+  if (!departure_.keep) release_arrivals();
+  const RowWindow& window = returning();
+  for_each_mapped(plan_->receive_rows, window, [&](int peer) {
+    results_->told[static_cast<std::size_t>(peer)] = window.number();
+    window.signals().raise(peer, RowWindow::kReady, window.number());
+  });
+  mail().begin_combine(group_, *plan_, results(), phase);
+  count(plan_->receive_rows);
 }
 
-void OneCopyExchange::finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar,
-                                     const TokensSummed& then) {
-  Slot& used = slot_at(slot);
-  wait_for(plan.send_rows, channel(slot, kReturned), used.number, used.phase);
-  used.mail.finish(group_, used.phase);
-  find_results(plan, slot);
+void OneCopyExchange::Buffers::await_return() {
+  wait_for(plan_->send_rows, returning(), RowWindow::kReady);
+  mail().finish(group_, phase_);
+}
+
+void OneCopyExchange::Buffers::combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) {
+  find_results();
   for_each_token_block(sum, [&](std::int64_t first, std::int64_t count) {
-    combine_rows(rows_, plan.offsets.rows(first, count + 1), used.weights, sum.rows(first, count));
+    combine_rows(rows_, plan_->offsets.rows(first, count + 1), departure_.weights, sum.rows(first, count));
     if (then) then(first, count);
   });
   for (std::size_t j = 0; scalar != nullptr && j < scalars_.size(); ++j) {
     scalar->data<float>()[j] = scalars_[j] == nullptr ? 0.0F : *scalars_[j];
   }
-  tell(plan.send_rows, channel(slot, kTaken), used.number);
+  const RowWindow& window = returning();
+  for_each_mapped(plan_->send_rows, window,
+                  [&](int peer) { window.signals().raise(peer, RowWindow::kDone, window.number()); });
+  under_way_ = false;
+  exchange_.results_.give_back(*std::exchange(results_, nullptr));
 }
 
-void OneCopyExchange::find_results(const DispatchPlan& plan, int slot) {
-  const Slot& used = slot_at(slot);
-  const auto choices = static_cast<std::size_t>(plan.place.elements());
+void OneCopyExchange::Buffers::find_results() {
+  const std::int64_t hidden = exchange_.hidden_;
+  const auto choices = static_cast<std::size_t>(plan_->place.elements());
   rows_.assign(choices, nullptr);
   scalars_.assign(choices, nullptr);
-  const auto *choice = plan.send_choice.data<std::int32_t>(), *landing = plan.landing.data<std::int32_t>();
+  const auto *choice = plan_->send_choice.data<std::int32_t>(), *landing = plan_->landing.data<std::int32_t>();
   std::int64_t sent = 0;
   for (int peer = 0; peer < group_.size(); ++peer) {
-    const std::int64_t end = sent + static_cast<std::int64_t>(plan.send_rows[static_cast<std::size_t>(peer)]);
-    const bool direct = mapped(peer);
-    const ExpertRows results = direct ? rows_in(results_at(slot).block, plan, peer, used.with_scalar) : ExpertRows{};
+    const std::int64_t end = sent + static_cast<std::int64_t>(plan_->send_rows[static_cast<std::size_t>(peer)]);
+    const bool direct = returning().mapped(peer);
+    const ExpertRows results = direct ? returning().rows_of(peer, *plan_, with_scalar()) : ExpertRows{};
     for (; sent < end; ++sent) {
       const auto j = static_cast<std::size_t>(choice[sent]);
-      rows_[j] = direct ? results.rows.data<float>() + landing[sent] * hidden_ : used.mail.row(sent);
-      if (used.with_scalar)
-        scalars_[j] = direct ? results.scalar.data<float>() + landing[sent] : used.mail.scalar(sent);
+      rows_[j] = direct ? results.rows.data<float>() + landing[sent] * hidden : mail().row(sent);
+      if (!with_scalar()) continue;
+      scalars_[j] = direct ? results.scalar.data<float>() + landing[sent] : mail().scalar(sent);
     }
   }
+}
+
+void OneCopyExchange::Buffers::count(std::span<const std::size_t> rows) {
+  const std::size_t all = std::accumulate(rows.begin(), rows.end(), std::size_t{0});
+  const std::size_t elsewhere = all - rows[static_cast<std::size_t>(group_.rank())];
+  const auto bytes =
+      static_cast<std::int64_t>(elsewhere * sizeof(float)) * (exchange_.hidden_ + (with_scalar() ? 1 : 0));
+  bytes_sent_ += bytes;
+  exchange_.bytes_sent_ += bytes;
+}
+
+void OneCopyExchange::Buffers::release_arrivals() noexcept {
+  for (int peer = 0; peer < group_.size(); ++peer) {
+    if (arrivals().mapped(peer)) arrivals().signals().raise(peer, RowWindow::kDone, arrivals().number());
+  }
+  exchange_.arrivals_.give_back(*std::exchange(arrivals_, nullptr));
+}
+
+void OneCopyExchange::Buffers::release() noexcept {
+  if (std::exchange(under_way_, false)) park();
+  if (results_ != nullptr) exchange_.results_.give_back(*std::exchange(results_, nullptr));
+  if (arrivals_ != nullptr) release_arrivals();
+  exchange_.flights_.give_back(*this);
+}
+
+// Nobody can call a message back, and a mapped peer may be writing: this memory is of no further use.
+void OneCopyExchange::Buffers::park() noexcept {
+  Transport& transport = *group_.transport;
+  transport.park(exchange_.results_.remove(*std::exchange(results_, nullptr)));
+  if (arrivals_ != nullptr) transport.park(exchange_.arrivals_.remove(*std::exchange(arrivals_, nullptr)));
 }
 
 }  // namespace coe

@@ -2,8 +2,14 @@
 
 #include <algorithm>
 #include <bit>
+#include <memory>
+#include <utility>
+#include <vector>
 
+#include "comm/posted_gather.h"
+#include "kernels/memory/arena.h"
 #include "kernels/routing/rows.h"
+#include "runtime/exchange/tokens_by_rank.h"
 
 namespace coe {
 namespace {
@@ -37,93 +43,165 @@ void spread(const Tensor& tokens, const TokenRows& places, const Tensor& rows) {
   }
 }
 
+/// What a flight's table of ranks is gathered in; parked where the gather does not end.
+struct GatheredTable : PostedMemory {
+  Arena arena;
+  PostedGather gather;
+};
+
 }  // namespace
 
-PartialSumsExchange::PartialSumsExchange(Group group, std::int64_t hidden, int in_flight)
-    : group_(group),
-      hidden_(hidden),
-      ranks_(group.size(), group.size()),
-      tokens_(group, hidden, in_flight, in_flight),
-      choices_(group, 1, in_flight, in_flight),
-      flights_(static_cast<std::size_t>(in_flight)) {}
+/// One flight: of tokens, and of choices beside them.
+class PartialSumsExchange::Buffers : public FlightBuffers {
+ public:
+  explicit Buffers(PartialSumsExchange& exchange) : exchange_(exchange), group_(exchange.group_) {}
 
-DispatchPlan PartialSumsExchange::plan_by_rank(const DispatchPlan& plan, Arena& arena, const Phase& phase) const {
-  const Routing routing = route_to_ranks(plan, arena);
-  const Tensor mine = arena.make<std::int32_t>({1, group_.size()});
-  const Tensor table = arena.make<std::int32_t>({group_.size(), group_.size()});
-  count_choices(routing, 0, routing.tokens(), mine.span<std::int32_t>());
-  all_gather<std::int32_t>(group_, mine.span<std::int32_t>(), table.span<std::int32_t>(), phase);
-  return make_dispatch_plan(routing, table, ranks_, group_.rank(), arena);
+  void begin(const DispatchPlan& plan, const Departure& departure, const Phase& phase);
+  void await_arrival() override;
+  ExpertRows arrived() override;
+  ExpertRows results() override;
+  void send_back(const Phase& phase) override;
+  void await_return() override;
+  void combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) override;
+  std::int64_t bytes_sent() const override {
+    return beside_bytes_ + tokens_.bytes_sent() + (with_scalar() ? choices_.bytes_sent() : 0);
+  }
+  void release() noexcept override;
+
+ private:
+  bool with_scalar() const { return departure_.scalar != nullptr; }
+  void begin_flights();
+  void add_up(const Tensor& sums);
+
+  PartialSumsExchange& exchange_;
+  Group group_;
+  const DispatchPlan* plan_ = nullptr;
+  Departure departure_;
+  Phase phase_;
+  Arena arena_;  ///< of all below
+  std::unique_ptr<GatheredTable> table_ = std::make_unique<GatheredTable>();
+  bool gathering_ = false;
+  std::int64_t beside_bytes_ = 0;  ///< of choices that do not come back
+  Routing to_ranks_;
+  Tensor counts_;
+  DispatchPlan by_rank_;  ///< of the tokens
+  Tensor ids_;            ///< [T, 1] this rank's tokens' numbers, as bits
+  Tensor beside_here_;    ///< [choices] what travels beside them: a scalar, or else their weight
+  Tensor beside_;         ///< [expert rows] the same at the experts
+  TokenRows rows_;
+  Tensor arrived_, results_;             ///< [expert rows, D]
+  std::vector<const float*> addresses_;  ///< [rows received] by (token, expert)
+  Flight tokens_, choices_;
+};
+
+PartialSumsExchange::PartialSumsExchange(Group group, std::int64_t hidden)
+    : group_(group), hidden_(hidden), ranks_(group.size(), group.size()), tokens_(group, hidden), choices_(group, 1) {}
+
+PartialSumsExchange::~PartialSumsExchange() = default;
+
+Flight PartialSumsExchange::begin(const DispatchPlan& plan, const Departure& departure, const Phase& phase) {
+  Buffers& buffers = flights_.take([&] { return std::make_unique<Buffers>(*this); });
+  Flight flight(buffers);
+  buffers.begin(plan, departure, phase);
+  return flight;
 }
 
-void PartialSumsExchange::begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor& weights,
-                                         const Tensor* scalar, int slot, const Phase& phase) {
-  Flight& flight = flight_at(slot);
-  flight.arena.reset();
-  flight.by_rank = plan_by_rank(plan, flight.arena, phase);
-  flight.ids = numbered(x.extent(0), flight.arena);
-  flight.with_scalar = scalar != nullptr;
+void PartialSumsExchange::Buffers::begin(const DispatchPlan& plan, const Departure& departure, const Phase& phase) {
+  plan_ = &plan;
+  departure_ = departure;
+  phase_ = phase;
+  beside_bytes_ = 0;
+  arena_.reset();
+  table_->arena.reset();
+  to_ranks_ = route_to_ranks(plan, arena_);
+  const std::int64_t ranks = group_.size();
+  const Tensor mine = table_->arena.make<std::int32_t>({1, ranks});
+  counts_ = table_->arena.make<std::int32_t>({ranks, ranks});
+  count_choices(to_ranks_, 0, to_ranks_.tokens(), mine.span<std::int32_t>());
+  gathering_ = true;
+  table_->gather.post(group_, std::as_bytes(mine.span<std::int32_t>()),
+                      std::as_writable_bytes(counts_.span<std::int32_t>()), phase);
+}
+
+void PartialSumsExchange::Buffers::begin_flights() {
+  by_rank_ = make_dispatch_plan(to_ranks_, counts_, exchange_.ranks_, group_.rank(), arena_);
+  ids_ = numbered(departure_.x->extent(0), arena_);
   // What a rank without tokens is given says nothing about other ranks' weights: some always travel.
-  const Tensor beside = flight.with_scalar ? *scalar : weights_of(plan, weights, flight.arena);
-  tokens_.begin_dispatch(flight.by_rank, x, {}, nullptr, place_of(slot), phase);
-  choices_.begin_dispatch(plan, flight.ids, {}, &beside, place_of(slot), phase);
+  beside_here_ = with_scalar() ? *departure_.scalar : weights_of(*plan_, departure_.weights, arena_);
+  tokens_ = exchange_.tokens_.begin(by_rank_, {.x = departure_.x, .weights = {}}, phase_);
+  choices_ = exchange_.choices_.begin(*plan_, {.x = &ids_, .weights = {}, .scalar = &beside_here_}, phase_);
 }
 
-ExpertRows PartialSumsExchange::finish_dispatch(const DispatchPlan& plan, int slot, Arena& arena) {
-  Flight& flight = flight_at(slot);
-  const int place = place_of(slot);
-  const ExpertRows tokens = tokens_.finish_dispatch(flight.by_rank, place, flight.arena);
-  const ExpertRows choices = choices_.finish_dispatch(plan, place, flight.arena);
-  flight.beside = choices.scalar;
-  flight.rows = find_token_rows(plan, flight.by_rank, choices.rows, flight.arena);
-  const bool padded = plan.expert_rows() > plan.rows_received();
-  const Shape shape{plan.expert_rows(), hidden_};
-  const Tensor rows = padded ? arena.zeros<float>(shape) : arena.make<float>(shape);
-  spread(tokens.rows, flight.rows, rows);
-  tokens_.release(place);
-  return {rows, flight.with_scalar ? choices.scalar : Tensor(), plan.expert_offsets};
+void PartialSumsExchange::Buffers::await_arrival() {
+  table_->gather.done().get();
+  gathering_ = false;
+  begin_flights();
+  const ExpertRows tokens = tokens_.arrived().get(), choices = choices_.arrived().get();
+  // Kept here, since the choices' own rows go before the results are back.
+  beside_ = arena_.make<float>(choices.scalar.shape());
+  std::ranges::copy(choices.scalar.span<float>(), beside_.data<float>());
+  rows_ = find_token_rows(*plan_, by_rank_, choices.rows, arena_);
+  if (!with_scalar()) {
+    beside_bytes_ = choices_.bytes_sent();
+    choices_ = {};  // only scalars come back
+  }
+  const bool padded = plan_->expert_rows() > plan_->rows_received();
+  const Shape shape{plan_->expert_rows(), exchange_.hidden_};
+  arrived_ = padded ? arena_.zeros<float>(shape) : arena_.make<float>(shape);
+  results_ = arena_.make<float>(shape);
+  spread(tokens.rows, rows_, arrived_);
 }
 
-ExpertRows PartialSumsExchange::result_rows(const DispatchPlan& plan, int slot, Arena& arena) {
-  Flight& flight = flight_at(slot);
-  flight.results = flight.arena.make<float>({plan.expert_rows(), hidden_});
-  const Tensor scalar = flight.with_scalar ? choices_.result_rows(plan, place_of(slot), arena).scalar : Tensor();
-  return {flight.results, scalar, plan.expert_offsets};
+ExpertRows PartialSumsExchange::Buffers::arrived() {
+  return {arrived_, with_scalar() ? beside_ : Tensor(), plan_->expert_offsets};
 }
 
-void PartialSumsExchange::begin_combine(const DispatchPlan& plan, int slot, const Phase& phase) {
-  Flight& flight = flight_at(slot);
-  const int place = place_of(slot);
-  add_up(flight, tokens_.result_rows(flight.by_rank, place, flight.arena).rows);
-  choices_.release(place);
-  tokens_.begin_combine(flight.by_rank, place, phase);
-  if (flight.with_scalar) choices_.begin_combine(plan, place, phase);
+ExpertRows PartialSumsExchange::Buffers::results() {
+  return {results_, with_scalar() ? choices_.results().scalar : Tensor(), plan_->expert_offsets};
 }
 
-void PartialSumsExchange::add_up(Flight& flight, const Tensor& sums) {
-  const auto row = flight.rows.row.span<std::int32_t>();
-  results_.resize(row.size());
-  std::ranges::transform(row, results_.begin(),
-                         [&](std::int64_t place) { return flight.results.data<float>() + place * hidden_; });
+void PartialSumsExchange::Buffers::send_back(const Phase& phase) {
+  add_up(tokens_.results().rows);
+  tokens_.send_back(phase);
+  if (with_scalar()) choices_.send_back(phase);
+}
+
+void PartialSumsExchange::Buffers::add_up(const Tensor& sums) {
+  const auto row = rows_.row.span<std::int32_t>();
+  addresses_.resize(row.size());
+  std::ranges::transform(row, addresses_.begin(),
+                         [&](std::int64_t place) { return results_.data<float>() + place * exchange_.hidden_; });
   Tensor weights;
-  if (!flight.with_scalar) {
-    weights = flight.arena.make<float>({std::ssize(row)});
-    const auto* beside = flight.beside.data<float>();
+  if (!with_scalar()) {
+    weights = arena_.make<float>({std::ssize(row)});
+    const auto* beside = beside_.data<float>();
     std::ranges::transform(row, weights.data<float>(), [&](std::int32_t place) { return beside[place]; });
   }
   for (std::int64_t first = 0; first < sums.extent(0); first += kSumsAtOnce) {
     const std::int64_t count = std::min(kSumsAtOnce, sums.extent(0) - first);
-    combine_rows(results_, flight.rows.offsets.rows(first, count + 1), weights, sums.rows(first, count));
+    combine_rows(addresses_, rows_.offsets.rows(first, count + 1), weights, sums.rows(first, count));
   }
 }
 
-void PartialSumsExchange::finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar,
-                                         const TokensSummed& then) {
-  Flight& flight = flight_at(slot);
-  tokens_.finish_combine(flight.by_rank, place_of(slot), sum, nullptr, then);
-  if (scalar == nullptr) return;
-  // Scalars alone come back with the choices, beside rows that nobody has written to.
-  choices_.finish_combine(plan, place_of(slot), flight.ids, scalar, {});
+void PartialSumsExchange::Buffers::await_return() {
+  tokens_.await_return();
+  if (with_scalar()) choices_.await_return();
+}
+
+void PartialSumsExchange::Buffers::combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) {
+  tokens_.combine(sum, nullptr, then).take();
+  // Scalars come back with the choices, beside rows that nobody has written to.
+  if (scalar != nullptr) choices_.combine(ids_, scalar, {}).take();
+}
+
+void PartialSumsExchange::Buffers::release() noexcept {
+  tokens_ = {};
+  choices_ = {};
+  if (gathering_) {
+    group_.transport->park(std::exchange(table_, std::make_unique<GatheredTable>()));
+    gathering_ = false;
+  }
+  exchange_.flights_.give_back(*this);
 }
 
 }  // namespace coe

@@ -35,8 +35,49 @@ Tensor make_rows(Shape shape, bool padded, Arena& arena) {
 
 }  // namespace
 
-ReferenceExchange::ReferenceExchange(Group group, std::int64_t hidden, int slots)
-    : group_(group), hidden_(hidden), slots_(static_cast<std::size_t>(slots)) {}
+/// One flight with blocks of its own; arrived rows and results live in its arena.
+class ReferenceExchange::Buffers : public FlightBuffers {
+ public:
+  explicit Buffers(ReferenceExchange& exchange) : exchange_(exchange), group_(exchange.group_) {}
+
+  void begin(const DispatchPlan& plan, const Departure& departure, const Phase& phase);
+  void await_arrival() override;
+  ExpertRows arrived() override { return arrived_; }
+  ExpertRows results() override { return results_; }
+  void send_back(const Phase& phase) override;
+  void await_return() override;
+  void combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) override;
+  std::int64_t bytes_sent() const override { return bytes_sent_; }
+  void release() noexcept override;
+
+ private:
+  bool with_scalar() const { return departure_.scalar != nullptr; }
+  void post();
+
+  ReferenceExchange& exchange_;
+  Group group_;
+  Posted* posted_ = nullptr;
+  const DispatchPlan* plan_ = nullptr;
+  Departure departure_;
+  Phase phase_;
+  Ticket ticket_;
+  bool under_way_ = false;
+  std::int64_t bytes_sent_ = 0;
+  Arena arena_;
+  ExpertRows arrived_, results_;
+  std::vector<const float*> rows_;  ///< [choices] what came back for each
+};
+
+ReferenceExchange::ReferenceExchange(Group group, std::int64_t hidden) : group_(group), hidden_(hidden) {}
+
+ReferenceExchange::~ReferenceExchange() = default;
+
+Flight ReferenceExchange::begin(const DispatchPlan& plan, const Departure& departure, const Phase& phase) {
+  Buffers& buffers = flights_.take([&] { return std::make_unique<Buffers>(*this); });
+  Flight flight(buffers);
+  buffers.begin(plan, departure, phase);
+  return flight;
+}
 
 void ReferenceExchange::Blocks::lay_out(std::span<const std::size_t> rows_per_rank, std::int64_t hidden,
                                         bool with_scalar) {
@@ -61,82 +102,93 @@ void ReferenceExchange::Blocks::lay_out(std::span<const std::size_t> rows_per_ra
   }
 }
 
-void ReferenceExchange::post(Slot& slot) {
-  for (const Message& message : slot.sent.messages) {
+void ReferenceExchange::Buffers::begin(const DispatchPlan& plan, const Departure& departure, const Phase& phase) {
+  posted_ = &exchange_.posted_.take([] { return std::make_unique<Posted>(); });
+  plan_ = &plan;
+  departure_ = departure;
+  phase_ = phase;
+  bytes_sent_ = 0;
+  arena_.reset();
+  Blocks &sent = posted_->sent, &received = posted_->received;
+  sent.lay_out(plan.send_rows, exchange_.hidden_, with_scalar());
+  received.lay_out(plan.receive_rows, exchange_.hidden_, with_scalar());
+  gather_rows(*departure.x, plan.send_token, sent.rows);
+  if (with_scalar()) {
+    const Tensor column = departure.scalar->reshaped({departure.scalar->elements(), 1});
+    gather_rows(column, plan.send_choice, sent.scalar.reshaped({plan.rows_sent(), 1}));
+  }
+  post();
+}
+
+void ReferenceExchange::Buffers::post() {
+  std::int64_t bytes = 0;
+  for (const Message& message : posted_->sent.messages) {
     if (message.peer == group_.rank()) continue;
-    for (const Piece& piece : message.pieces) bytes_sent_ += static_cast<std::int64_t>(piece.bytes);
+    for (const Piece& piece : message.pieces) bytes += static_cast<std::int64_t>(piece.bytes);
   }
-  slot.ticket = coe::post(group_, slot.sent.messages, slot.received.messages, slot.phase);
+  bytes_sent_ += bytes;
+  exchange_.bytes_sent_ += bytes;
+  under_way_ = true;
+  ticket_ = coe::post(group_, posted_->sent.messages, posted_->received.messages, phase_);
 }
 
-void ReferenceExchange::begin_dispatch(const DispatchPlan& plan, const Tensor& x, const Tensor& weights,
-                                       const Tensor* scalar, int slot, const Phase& phase) {
-  Slot& used = slot_at(slot);
-  used.phase = phase;
-  used.weights = weights;
-  used.with_scalar = scalar != nullptr;
-  used.sent.lay_out(plan.send_rows, hidden_, used.with_scalar);
-  used.received.lay_out(plan.receive_rows, hidden_, used.with_scalar);
-  gather_rows(x, plan.send_token, used.sent.rows);
-  if (scalar != nullptr) {
-    const Tensor column = scalar->reshaped({scalar->elements(), 1});
-    gather_rows(column, plan.send_choice, used.sent.scalar.reshaped({plan.rows_sent(), 1}));
-  }
-  post(used);
-}
-
-ExpertRows ReferenceExchange::finish_dispatch(const DispatchPlan& plan, int slot, Arena& arena) {
-  Slot& used = slot_at(slot);
-  wait(group_, used.ticket, used.phase);
-  const Blocks& landed = used.received;
-  const std::int64_t rows = plan.expert_rows();
+void ReferenceExchange::Buffers::await_arrival() {
+  wait(group_, ticket_, phase_);
+  under_way_ = false;
+  const Blocks& landed = posted_->received;
+  const std::int64_t rows = plan_->expert_rows(), hidden = exchange_.hidden_, scalars = with_scalar() ? rows : 0;
   const bool padded = rows > landed.rows.extent(0);
-  const ExpertRows arrived{make_rows({rows, hidden_}, padded, arena),
-                           make_rows({used.with_scalar ? rows : 0}, padded, arena), plan.expert_offsets};
-  for_each_segment(plan, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
-    copy_floats(landed.rows.data<float>() + from * hidden_, count * hidden_, arrived.rows.data<float>() + to * hidden_);
-    if (used.with_scalar) copy_floats(landed.scalar.data<float>() + from, count, arrived.scalar.data<float>() + to);
+  arrived_ = {make_rows({rows, hidden}, padded, arena_), make_rows({scalars}, padded, arena_), plan_->expert_offsets};
+  for_each_segment(*plan_, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
+    copy_floats(landed.rows.data<float>() + from * hidden, count * hidden, arrived_.rows.data<float>() + to * hidden);
+    if (with_scalar()) copy_floats(landed.scalar.data<float>() + from, count, arrived_.scalar.data<float>() + to);
   });
-  return arrived;
+  results_ = {arena_.make<float>({rows, hidden}), arena_.make<float>({scalars}), plan_->expert_offsets};
 }
 
-ExpertRows ReferenceExchange::result_rows(const DispatchPlan& plan, int slot, Arena& arena) {
-  Slot& used = slot_at(slot);
-  const std::int64_t rows = plan.expert_rows();
-  used.results = {arena.make<float>({rows, hidden_}), arena.make<float>({used.with_scalar ? rows : 0}),
-                  plan.expert_offsets};
-  return used.results;
-}
-
-void ReferenceExchange::begin_combine(const DispatchPlan& plan, int slot, const Phase& phase) {
-  Slot& used = slot_at(slot);
-  const ExpertRows& results = used.results;
-  used.phase = phase;
-  used.sent.lay_out(plan.receive_rows, hidden_, used.with_scalar);
-  used.received.lay_out(plan.send_rows, hidden_, used.with_scalar);
-  for_each_segment(plan, [&](std::int64_t to, std::int64_t from, std::int64_t count) {
-    copy_floats(results.rows.data<float>() + from * hidden_, count * hidden_,
-                used.sent.rows.data<float>() + to * hidden_);
-    if (used.with_scalar) copy_floats(results.scalar.data<float>() + from, count, used.sent.scalar.data<float>() + to);
+void ReferenceExchange::Buffers::send_back(const Phase& phase) {
+  const std::int64_t hidden = exchange_.hidden_;
+  Blocks& sent = posted_->sent;
+  phase_ = phase;
+  sent.lay_out(plan_->receive_rows, hidden, with_scalar());
+  posted_->received.lay_out(plan_->send_rows, hidden, with_scalar());
+  for_each_segment(*plan_, [&](std::int64_t to, std::int64_t from, std::int64_t count) {
+    copy_floats(results_.rows.data<float>() + from * hidden, count * hidden, sent.rows.data<float>() + to * hidden);
+    if (with_scalar()) copy_floats(results_.scalar.data<float>() + from, count, sent.scalar.data<float>() + to);
   });
-  post(used);
+  post();
 }
 
-void ReferenceExchange::finish_combine(const DispatchPlan& plan, int slot, const Tensor& sum, const Tensor* scalar,
-                                       const TokensSummed& then) {
-  Slot& used = slot_at(slot);
-  wait(group_, used.ticket, used.phase);
-  const auto* place = plan.place.data<std::int32_t>();
-  rows_.assign(static_cast<std::size_t>(plan.place.elements()), nullptr);
+void ReferenceExchange::Buffers::await_return() {
+  wait(group_, ticket_, phase_);
+  under_way_ = false;
+}
+
+void ReferenceExchange::Buffers::combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) {
+  const Blocks& received = posted_->received;
+  const auto* place = plan_->place.data<std::int32_t>();
+  rows_.assign(static_cast<std::size_t>(plan_->place.elements()), nullptr);
   for (std::size_t j = 0; j < rows_.size(); ++j) {
-    if (place[j] >= 0) rows_[j] = used.received.rows.data<float>() + place[j] * hidden_;
+    if (place[j] >= 0) rows_[j] = received.rows.data<float>() + place[j] * exchange_.hidden_;
   }
-  combine_rows(rows_, plan.offsets, used.weights, sum);
+  combine_rows(rows_, plan_->offsets, departure_.weights, sum);
   if (then) then(0, sum.extent(0));
-  if (scalar == nullptr) return;
-  for (std::int64_t j = 0; j < scalar->elements(); ++j) {
-    scalar->data<float>()[j] = place[j] < 0 ? 0.0F : used.received.scalar.data<float>()[place[j]];
+  for (std::int64_t j = 0; scalar != nullptr && j < scalar->elements(); ++j) {
+    scalar->data<float>()[j] = place[j] < 0 ? 0.0F : received.scalar.data<float>()[place[j]];
   }
+}
+
+void ReferenceExchange::Buffers::release() noexcept {
+  if (posted_ != nullptr) {
+    if (under_way_) {
+      group_.transport->park(exchange_.posted_.remove(*posted_));
+    } else {
+      exchange_.posted_.give_back(*posted_);
+    }
+  }
+  posted_ = nullptr;
+  under_way_ = false;
+  exchange_.flights_.give_back(*this);
 }
 
 }  // namespace coe

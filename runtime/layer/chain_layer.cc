@@ -14,9 +14,9 @@
 namespace coe {
 namespace {
 
-/// Exchanges whose rows are needed no longer than they last take these in turn: one is in flight at a time, since an
-/// iteration runs as one chunk, and the next need not wait for who still reads it.
-constexpr int kPassingSlots = 2;
+/// Flights whose rows are needed no longer than they last take so many places in turn: one is under way at a time,
+/// since an iteration runs as one chunk, and the next need not wait for who still reads it.
+constexpr int kPassing = 2;
 
 void copy(const Tensor& from, const Tensor& to) {
   if (from.bytes() > 0) std::memcpy(to.raw(), from.raw(), from.bytes());
@@ -39,13 +39,9 @@ ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext&
   unsaved_.iterations.resize(2);
 }
 
-int ChainLayer::exchange_slots(std::int64_t layers, std::int64_t iterations) {
-  return kPassingSlots + static_cast<int>(layers * iterations);
+FlightHint ChainLayer::flight_hint(std::int64_t layers, std::int64_t iterations, std::int64_t rows) {
+  return {.rows = rows, .arrivals = kPassing + static_cast<int>(layers * iterations), .results = kInFlight};
 }
-
-int ChainLayer::passing_slot(int t) const { return t % kPassingSlots; }
-
-int ChainLayer::lasting_slot(int t) const { return kPassingSlots + layer_ * static_cast<int>(config_.iterations) + t; }
 
 void ChainLayer::clear_counters() {
   for (IterationCounters& counters : counters_) {
@@ -61,27 +57,51 @@ void ChainLayer::update_router_bias(int iteration, float rate, std::span<const s
 ChainOutput ChainLayer::forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
                                 Arena& arena) {
   if (saved != nullptr) saved->iterations.resize(static_cast<std::size_t>(config_.iterations));
-  Pass pass{.batch = batch,
-            .context = context,
-            .saved = saved != nullptr ? *saved : unsaved_,
-            .lasting = saved != nullptr,
-            .balance = 0,
-            .arena = arena};
-  begin_iteration(0, x, pass);
-  for_each_token_block(x, [&](std::int64_t first, std::int64_t count) { enter_iteration(0, first, count, pass); });
-  Tensor current = x;
-  for (int t = 0; t < config_.iterations; ++t) {
-    current = arena.make<float>(x.shape());
-    if (t + 1 < config_.iterations) begin_iteration(t + 1, current, pass);
-    const Arena::Mark mark = arena.mark();
-    iterate(t, current, pass);
-    if (!pass.lasting) arena.reset(mark);
-  }
-  if (config_.residual == Residual::kOuter) add(x, 1, current);
-  return {.y = current, .balance_loss = pass.balance};
+  Forward pass{.batch = batch,
+               .context = context,
+               .saved = saved != nullptr ? *saved : unsaved_,
+               .lasting = saved != nullptr,
+               .arena = arena,
+               .out = {.y = x, .balance_loss = 0}};
+  frames_.reset();
+  run(pass_forward(x, pass, frames_));
+  return pass.out;
 }
 
-void ChainLayer::begin_iteration(int t, const Tensor& x, Pass& pass) {
+Task ChainLayer::pass_forward(const Tensor& x, Forward& pass, FrameArena& /*frames*/) {
+  begin_iteration(0, x, pass);
+  for_each_token_block(x, [&](std::int64_t first, std::int64_t count) { enter_iteration(0, first, count, pass); });
+  for (int t = 0; t < config_.iterations; ++t) {
+    const Tensor next = pass.arena.make<float>(x.shape());
+    if (t + 1 < config_.iterations) begin_iteration(t + 1, next, pass);
+    const Arena::Mark mark = pass.arena.mark();
+    IterationSaved& saved = pass.at(t);
+    finish_gate(t, pass);
+    const Tensor table = pass.arena.make<std::int32_t>({context_.groups->experts().size(), config_.experts});
+    if (!alone()) co_await gather(t, saved.routed.counts, table);
+    balance_and_admit(t, table, pass);
+    if (alone()) co_await gather(t, saved.routed.counts, table);
+    plan(t, table, pass);
+
+    saved.flight = dispatch(t, pass);
+    run_experts(co_await Timed(*context_.times, Part::kDispatch, saved.flight.arrived()), saved, pass.arena);
+    saved.flight.send_back(phase("combine", t));
+    const Tensor shared = shared_forward(pass.batch, saved, pass.arena);
+    const TokensSummed summed = [&](std::int64_t first, std::int64_t count) {
+      turn_around(t, next, shared, first, count, pass);
+    };
+    co_await Timed(*context_.times, Part::kCombine, saved.flight.combine(next, nullptr, summed));
+
+    counters_[static_cast<std::size_t>(t)].bytes_sent += saved.flight.bytes_sent();
+    pass.out.y = next;
+    if (pass.lasting) continue;
+    saved.flight = {};
+    pass.arena.reset(mark);
+  }
+  if (config_.residual == Residual::kOuter) add(x, 1, pass.out.y);
+}
+
+void ChainLayer::begin_iteration(int t, const Tensor& x, Forward& pass) {
   const PartTimer timer(*context_.times, Part::kGate);
   IterationSaved& saved = pass.at(t);
   saved.x = saved.normed = x;
@@ -93,7 +113,7 @@ void ChainLayer::begin_iteration(int t, const Tensor& x, Pass& pass) {
   saved.gating = gate.begin_forward(saved.normed, pass.batch, pass.context, saved.gate, pass.arena);
 }
 
-void ChainLayer::enter_iteration(int t, std::int64_t first, std::int64_t count, Pass& pass) {
+void ChainLayer::enter_iteration(int t, std::int64_t first, std::int64_t count, Forward& pass) {
   const PartTimer timer(*context_.times, Part::kGate, t > 0 ? std::optional(Part::kCombine) : std::nullopt);
   IterationSaved& saved = pass.at(t);
   if (config_.iteration_norm) {
@@ -103,90 +123,76 @@ void ChainLayer::enter_iteration(int t, std::int64_t first, std::int64_t count, 
   gates_[static_cast<std::size_t>(t)].route(saved.gating, saved.normed, first, count, saved.gate, pass.arena);
 }
 
-void ChainLayer::iterate(int t, const Tensor& next, Pass& pass) {
-  const int slot = pass.lasting ? lasting_slot(t) : passing_slot(t);
+void ChainLayer::finish_gate(int t, Forward& pass) {
+  const PartTimer timer(*context_.times, Part::kGate);
   IterationSaved& saved = pass.at(t);
-  plan(t, pass);
-  Exchange& exchange = *context_.exchange;
-  const std::int64_t sent_before = exchange.bytes_sent();
-  const ExpertRows rows = dispatch(t, slot, pass);
-  {
-    const PartTimer timer(*context_.times, Part::kExperts);
-    experts_.forward(rows, exchange.result_rows(saved.plan, slot, pass.arena), &saved.experts, pass.arena);
-  }
-  if (slot < kPassingSlots) exchange.release(slot);
-  turn_around(t, slot, next, pass);
-  counters_[static_cast<std::size_t>(t)].bytes_sent += exchange.bytes_sent() - sent_before;
-}
-
-ExpertRows ChainLayer::dispatch(int t, int slot, Pass& pass) {
-  const PartTimer timer(*context_.times, Part::kDispatch);
-  Exchange& exchange = *context_.exchange;
-  const IterationSaved& saved = pass.at(t);
-  exchange.begin_dispatch(saved.plan, saved.normed, saved.routed.routing.weight, nullptr, slot, phase("dispatch", t));
-  return exchange.finish_dispatch(saved.plan, slot, pass.arena);
-}
-
-void ChainLayer::turn_around(int t, int slot, const Tensor& next, Pass& pass) {
-  Exchange& exchange = *context_.exchange;
-  IterationSaved& saved = pass.at(t);
-  exchange.begin_combine(saved.plan, slot, phase("combine", t));
-  const Tensor shared = shared_forward(pass.batch, saved, pass.arena);
-  const auto complete = [&](std::int64_t first, std::int64_t count) {
-    const Tensor sums = next.rows(first, count);
-    if (shared.elements() > 0) add(shared.rows(first, count), 1, sums);
-    if (config_.residual == Residual::kInner) add(saved.x.rows(first, count), 1, sums);
-    // The loss then tells all ranks that a token could not be routed here.
-    if (saved.gate.lost >= 0) std::ranges::fill(sums.span<float>(), std::numeric_limits<float>::quiet_NaN());
-    if (t + 1 < config_.iterations) enter_iteration(t + 1, first, count, pass);
-  };
-  const PartTimer timer(*context_.times, Part::kCombine);
-  exchange.finish_combine(saved.plan, slot, next, nullptr, std::ref(complete));
-}
-
-void ChainLayer::plan(int t, Pass& pass) {
-  IterationSaved& saved = pass.at(t);
-  {
-    const PartTimer timer(*context_.times, Part::kGate);
-    saved.routed = gates_[static_cast<std::size_t>(t)].finish_forward(saved.gating, pass.arena);
-  }
-  const PartTimer timer(*context_.times, Part::kPlan);
-  const std::int64_t choices = saved.routed.routing.choices();
+  saved.routed = gates_[static_cast<std::size_t>(t)].finish_forward(saved.gating, pass.arena);
   IterationCounters& counters = counters_[static_cast<std::size_t>(t)];
   std::ranges::transform(counters.load, saved.routed.counts.span<std::int32_t>(), counters.load.begin(), std::plus<>());
+  counters.dropped += saved.routed.routing.choices();  // but for those that are planned
+}
 
-  balance_and_admit(t, pass);
+Timed<PostedGather::Done> ChainLayer::gather(int t, const Tensor& counts, const Tensor& table) {
+  const PartTimer timer(*context_.times, Part::kPlan);
+  gather_.post(context_.groups->experts(), std::as_bytes(counts.span<std::int32_t>()),
+               std::as_writable_bytes(table.span<std::int32_t>()), phase("plan", t));
+  return {*context_.times, Part::kPlan, gather_.done()};
+}
+
+void ChainLayer::balance_and_admit(int t, const Tensor& table, Forward& pass) {
+  const PartTimer timer(*context_.times, Part::kPlan);
+  IterationSaved& saved = pass.at(t);
+  const Tensor& counts = alone() ? saved.routed.counts : table;
+  const Group group = alone() ? context_.groups->alone() : context_.groups->experts();
+  const std::int64_t choices = saved.routed.routing.choices();
+  std::span<const std::int64_t> world;
+  if (needs_world_counts(config_)) world = world_counts(counts, phase("balance", t), pass.arena);
+  const Balance losses = balance_loss(config_, pass.context.l1_coeff, saved.routed, world, pass.batch, pass.arena);
+  saved.balance = losses.gradient;
+  pass.out.balance_loss += losses.loss;
+  const std::int64_t tokens = alone() ? pass.batch.tokens() : pass.batch.group_tokens();
+  saved.routed.routing = admit(config_, tokens, saved.routed, counts, group, phase("admission", t), pass.arena);
+  if (config_.reroute_rounds > 0) router_->weigh(saved.routed.routing);
+
   const Routing& routing = saved.routed.routing;
+  IterationCounters& counters = counters_[static_cast<std::size_t>(t)];
   counters.tokens += routing.tokens();
-  counters.dropped += choices - saved.plan.rows_sent();
   counters.rerouted += routing.choices() - choices;
   if (counter_ != nullptr) counter_->count(layer_, t, routing);
 }
 
-void ChainLayer::balance_and_admit(int t, Pass& pass) {
+void ChainLayer::plan(int t, const Tensor& table, Forward& pass) {
+  const PartTimer timer(*context_.times, Part::kPlan);
   IterationSaved& saved = pass.at(t);
-  Arena& arena = pass.arena;
-  const bool alone = config_.capacity_scope == CapacityScope::kRank;
   const Group group = context_.groups->experts();
-  const Tensor& counts = saved.routed.counts;
-  const Tensor table = arena.make<std::int32_t>({group.size(), config_.experts});
-  const auto gather = [&] {
-    all_gather<std::int32_t>(group, counts.span<std::int32_t>(), table.span<std::int32_t>(), phase("plan", t));
-  };
-  if (!alone) gather();
-  std::span<const std::int64_t> world;
-  if (needs_world_counts(config_)) world = world_counts(alone ? counts : table, phase("balance", t), arena);
-  const Balance losses = balance_loss(config_, pass.context.l1_coeff, saved.routed, world, pass.batch, arena);
-  saved.balance = losses.gradient;
-  pass.balance += losses.loss;
-
-  const std::int64_t tokens = alone ? pass.batch.tokens() : pass.batch.group_tokens();
-  saved.routed.routing = admit(config_, tokens, saved.routed, alone ? counts : table,
-                               alone ? context_.groups->alone() : group, phase("admission", t), arena);
-  if (config_.reroute_rounds > 0) router_->weigh(saved.routed.routing);
-  if (alone) gather();
-  saved.plan = make_dispatch_plan(saved.routed.routing, table, *context_.placement, group.rank(), arena,
+  saved.plan = make_dispatch_plan(saved.routed.routing, table, *context_.placement, group.rank(), pass.arena,
                                   padded_rows(pass.batch, group.size()));
+  counters_[static_cast<std::size_t>(t)].dropped -= saved.plan.rows_sent();
+}
+
+Flight ChainLayer::dispatch(int t, Forward& pass) {
+  const PartTimer timer(*context_.times, Part::kDispatch);
+  IterationSaved& saved = pass.at(t);
+  saved.flight = {};  // of a forward that no backward followed
+  return context_.exchange->begin(saved.plan,
+                                  {.x = &saved.normed, .weights = saved.routed.routing.weight, .keep = pass.lasting},
+                                  phase("dispatch", t));
+}
+
+void ChainLayer::run_experts(const ExpertRows& rows, IterationSaved& saved, Arena& arena) {
+  const PartTimer timer(*context_.times, Part::kExperts);
+  experts_.forward(rows, saved.flight.results(), &saved.experts, arena);
+}
+
+void ChainLayer::turn_around(int t, const Tensor& next, const Tensor& shared, std::int64_t first, std::int64_t count,
+                             Forward& pass) {
+  const IterationSaved& saved = pass.at(t);
+  const Tensor sums = next.rows(first, count);
+  if (shared.elements() > 0) add(shared.rows(first, count), 1, sums);
+  if (config_.residual == Residual::kInner) add(saved.x.rows(first, count), 1, sums);
+  // The loss then tells all ranks that a token could not be routed here.
+  if (saved.gate.lost >= 0) std::ranges::fill(sums.span<float>(), std::numeric_limits<float>::quiet_NaN());
+  if (t + 1 < config_.iterations) enter_iteration(t + 1, first, count, pass);
 }
 
 std::int64_t ChainLayer::padded_rows(const Batch& batch, int ranks) const {
@@ -202,8 +208,7 @@ std::span<const std::int64_t> ChainLayer::world_counts(const Tensor& table, cons
   for (std::int64_t i = 0; i < table.elements(); ++i) {
     counts[static_cast<std::size_t>(i % experts)] += table.data<std::int32_t>()[i];
   }
-  const bool alone = config_.capacity_scope == CapacityScope::kRank;
-  all_reduce_sum<std::int64_t>(alone ? context_.groups->world() : context_.groups->replicas(), counts, phase);
+  all_reduce_sum<std::int64_t>(alone() ? context_.groups->world() : context_.groups->replicas(), counts, phase);
   return counts;
 }
 
@@ -219,57 +224,62 @@ Tensor ChainLayer::shared_forward(const Batch& batch, IterationSaved& saved, Are
   return out;
 }
 
-void ChainLayer::backward(const Tensor& dy, const Batch& batch, const ChainSaved& saved, const Tensor& dx,
-                          Arena& arena) {
+void ChainLayer::backward(const Tensor& dy, const Batch& batch, ChainSaved& saved, const Tensor& dx, Arena& arena) {
   ArenaScope scratch(arena);
-  Tensor d = arena.make<float>(dy.shape()), earlier = arena.make<float>(dy.shape());
+  Backward pass{batch, saved, arena};
+  frames_.reset();
+  run(pass_backward(dy, dx, pass, frames_));
+}
+
+Task ChainLayer::pass_backward(const Tensor& dy, const Tensor& dx, Backward& pass, FrameArena& /*frames*/) {
+  Tensor d = pass.arena.make<float>(dy.shape()), earlier = pass.arena.make<float>(dy.shape());
   copy(dy, d);
+  const TokensSummed nobody;
   for (int t = static_cast<int>(config_.iterations) - 1; t >= 0; --t) {
-    ArenaScope iteration(arena);
-    iterate_backward(t, d, batch, saved.iterations[static_cast<std::size_t>(t)], earlier, arena);
+    const Arena::Mark mark = pass.arena.mark();
+    IterationSaved& saved = pass.saved.iterations[static_cast<std::size_t>(t)];
+    const Tensor dnormed = config_.iteration_norm ? pass.arena.make<float>(d.shape()) : earlier;
+    const Tensor dweight = pass.arena.make<float>({saved.routed.routing.choices()});
+    Flight flight = dispatch_gradient(t, d, saved);
+    const ExpertRows rows = co_await Timed(*context_.times, Part::kDispatch, flight.arrived());
+    experts_backward(rows, flight.results(), saved, pass.arena);
+    flight.send_back(phase("backward combine", t));
+    co_await Timed(*context_.times, Part::kCombine, flight.combine(dnormed, &dweight, nobody));
+
+    counters_[static_cast<std::size_t>(t)].bytes_sent += flight.bytes_sent();
+    shared_backward(d, pass.batch, saved, dnormed, pass.arena);
+    gate_backward(t, d, dnormed, dweight, earlier, pass);
+    pass.arena.reset(mark);
     std::swap(d, earlier);
   }
   if (config_.residual == Residual::kOuter) add(dy, 1, d);
   copy(d, dx);
 }
 
-void ChainLayer::iterate_backward(int t, const Tensor& d, const Batch& batch, const IterationSaved& saved,
-                                  const Tensor& dx, Arena& arena) {
-  const Tensor dnormed = config_.iteration_norm ? arena.make<float>(d.shape()) : dx;
-  const Tensor dweight = arena.make<float>({saved.routed.routing.choices()});
-  routed_backward(t, d, saved, dnormed, dweight, arena);
-  shared_backward(d, batch, saved, dnormed, arena);
+Flight ChainLayer::dispatch_gradient(int t, const Tensor& d, IterationSaved& saved) {
+  const PartTimer timer(*context_.times, Part::kDispatch);
+  return context_.exchange->begin(saved.plan, {.x = &d, .weights = {}, .scalar = &saved.routed.routing.weight},
+                                  phase("backward dispatch", t));
+}
+
+void ChainLayer::experts_backward(const ExpertRows& d, const ExpertRows& dx, IterationSaved& saved, Arena& arena) {
+  const PartTimer timer(*context_.times, Part::kExperts);
+  experts_.backward(d, dx, saved.experts, arena);
+  saved.flight = {};
+}
+
+void ChainLayer::gate_backward(int t, const Tensor& d, const Tensor& dnormed, const Tensor& dweight, const Tensor& dx,
+                               Backward& pass) {
   const PartTimer timer(*context_.times, Part::kGate);
-  gates_[static_cast<std::size_t>(t)].backward(batch, saved.gate, saved.routed, dweight, saved.balance, dnormed, arena);
+  const IterationSaved& saved = pass.saved.iterations[static_cast<std::size_t>(t)];
+  gates_[static_cast<std::size_t>(t)].backward(pass.batch, saved.gate, saved.routed, dweight, saved.balance, dnormed,
+                                               pass.arena);
   if (config_.iteration_norm) {
     const TrainedTensor& norm = weights_.norms[static_cast<std::size_t>(t)];
     std::ranges::fill(dx.span<float>(), 0.0F);
     rms_norm_backward(saved.x, norm.value, saved.inverse_rms, dnormed, dx, norm.gradient);
   }
   if (config_.residual == Residual::kInner) add(d, 1, dx);
-}
-
-void ChainLayer::routed_backward(int t, const Tensor& d, const IterationSaved& saved, const Tensor& dx,
-                                 const Tensor& dweight, Arena& arena) {
-  Exchange& exchange = *context_.exchange;
-  const int slot = passing_slot(t);
-  const std::int64_t sent_before = exchange.bytes_sent();
-  ExpertRows rows;
-  {
-    const PartTimer timer(*context_.times, Part::kDispatch);
-    exchange.begin_dispatch(saved.plan, d, {}, &saved.routed.routing.weight, slot, phase("backward dispatch", t));
-    rows = exchange.finish_dispatch(saved.plan, slot, arena);
-  }
-  {
-    const PartTimer timer(*context_.times, Part::kExperts);
-    experts_.backward(rows, exchange.result_rows(saved.plan, slot, arena), saved.experts, arena);
-  }
-  exchange.release(slot);
-  exchange.release(lasting_slot(t));
-  const PartTimer timer(*context_.times, Part::kCombine);
-  exchange.begin_combine(saved.plan, slot, phase("backward combine", t));
-  exchange.finish_combine(saved.plan, slot, dx, &dweight, {});
-  counters_[static_cast<std::size_t>(t)].bytes_sent += exchange.bytes_sent() - sent_before;
 }
 
 void ChainLayer::shared_backward(const Tensor& d, const Batch& batch, const IterationSaved& saved, const Tensor& dx,

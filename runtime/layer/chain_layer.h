@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "comm/posted_gather.h"
+#include "comm/task.h"
 #include "kernels/memory/arena.h"
 #include "runtime/config/config.h"
 #include "runtime/exchange/dispatch_plan.h"
@@ -49,10 +51,12 @@ struct IterationSaved {
   Routed routed;
   BalanceGradient balance;
   DispatchPlan plan;
+  Flight flight;  ///< whose rows the experts' backward reads
   ExpertsSaved experts;
   Tensor shared_ab;  ///< [T, 2 F_shared]
 };
 
+/// Holds Flights: the Exchange outlives it.
 struct ChainSaved {
   std::vector<IterationSaved> iterations;
 };
@@ -74,9 +78,9 @@ class ChainLayer {
  public:
   ChainLayer(const LayerConfig& config, int layer, const ChainContext& context, ChainWeights weights);
 
-  /// What the Exchange of so many layers needs: slots, and how many of them are in flight.
-  static int exchange_slots(std::int64_t layers, std::int64_t iterations);
-  static constexpr int kInFlight = 2;
+  /// What the Exchange of so many layers, each followed by a backward, shall make room for; `rows` as in FlightHint.
+  static constexpr int kInFlight = 2;  ///< flights whose results are not yet taken
+  static FlightHint flight_hint(std::int64_t layers, std::int64_t iterations, std::int64_t rows = 0);
 
   /// x [T, D], whole sequences. The output and what is saved live in the arena; `saved` may be nullptr where no
   /// backward follows.
@@ -84,7 +88,7 @@ class ChainLayer {
                       Arena& arena);
   /// dx [T, D] (overwritten; may be dy itself) from dy; adds up all weight gradients, those of the balance losses
   /// included.
-  void backward(const Tensor& dy, const Batch& batch, const ChainSaved& saved, const Tensor& dx, Arena& arena);
+  void backward(const Tensor& dy, const Batch& batch, ChainSaved& saved, const Tensor& dx, Arena& arena);
 
   /// Moves an iteration's router bias by `rate` towards an even load: load [N] choices of the whole step, over all
   /// ranks (Wang et al. 2024, arXiv 2408.15664). Does nothing without a bias.
@@ -100,38 +104,50 @@ class ChainLayer {
 
  private:
   /// What the iterations of one forward have in common.
-  struct Pass {
+  struct Forward {
     const Batch& batch;
     const RoutingContext& context;
     ChainSaved& saved;  ///< of all iterations, or of two that take turns
     bool lasting;       ///< what is saved is needed after the forward
-    double balance;
     Arena& arena;
+    ChainOutput out;
 
     IterationSaved& at(int t) const { return saved.iterations[static_cast<std::size_t>(t) % saved.iterations.size()]; }
   };
+  struct Backward {
+    const Batch& batch;
+    ChainSaved& saved;
+    Arena& arena;
+  };
+
+  /// All iterations of one forward, and of its backward, suspended wherever they need a peer.
+  Task pass_forward(const Tensor& x, Forward& pass, FrameArena& frames);
+  Task pass_backward(const Tensor& dy, const Tensor& dx, Backward& pass, FrameArena& frames);
 
   /// The turn into iteration t, whose x need not be there yet: begins its norm and gate, then does both for tokens
   /// [first, first + count).
-  void begin_iteration(int t, const Tensor& x, Pass& pass);
-  void enter_iteration(int t, std::int64_t first, std::int64_t count, Pass& pass);
-  /// From the gate's choices to `next` [T, D], the x of the following iteration, which is entered as it comes to be.
-  void iterate(int t, const Tensor& next, Pass& pass);
-  ExpertRows dispatch(int t, int slot, Pass& pass);
-  /// Combine, shared expert and residual.
-  void turn_around(int t, int slot, const Tensor& next, Pass& pass);
-  /// The exchange slot of an iteration whose rows nobody needs after it, and of one whose backward needs them.
-  int passing_slot(int t) const;
-  int lasting_slot(int t) const;
-  void plan(int t, Pass& pass);
-  /// Balance losses, admission and plan; changes what the router counted.
-  void balance_and_admit(int t, Pass& pass);
+  void begin_iteration(int t, const Tensor& x, Forward& pass);
+  void enter_iteration(int t, std::int64_t first, std::int64_t count, Forward& pass);
+  void finish_gate(int t, Forward& pass);
+  /// Awaited: `table` int32 [R, N] has all ranks' counts.
+  Timed<PostedGather::Done> gather(int t, const Tensor& counts, const Tensor& table);
+  /// Balance losses and admission; changes what the router counted, which is in `table`, too.
+  void balance_and_admit(int t, const Tensor& table, Forward& pass);
+  void plan(int t, const Tensor& table, Forward& pass);
+  Flight dispatch(int t, Forward& pass);
+  void run_experts(const ExpertRows& rows, IterationSaved& saved, Arena& arena);
+  /// A block of sums becomes a block of `next`, the following iteration's x, which is entered.
+  void turn_around(int t, const Tensor& next, const Tensor& shared, std::int64_t first, std::int64_t count,
+                   Forward& pass);
   std::int64_t padded_rows(const Batch& batch, int ranks) const;
   std::span<const std::int64_t> world_counts(const Tensor& table, const Phase& phase, Arena& arena) const;
-  void iterate_backward(int t, const Tensor& d, const Batch& batch, const IterationSaved& saved, const Tensor& dx,
-                        Arena& arena);
-  void routed_backward(int t, const Tensor& d, const IterationSaved& saved, const Tensor& dx, const Tensor& dweight,
-                       Arena& arena);
+  bool alone() const { return config_.capacity_scope == CapacityScope::kRank; }
+
+  Flight dispatch_gradient(int t, const Tensor& d, IterationSaved& saved);
+  /// Releases the rows that arrived in the forward.
+  void experts_backward(const ExpertRows& d, const ExpertRows& dx, IterationSaved& saved, Arena& arena);
+  void gate_backward(int t, const Tensor& d, const Tensor& dnormed, const Tensor& dweight, const Tensor& dx,
+                     Backward& pass);
   /// [T, D]; empty without a shared expert.
   Tensor shared_forward(const Batch& batch, IterationSaved& saved, Arena& arena) const;
   void shared_backward(const Tensor& d, const Batch& batch, const IterationSaved& saved, const Tensor& dx,
@@ -148,6 +164,8 @@ class ChainLayer {
   std::vector<IterationCounters> counters_;
   RoutingCounter* counter_ = nullptr;
   ChainSaved unsaved_;  ///< where no backward follows: of an iteration and of the one that it enters
+  PostedGather gather_;
+  FrameArena frames_;
 };
 
 }  // namespace coe

@@ -6,6 +6,8 @@
 #include <optional>
 #include <string_view>
 
+#include "comm/task.h"
+
 namespace coe {
 
 /// What a step's time goes to; communication phases include the waiting for others.
@@ -40,6 +42,26 @@ class PartTimer {
   Part part_;
   std::optional<Part> inside_;
   Clock::time_point start_;
+};
+
+/// A Need whose waiting and taking are timed as a Part.
+template <class Inner>
+class Timed : public Need<Timed<Inner>> {
+ public:
+  Timed(PartTimes& times, Part part, Inner inner) : times_(&times), part_(part), inner_(inner) {}
+  void meet() {
+    const PartTimer timer(*times_, part_);
+    inner_.meet();
+  }
+  auto take() {
+    const PartTimer timer(*times_, part_);
+    return inner_.take();
+  }
+
+ private:
+  PartTimes* times_;
+  Part part_;
+  Inner inner_;
 };
 
 }  // namespace coe

@@ -45,8 +45,8 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
       placement_(config.layer.experts, groups.experts().size()),
       parameters_(model_specs(config_, placement_.experts_of(groups.experts().rank())), use.trained),
       exchange_(make_exchange(use.order, groups.experts(), config.hidden,
-                              ChainLayer::exchange_slots(use.trained ? config.layers : 0, config.layer.iterations),
-                              ChainLayer::kInFlight, expert_rows(config_.layer, groups, use.tokens))),
+                              ChainLayer::flight_hint(use.trained ? config.layers : 0, config.layer.iterations,
+                                                      expert_rows(config_.layer, groups, use.tokens)))),
       rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float)),
       embedding_(trained("model.embed_tokens.weight")),
       final_norm_(trained("model.norm.weight")),
@@ -123,7 +123,7 @@ Tensor Model::chain_forward(std::size_t layer, const Tensor& h, const Batch& bat
 }
 
 void Model::chain_backward(std::size_t layer, const Tensor& d, const Batch& batch, Arena& arena) {
-  const LayerSaved& saved = saved_[layer];
+  LayerSaved& saved = saved_[layer];
   if (config_.layer.iteration_norm) {
     chains_[layer].backward(d, batch, saved.chain, d, arena);
     return;

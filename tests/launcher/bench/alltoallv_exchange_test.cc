@@ -17,14 +17,14 @@ std::vector<float> there_and_back(Exchange& exchange, const DispatchPlan& plan, 
                                   const Tensor& x) {
   Arena arena;
   const Phase phase{"test"};
-  exchange.begin_dispatch(plan, x, weights, nullptr, 0, phase);
-  const ExpertRows rows = exchange.finish_dispatch(plan, 0, arena);
+  Flight flight = exchange.begin(plan, {.x = &x, .weights = weights}, phase);
+  const ExpertRows rows = flight.arrived().get();
   std::vector<float> seen(rows.rows.span<float>().begin(), rows.rows.span<float>().end());
-  const ExpertRows results = exchange.result_rows(plan, 0, arena);
-  std::ranges::transform(rows.rows.span<float>(), results.rows.data<float>(), [](float value) { return 2 * value; });
+  std::ranges::transform(rows.rows.span<float>(), flight.results().rows.data<float>(),
+                         [](float value) { return 2 * value; });
   const Tensor sum = arena.zeros<float>(x.shape());
-  exchange.begin_combine(plan, 0, phase);
-  exchange.finish_combine(plan, 0, sum, nullptr, {});
+  flight.send_back(phase);
+  flight.combine(sum, nullptr, {}).get();
   seen.insert(seen.end(), sum.span<float>().begin(), sum.span<float>().end());
   return seen;
 }
@@ -44,7 +44,7 @@ TEST(AlltoallvExchangeOnRanks, MovesWhatTheReferenceMoves) {
     const DispatchPlan plan = plan_of(routing, Placement(6, world.size()), group, arena);
     const Tensor x = arena.make<float>({20, 5});
     fill_normal(x, {3, static_cast<std::uint64_t>(world.rank())}, 0, 1);
-    ReferenceExchange reference(group, 5, 1);
+    ReferenceExchange reference(group, 5);
     EXPECT_EQ(there_and_back(*exchange, plan, routing.weight, x), there_and_back(reference, plan, routing.weight, x));
     EXPECT_EQ(exchange->bytes_sent(), reference.bytes_sent());
   });

@@ -32,7 +32,7 @@ struct ExchangeCase {
   Skew skew = Skew::kEven;
   bool fixed_choices = true;         ///< K a token; else any number up to K
   std::vector<std::int64_t> tokens;  ///< of each rank
-  int slots = 1;                     ///< exchanges in flight
+  int together = 1;                  ///< flights under way at once
 
   std::int64_t all_tokens() const {
     std::int64_t sum = 0;
@@ -46,12 +46,12 @@ struct ExchangeCase {
     constexpr std::array<std::string_view, 3> kPolicies{"none", "position", "probability"};
     return fmt::format(
         "seed {}, {} ranks of {} tokens, D {}, N {}, K {}{}, C {}, {}, drop {} at {} of {}, {} reroute rounds{}, {} "
-        "slots",
+        "together",
         seed, ranks, tokens, layer.hidden, layer.experts, layer.top_k, fixed_choices ? "" : " at most",
         layer.iterations, kSkews[static_cast<std::size_t>(skew)],
         kPolicies[static_cast<std::size_t>(layer.drop_policy)], layer.capacity_factor,
         capacity_of_ranks() ? "a rank" : "the group", layer.reroute_rounds, layer.pad_to_capacity ? ", padded" : "",
-        slots);
+        together);
   }
 };
 
@@ -92,7 +92,7 @@ inline ExchangeCase exchange_case(std::uint64_t seed, int ranks) {
   one.seed = seed;
   one.ranks = ranks;
   one.skew = static_cast<Skew>(draws.below(4));
-  one.slots = static_cast<int>(draws.below(3)) + 1;
+  one.together = static_cast<int>(draws.below(3)) + 1;
   one.tokens = dealt_tokens(draws.one_in(16) ? 0 : draws.below(kMostCaseTokens) + 1, ranks, draws);
   LayerConfig& layer = one.layer;
   layer.hidden = draws.below(5) + 1;

@@ -17,9 +17,9 @@
 
 namespace coe {
 
-/// Makes an Exchange for a group, rows of `hidden` floats and so many in flight; says what it is held to.
+/// Makes an Exchange for a group and rows of `hidden` floats; says what it is held to.
 struct ExchangeFactory {
-  std::function<std::unique_ptr<Exchange>(Group group, std::int64_t hidden, int slots)> make;
+  std::function<std::unique_ptr<Exchange>(Group group, std::int64_t hidden)> make;
   ExchangeOrder order = ExchangeOrder::kExact;  ///< exact: sums to the bit; partial sums: within 1e-5
 };
 
@@ -44,54 +44,59 @@ class CaseOnRank {
     PassRouter router(at_, arena_);
     std::vector<RoutedPass> passes;
     for (std::int64_t t = 0; t < at_.one.layer.iterations; ++t) passes.push_back(router.route(t));
-    const auto exchange = factory.make(at_.group, at_.one.layer.hidden, at_.one.slots);
-    for_each_flight(passes, [&](std::span<RoutedPass> flight) { fly(flight, false, *exchange); });
+    const auto exchange = factory.make(at_.group, at_.one.layer.hidden);
+    for_each_flock(passes, [&](std::span<RoutedPass> flock) { fly(flock, false, *exchange); });
     std::ranges::reverse(passes);
-    for_each_flight(passes, [&](std::span<RoutedPass> flight) { fly(flight, true, *exchange); });
+    for_each_flock(passes, [&](std::span<RoutedPass> flock) { fly(flock, true, *exchange); });
   }
 
-  /// As many passes at a time as there are slots.
+  /// As many passes at a time as the case says.
   template <class Fly>
-  void for_each_flight(std::vector<RoutedPass>& passes, const Fly& fly_one) {
-    const auto slots = static_cast<std::size_t>(at_.one.slots);
-    for (std::size_t first = 0; first < passes.size(); first += slots) {
-      fly_one(std::span(passes).subspan(first, std::min(slots, passes.size() - first)));
+  void for_each_flock(std::vector<RoutedPass>& passes, const Fly& fly_one) {
+    const auto together = static_cast<std::size_t>(at_.one.together);
+    for (std::size_t first = 0; first < passes.size(); first += together) {
+      fly_one(std::span(passes).subspan(first, std::min(together, passes.size() - first)));
     }
   }
 
-  /// Sends a flight's passes at once, lets the experts work, and brings the rows back at once.
-  void fly(std::span<RoutedPass> flight, bool with_scalar, Exchange& exchange) {
+  /// Sends all passes' rows at once, lets the experts work, and brings the rows back at once.
+  void fly(std::span<RoutedPass> flock, bool with_scalar, Exchange& exchange) {
     const std::int64_t bytes_before = exchange.bytes_sent();
     std::vector<Tensor> x, scalars;
-    for (const RoutedPass& pass : flight) {
+    std::vector<Flight> flights;
+    for (const RoutedPass& pass : flock) {
       x.push_back(rows_of(pass));
       scalars.push_back(scalars_of(pass));
-      exchange.begin_dispatch(pass.plan, x.back(), with_scalar ? Tensor() : pass.routing.weight,
-                              with_scalar ? &scalars.back() : nullptr, slot_of(pass), {"dispatch"});
     }
-    std::vector<ExpertRows> arrived;
-    for (const RoutedPass& pass : flight) {
-      arrived.push_back(exchange.finish_dispatch(pass.plan, slot_of(pass), arena_));
-      require_arrived(pass, arrived.back(), with_scalar);
-      apply_experts(arrived.back(), exchange.result_rows(pass.plan, slot_of(pass), arena_));
-      exchange.release(slot_of(pass));
+    for (std::size_t i = 0; i < flock.size(); ++i) {
+      const Tensor weights = with_scalar ? Tensor() : flock[i].routing.weight;
+      flights.push_back(exchange.begin(flock[i].plan,
+                                       {.x = &x[i], .weights = weights, .scalar = with_scalar ? &scalars[i] : nullptr},
+                                       {"dispatch"}));
     }
-    for (std::size_t i = 0; i < flight.size(); ++i) {
-      exchange.begin_combine(flight[i].plan, slot_of(flight[i]), {"combine"});
+    for (std::size_t i = 0; i < flock.size(); ++i) {
+      const ExpertRows arrived = flights[i].arrived().get();
+      require_arrived(flock[i], arrived, with_scalar);
+      apply_experts(arrived, flights[i].results());
     }
+    for (Flight& flight : flights) flight.send_back({"combine"});
     std::int64_t bytes = 0;
-    for (std::size_t i = 0; i < flight.size(); ++i) {
+    for (std::size_t i = 0; i < flock.size(); ++i) {
       std::ranges::fill(x[i].span<float>(), std::numeric_limits<float>::quiet_NaN());
       std::int64_t told = 0;
-      exchange.finish_combine(flight[i].plan, slot_of(flight[i]), x[i], with_scalar ? &scalars[i] : nullptr,
-                              [&](std::int64_t first, std::int64_t count) {
-                                require(first == told, "tokens are told of out of order");
-                                require_complete(x[i].rows(first, count));
-                                told += count;
-                              });
+      flights[i]
+          .combine(x[i], with_scalar ? &scalars[i] : nullptr,
+                   [&](std::int64_t first, std::int64_t count) {
+                     require(first == told, "tokens are told of out of order");
+                     require_complete(x[i].rows(first, count));
+                     told += count;
+                   })
+          .get();
       require(told == x[i].extent(0), "not every token was told of");
-      require_returned(flight[i], x[i], scalars[i], with_scalar);
-      bytes += travelling_bytes(flight[i], with_scalar);
+      require_returned(flock[i], x[i], scalars[i], with_scalar);
+      const std::int64_t travelled = travelling_bytes(flock[i], with_scalar);
+      require(flights[i].bytes_sent() == travelled, "a flight counts other bytes than travelled");
+      bytes += travelled;
     }
     require(exchange.bytes_sent() - bytes_before == bytes, "bytes_sent counts other bytes than travelled");
   }
@@ -100,8 +105,6 @@ class CaseOnRank {
     require(std::ranges::none_of(sums.span<float>(), [](float sum) { return std::isnan(sum); }),
             "tokens are told of before their sums are complete");
   }
-
-  int slot_of(const RoutedPass& pass) const { return static_cast<int>(pass.iteration) % at_.one.slots; }
 
   Tensor rows_of(const RoutedPass& pass) {
     const std::int64_t hidden = at_.one.layer.hidden;

@@ -26,15 +26,12 @@ struct Implementation {
 void PrintTo(const Implementation& implementation, std::ostream* stream) { *stream << implementation.name; }
 
 ExchangeFactory fastest(ExchangeOrder order) {
-  return {[order](Group group, std::int64_t hidden, int slots) {
-            return make_exchange(order, group, hidden, slots, slots);
-          },
-          order};
+  return {[order](Group group, std::int64_t hidden) { return make_exchange(order, group, hidden); }, order};
 }
 
 std::vector<Implementation> implementations() {
-  const auto reference = [](Group group, std::int64_t hidden, int slots) {
-    return std::make_unique<ReferenceExchange>(group, hidden, slots);
+  const auto reference = [](Group group, std::int64_t hidden) {
+    return std::make_unique<ReferenceExchange>(group, hidden);
   };
   return {{"Reference", {reference}},
           {"OneCopy", fastest(ExchangeOrder::kExact)},

@@ -13,20 +13,19 @@ namespace {
 
 /// A token's sum of 2^24, where numbers are 2 apart, from expert 0 on rank 0, and of 1 each from two experts of rank 1.
 float sum_of_three(ExchangeOrder order, Transport& world) {
-  const std::unique_ptr<Exchange> exchange = make_exchange(order, {&world}, 1, 1, 1);
+  const std::unique_ptr<Exchange> exchange = make_exchange(order, {&world}, 1);
   Arena arena;
   const std::vector<Choices> tokens = {{{{0}, {2}, {3}}}, {}};
   const Routing routing = routing_of(4, tokens[static_cast<std::size_t>(world.rank())], arena);
   const DispatchPlan plan =
       make_dispatch_plan(routing, table_of(tokens, 4, true, arena), Placement(4, 2), world.rank(), arena);
   const Tensor x = tensor_of<float>({routing.tokens(), 1}, std::vector<float>(world.rank() == 0 ? 1 : 0, 1), arena);
-  exchange->begin_dispatch(plan, x, routing.weight, nullptr, 0, {"dispatch"});
-  exchange->finish_dispatch(plan, 0, arena);
-  std::ranges::fill(exchange->result_rows(plan, 0, arena).rows.span<float>(), world.rank() == 0 ? 0x1p24F : 1.0F);
-  exchange->release(0);
-  exchange->begin_combine(plan, 0, {"combine"});
+  Flight flight = exchange->begin(plan, {.x = &x, .weights = routing.weight}, {"dispatch"});
+  flight.arrived().get();
+  std::ranges::fill(flight.results().rows.span<float>(), world.rank() == 0 ? 0x1p24F : 1.0F);
+  flight.send_back({"combine"});
   const Tensor sum = arena.make<float>(x.shape());
-  exchange->finish_combine(plan, 0, sum, nullptr, {});
+  flight.combine(sum, nullptr, {}).get();
   return world.rank() == 0 ? sum.data<float>()[0] : 0;
 }
 
@@ -43,8 +42,8 @@ TEST(MakeExchange, TheOrderDecidesWhatIsAddedUpFirst) {
 
 TEST(MakeExchange, EachOrderHasItsFastestExchange) {
   const std::unique_ptr<Transport> alone = make_lone_transport();
-  const auto exact = make_exchange(ExchangeOrder::kExact, {alone.get()}, 3, 2, 1);
-  const auto sums = make_exchange(ExchangeOrder::kPartialSums, {alone.get()}, 3, 2, 1);
+  const auto exact = make_exchange(ExchangeOrder::kExact, {alone.get()}, 3);
+  const auto sums = make_exchange(ExchangeOrder::kPartialSums, {alone.get()}, 3);
   EXPECT_NE(dynamic_cast<const OneCopyExchange*>(exact.get()), nullptr);
   EXPECT_NE(dynamic_cast<const PartialSumsExchange*>(sums.get()), nullptr);
 }

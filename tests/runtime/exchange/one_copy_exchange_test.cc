@@ -37,28 +37,29 @@ struct Everybody {
 };
 
 /// Sends, lets experts add 1 to what arrives, and returns the sums.
-std::vector<float> round_trip(Everybody& everybody, OneCopyExchange& exchange, int slot) {
-  exchange.begin_dispatch(everybody.plan, everybody.x, {}, nullptr, slot, {"dispatch"});
-  const ExpertRows rows = exchange.finish_dispatch(everybody.plan, slot, everybody.arena);
-  const ExpertRows results = exchange.result_rows(everybody.plan, slot, everybody.arena);
-  std::ranges::transform(rows.rows.span<float>(), results.rows.data<float>(), [](float x) { return x + 1; });
-  exchange.release(slot);
-  exchange.begin_combine(everybody.plan, slot, {"combine"});
+std::vector<float> round_trip(Everybody& everybody, Flight& flight) {
+  const ExpertRows rows = flight.arrived().get();
+  std::ranges::transform(rows.rows.span<float>(), flight.results().rows.data<float>(), [](float x) { return x + 1; });
+  flight.send_back({"combine"});
   const Tensor sum = everybody.arena.zeros<float>(everybody.x.shape());
-  exchange.finish_combine(everybody.plan, slot, sum, nullptr, {});
+  flight.combine(sum, nullptr, {}).get();
   return values_of<float>(sum);
+}
+std::vector<float> round_trip(Everybody& everybody, OneCopyExchange& exchange) {
+  Flight flight = exchange.begin(everybody.plan, {.x = &everybody.x, .weights = {}}, {"dispatch"});
+  return round_trip(everybody, flight);
 }
 
 TEST(OneCopyExchangeOnRanks, AStaleRowIsNeverTakenForANewOne) {
   for_each_ranks([](Transport& world) {
-    OneCopyExchange exchange({&world}, kHidden, 1, 1);
+    OneCopyExchange exchange({&world}, kHidden);
     // The same places in the same buffers again and again, every time one rank late, every time other numbers.
     for (int round = 0; round < 60; ++round) {
       if (round % world.size() == world.rank()) std::this_thread::sleep_for(std::chrono::microseconds(500));
       const auto value = static_cast<float>(round);
       Everybody everybody(world, 4, value);
       const float expected = static_cast<float>(world.size()) * (value + 1);
-      ASSERT_EQ(round_trip(everybody, exchange, 0), std::vector<float>(4 * kHidden, expected));
+      ASSERT_EQ(round_trip(everybody, exchange), std::vector<float>(4 * kHidden, expected));
     }
     EXPECT_EQ(exchange.growths(), 0);
   });
@@ -67,44 +68,73 @@ TEST(OneCopyExchangeOnRanks, AStaleRowIsNeverTakenForANewOne) {
 TEST(OneCopyExchangeOnRanks, RoomForTheRowsExpectedIsMadeAtOnce) {
   for_each_ranks([](Transport& world) {
     const std::int64_t rows = 100 * world.size();
-    OneCopyExchange exchange({&world}, kHidden, 3, 2, rows);
+    OneCopyExchange exchange({&world}, kHidden, {.rows = rows, .arrivals = 3, .results = 2});
     const std::size_t bytes = exchange.window_bytes();
     EXPECT_GE(bytes, static_cast<std::size_t>(5 * rows * (kHidden + 1)) * sizeof(float));
     Everybody expected(world, 100, 1), more(world, 101, 1);
-    for (int slot = 0; slot < 3; ++slot) round_trip(expected, exchange, slot);
+    for (int round = 0; round < 3; ++round) round_trip(expected, exchange);
     EXPECT_EQ(exchange.window_bytes(), bytes);
     EXPECT_EQ(exchange.growths(), 0);
-    round_trip(more, exchange, 0);
+    round_trip(more, exchange);
     EXPECT_EQ(exchange.growths(), 2) << "rows that arrive and results";
   });
 }
 
-TEST(OneCopyExchangeOnRanks, RowsStayUntilTheirSlotIsReleasedOrUsedAgain) {
+TEST(OneCopyExchangeOnRanks, RowsThatAreKeptStayUntilTheirFlightIsReleased) {
   for_each_ranks([](Transport& world) {
-    OneCopyExchange exchange({&world}, kHidden, 3, 2);
+    OneCopyExchange exchange({&world}, kHidden);
     Everybody first(world, 5, 7);
-    exchange.begin_dispatch(first.plan, first.x, {}, nullptr, 2, {"dispatch"});
-    const ExpertRows kept = exchange.finish_dispatch(first.plan, 2, first.arena);
-    exchange.result_rows(first.plan, 2, first.arena);
-    exchange.begin_combine(first.plan, 2, {"combine"});
-    const Tensor sum = first.arena.zeros<float>(first.x.shape());
-    exchange.finish_combine(first.plan, 2, sum, nullptr, {});
+    Flight kept = exchange.begin(first.plan, {.x = &first.x, .weights = {}, .keep = true}, {"dispatch"});
+    const ExpertRows rows = kept.arrived().get();
+    round_trip(first, kept);
     for (int round = 0; round < 6; ++round) {
       Everybody other(world, 5, static_cast<float>(round));
-      round_trip(other, exchange, round % 2);
+      round_trip(other, exchange);
     }
-    EXPECT_EQ(values_of<float>(kept.rows), std::vector<float>(kept.rows.span<float>().size(), 7.0F));
+    EXPECT_EQ(values_of<float>(rows.rows), std::vector<float>(rows.rows.span<float>().size(), 7.0F));
+    // Once released its window is one of those that flights take in turn.
+    const std::size_t bytes = exchange.window_bytes();
+    kept = {};
+    for (int round = 0; round < 3; ++round) round_trip(first, exchange);
+    EXPECT_EQ(exchange.window_bytes(), bytes);
+  });
+}
+
+TEST(OneCopyExchangeOnRanks, FlightsUnderWayDoNotMix) {
+  for_each_ranks([](Transport& world) {
+    OneCopyExchange exchange({&world}, kHidden);
+    Everybody one(world, 3, 10), two(world, 4, 20);
+    for (int round = 0; round < 5; ++round) {
+      Flight first = exchange.begin(one.plan, {.x = &one.x, .weights = {}}, {"dispatch"});
+      Flight second = exchange.begin(two.plan, {.x = &two.x, .weights = {}}, {"dispatch"});
+      const auto ranks = static_cast<float>(world.size());
+      EXPECT_EQ(round_trip(one, first), std::vector<float>(3 * kHidden, 11 * ranks));
+      EXPECT_EQ(round_trip(two, second), std::vector<float>(4 * kHidden, 21 * ranks));
+    }
+  });
+}
+
+TEST(OneCopyExchangeOnRanks, AFlightThatDoesNotEndLeavesItsMemoryToTheTransport) {
+  for_each_ranks([](Transport& world) {
+    Everybody everybody(world, 4, 1);
+    OneCopyExchange exchange({&world}, kHidden);
+    round_trip(everybody, exchange);
+    const std::size_t bytes = exchange.window_bytes();
+    { const Flight lost = exchange.begin(everybody.plan, {.x = &everybody.x, .weights = {}}, {"dispatch"}); }
+    EXPECT_LT(exchange.window_bytes(), bytes) << "its windows are no longer in the pool";
+    // Others go on over windows of their own.
+    EXPECT_EQ(round_trip(everybody, exchange), std::vector<float>(4 * kHidden, 2 * static_cast<float>(world.size())));
   });
 }
 
 TEST(OneCopyExchangeOnRanks, WindowsGrowByDoublingAndNeverShrink) {
   for_each_ranks([](Transport& world) {
-    OneCopyExchange exchange({&world}, kHidden, 1, 1);
+    OneCopyExchange exchange({&world}, kHidden);
     std::size_t bytes = 0;
     for (const std::int64_t tokens : {10, 100, 110, 3, 300}) {
       Everybody everybody(world, tokens, 1);
       const float expected = 2 * static_cast<float>(world.size());
-      EXPECT_EQ(round_trip(everybody, exchange, 0),
+      EXPECT_EQ(round_trip(everybody, exchange),
                 std::vector<float>(static_cast<std::size_t>(tokens * kHidden), expected));
       EXPECT_GE(exchange.window_bytes(), bytes);
       bytes = exchange.window_bytes();
@@ -118,15 +148,15 @@ TEST(OneCopyExchange, ARankThatFailsEndsTheOthersWaits) {
   for (const bool before_dispatch : {true, false}) {
     try {
       run_local_ranks(4, [&](Transport& world) {
-        OneCopyExchange exchange({&world}, kHidden, 1, 1);
+        OneCopyExchange exchange({&world}, kHidden);
         Everybody everybody(world, 4, 1);
-        round_trip(everybody, exchange, 0);
+        round_trip(everybody, exchange);
         if (world.rank() == 2 && before_dispatch) fail(ErrorCode::kInternal, "rank 2 gave in");
-        exchange.begin_dispatch(everybody.plan, everybody.x, {}, nullptr, 0, {"dispatch"});
-        exchange.finish_dispatch(everybody.plan, 0, everybody.arena);
+        Flight flight = exchange.begin(everybody.plan, {.x = &everybody.x, .weights = {}}, {"dispatch"});
+        flight.arrived().get();
         if (world.rank() == 2) fail(ErrorCode::kInternal, "rank 2 gave in");
-        exchange.begin_combine(everybody.plan, 0, {"combine"});
-        exchange.finish_combine(everybody.plan, 0, everybody.x, nullptr, {});
+        flight.send_back({"combine"});
+        flight.combine(everybody.x, nullptr, {}).get();
       });
       FAIL() << "nobody failed";
     } catch (const Error& error) {
@@ -138,16 +168,16 @@ TEST(OneCopyExchange, ARankThatFailsEndsTheOthersWaits) {
 TEST(OneCopyExchange, ADeadlineNamesWhoseRowsAreMissing) {
   run_local_ranks(2, [&](Transport& world) {
     const Group group{&world, std::chrono::milliseconds(100)};
-    OneCopyExchange exchange(group, kHidden, 1, 1);
+    OneCopyExchange exchange(group, kHidden);
     Everybody everybody(world, 4, 1);
-    round_trip(everybody, exchange, 0);
+    round_trip(everybody, exchange);
     if (world.rank() == 1) {
       std::this_thread::sleep_for(std::chrono::milliseconds(400));
       return;
     }
-    exchange.begin_dispatch(everybody.plan, everybody.x, {}, nullptr, 0, {"dispatch", 3, 1});
+    Flight flight = exchange.begin(everybody.plan, {.x = &everybody.x, .weights = {}}, {"dispatch", 3, 1});
     try {
-      exchange.finish_dispatch(everybody.plan, 0, everybody.arena);
+      flight.arrived().get();
       ADD_FAILURE() << "rows came from nowhere";
     } catch (const Error& error) {
       EXPECT_STREQ(error.what(),
@@ -159,12 +189,12 @@ TEST(OneCopyExchange, ADeadlineNamesWhoseRowsAreMissing) {
 TEST(OneCopyExchangeOnRanks, RanksOfOtherNodesGetOneMessageEachWay) {
   on_ranks(7, [](Transport& world) {
     NodeTransport nodes(world, 3);  // three, three and one
-    OneCopyExchange exchange({&nodes}, kHidden, 2, 2);
+    OneCopyExchange exchange({&nodes}, kHidden);
     for (int round = 0; round < 4; ++round) {
       Everybody everybody(nodes, 4, static_cast<float>(10 * world.rank() + round));
       const int before = nodes.messages();
       const auto value = static_cast<float>(10 * world.rank() + round + 1);
-      EXPECT_EQ(round_trip(everybody, exchange, round % 2), std::vector<float>(4 * kHidden, 7 * value));
+      EXPECT_EQ(round_trip(everybody, exchange), std::vector<float>(4 * kHidden, 7 * value));
       EXPECT_EQ(nodes.messages() - before, 2 * (world.rank() < 6 ? 4 : 6));
     }
   });

@@ -29,9 +29,8 @@ struct Scene {
   /// Sends rows of `value`, lets expert e multiply them by e + 1, and returns the sums.
   std::vector<float> round_trip(Exchange& exchange, int rank, float value) {
     std::ranges::fill(x.span<float>(), value);
-    exchange.begin_dispatch(plan, x, routing.weight, nullptr, 0, {"dispatch"});
-    const ExpertRows rows = exchange.finish_dispatch(plan, 0, arena);
-    const ExpertRows results = exchange.result_rows(plan, 0, arena);
+    Flight flight = exchange.begin(plan, {.x = &x, .weights = routing.weight}, {"dispatch"});
+    const ExpertRows rows = flight.arrived().get(), results = flight.results();
     const Share mine = placement.experts_of(rank);
     const auto* offsets = rows.offsets.data<std::int32_t>();
     for (std::int64_t e = 0; e < mine.count; ++e) {
@@ -39,10 +38,9 @@ struct Scene {
       std::ranges::transform(rows.rows.rows(first, count).span<float>(), results.rows.rows(first, count).data<float>(),
                              [&](float from) { return from * static_cast<float>(mine.first + e + 1); });
     }
-    exchange.release(0);
-    exchange.begin_combine(plan, 0, {"combine"});
+    flight.send_back({"combine"});
     const Tensor sum = arena.zeros<float>(x.shape());
-    exchange.finish_combine(plan, 0, sum, nullptr, {});
+    flight.combine(sum, nullptr, {}).get();
     return values_of<float>(sum);
   }
 
@@ -92,7 +90,7 @@ std::int64_t over_ranks(Transport& world, std::int64_t mine) {
 /// its weight, on the way to the experts alone.
 Traffic traffic_of(Transport& world, std::int64_t experts, const std::vector<Choices>& by_rank, std::int64_t hidden) {
   Scene scene(experts, by_rank, world, hidden);
-  PartialSumsExchange exchange({&world}, hidden, 1);
+  PartialSumsExchange exchange({&world}, hidden);
   scene.round_trip(exchange, world.rank(), 1);
   const Leaving mine = leaving(scene.plan, world.rank());
   Traffic traffic;
@@ -107,7 +105,7 @@ TEST(PartialSumsExchangeOnRanks, TwoTokensByHand) {
     // Rank 0 holds experts 0 and 1, rank 1 expert 2. Token 0 of rank 0 goes to all, the one of rank 1 to 0 and 1.
     const std::vector<Choices> all = {{{{0, 0.5}, {1, 0.25}, {2, 0.125}}}, {{{0, 1.0}, {1, 0.5}}}};
     Scene scene(3, all, world, 2);
-    PartialSumsExchange exchange({&world}, 2, 1);
+    PartialSumsExchange exchange({&world}, 2);
     // 4 (0.5 * 1 + 0.25 * 2 + 0.125 * 3) = 5.5; 4 (1 * 1 + 0.5 * 2) = 8.
     const float sum = world.rank() == 0 ? 5.5F : 8.0F;
     EXPECT_EQ(scene.round_trip(exchange, world.rank(), 4), (std::vector<float>{sum, sum}));
@@ -155,7 +153,7 @@ TEST(PartialSumsExchangeOnRanks, SkewedRoutingSendsAsManyBytesAsItsPlansSay) {
 
 TEST(PartialSumsExchangeOnRanks, AStaleRowIsNeverTakenForANewOne) {
   for_each_ranks([](Transport& world) {
-    PartialSumsExchange exchange({&world}, 3, 1);
+    PartialSumsExchange exchange({&world}, 3);
     std::vector<Choice> everybody;
     float times = 0;
     for (std::int32_t e = 0; e < 2 * world.size(); ++e) {
@@ -173,10 +171,9 @@ TEST(PartialSumsExchangeOnRanks, AStaleRowIsNeverTakenForANewOne) {
 }
 
 TEST(PartialSumsExchangeOnRanks, MadeUpLayersHoldWithMappedPeersAndPeersByMessage) {
-  const ExchangeFactory factory{[](Group group, std::int64_t hidden, int slots) {
-                                  return std::make_unique<PartialSumsExchange>(group, hidden, slots);
-                                },
-                                ExchangeOrder::kPartialSums};
+  const ExchangeFactory factory{
+      [](Group group, std::int64_t hidden) { return std::make_unique<PartialSumsExchange>(group, hidden); },
+      ExchangeOrder::kPartialSums};
   for (const int ranks : {2, 4, 7}) {
     on_ranks(ranks, [&](Transport& world) {
       NodeTransport nodes(world, ranks == 2 ? 1 : 3);  // one and one; three and one; three, three and one

@@ -141,16 +141,17 @@ std::int64_t recounted_bytes(const Scene& scene, bool with_scalar) {
 void expect_exchange(Scene& scene, ReferenceExchange& exchange, bool with_scalar) {
   const std::int64_t bytes_before = exchange.bytes_sent();
   const Tensor x = scene.x(), scalars = scene.scalars();
-  exchange.begin_dispatch(scene.plan, x, with_scalar ? Tensor() : scene.routing.weight,
-                          with_scalar ? &scalars : nullptr, 0, {"dispatch"});
-  const ExpertRows rows = exchange.finish_dispatch(scene.plan, 0, scene.arena);
+  const Tensor weights = with_scalar ? Tensor() : scene.routing.weight;
+  Flight flight = exchange.begin(scene.plan, {.x = &x, .weights = weights, .scalar = with_scalar ? &scalars : nullptr},
+                                 {"dispatch"});
+  const ExpertRows rows = flight.arrived().get();
   expect_arrived(scene, rows, with_scalar);
 
-  apply_experts(scene, rows, exchange.result_rows(scene.plan, 0, scene.arena));
+  apply_experts(scene, rows, flight.results());
   const Tensor sum = scene.arena.make<float>(x.shape());
   std::ranges::fill(sum.span<float>(), std::numeric_limits<float>::quiet_NaN());
-  exchange.begin_combine(scene.plan, 0, {"combine"});
-  exchange.finish_combine(scene.plan, 0, sum, with_scalar ? &scalars : nullptr, {});
+  flight.send_back({"combine"});
+  flight.combine(sum, with_scalar ? &scalars : nullptr, {}).get();
   EXPECT_EQ(values_of<float>(sum), combined(scene, !with_scalar));
   if (with_scalar) {
     EXPECT_EQ(values_of<float>(scalars), returned_scalars(scene));
@@ -160,7 +161,7 @@ void expect_exchange(Scene& scene, ReferenceExchange& exchange, bool with_scalar
 
 void expect_exchange(std::int64_t experts, const Choices& tokens, Transport& world) {
   Scene scene(experts, deal_unevenly(tokens, world.size()), world.rank());
-  ReferenceExchange exchange({&world}, kHidden, 1);
+  ReferenceExchange exchange({&world}, kHidden);
   expect_exchange(scene, exchange, false);
   expect_exchange(scene, exchange, true);
 }
@@ -169,15 +170,16 @@ TEST(ReferenceExchangeOnRanks, TwoTokensByHand) {
   on_ranks(2, [](Transport& world) {
     // Rank 0 holds experts 0 and 1, rank 1 expert 2. Token 0 of rank 0 goes to 0 and 2, the one of rank 1 to 1.
     Scene scene(3, {{{{0, 0.5}, {2, 0.25}}}, {{{1, 1.0}}}}, world.rank());
-    ReferenceExchange exchange({&world}, kHidden, 1);
-    exchange.begin_dispatch(scene.plan, scene.x(), scene.routing.weight, nullptr, 0, {"dispatch"});
-    const ExpertRows rows = exchange.finish_dispatch(scene.plan, 0, scene.arena);
+    ReferenceExchange exchange({&world}, kHidden);
+    const Tensor x = scene.x();
+    Flight flight = exchange.begin(scene.plan, {.x = &x, .weights = scene.routing.weight}, {"dispatch"});
+    const ExpertRows rows = flight.arrived().get();
     const std::vector<float> at_0 = {0, 0, 1, 1, 0, 1}, at_1 = {0, 0, 1};
     EXPECT_EQ(values_of<float>(rows.rows), world.rank() == 0 ? at_0 : at_1);
-    apply_experts(scene, rows, exchange.result_rows(scene.plan, 0, scene.arena));
+    apply_experts(scene, rows, flight.results());
     const Tensor sum = scene.arena.make<float>({1, kHidden});
-    exchange.begin_combine(scene.plan, 0, {"combine"});
-    exchange.finish_combine(scene.plan, 0, sum, nullptr, {});
+    flight.send_back({"combine"});
+    flight.combine(sum, nullptr, {}).get();
     // 0.5 * 1 + 0.25 * 3 = 1.25 times (0, 0, 1); 1 * 2 times (1, 0, 1).
     EXPECT_EQ(values_of<float>(sum),
               world.rank() == 0 ? (std::vector<float>{0, 0, 1.25}) : (std::vector<float>{2, 0, 2}));
@@ -211,10 +213,10 @@ TEST(ReferenceExchangeOnRanks, PaddingIsZeroAndComesBackNowhere) {
     const Tensor table = tensor_of<std::int32_t>({world.size(), 1}, std::vector<std::int32_t>(world.size(), 1), arena);
     const Placement placement(1, world.size());
     const DispatchPlan plan = make_dispatch_plan(routing, table, placement, world.rank(), arena, world.size() + 2);
-    ReferenceExchange exchange({&world}, 1, 1);
+    ReferenceExchange exchange({&world}, 1);
     const Tensor x = tensor_of<float>({1, 1}, {static_cast<float>(world.rank() + 1)}, arena);
-    exchange.begin_dispatch(plan, x, {}, &routing.weight, 0, {"dispatch"});
-    const ExpertRows rows = exchange.finish_dispatch(plan, 0, arena);
+    Flight flight = exchange.begin(plan, {.x = &x, .weights = {}, .scalar = &routing.weight}, {"dispatch"});
+    const ExpertRows rows = flight.arrived().get();
     std::vector<float> arrived, weights;
     for (int r = 0; world.rank() == 0 && r < world.size() + 2; ++r) {
       arrived.push_back(r < world.size() ? static_cast<float>(r + 1) : 0);
@@ -222,12 +224,12 @@ TEST(ReferenceExchangeOnRanks, PaddingIsZeroAndComesBackNowhere) {
     }
     EXPECT_EQ(values_of<float>(rows.rows), arrived);
     EXPECT_EQ(values_of<float>(rows.scalar), weights);
-    const ExpertRows results = exchange.result_rows(plan, 0, arena);
+    const ExpertRows results = flight.results();
     std::ranges::copy(rows.rows.span<float>(), results.rows.data<float>());
     std::ranges::copy(rows.scalar.span<float>(), results.scalar.data<float>());
-    exchange.begin_combine(plan, 0, {"combine"});
+    flight.send_back({"combine"});
     const Tensor sum = arena.zeros<float>({1, 1}), scalar = arena.make<float>({1});
-    exchange.finish_combine(plan, 0, sum, &scalar, {});
+    flight.combine(sum, &scalar, {}).get();
     EXPECT_EQ(sum.data<float>()[0], x.data<float>()[0]);
     EXPECT_EQ(scalar.data<float>()[0], 0.5F);
   });
@@ -246,7 +248,7 @@ TEST(ReferenceExchangeOnRanks, NobodyNeedsToHaveTokens) {
 
 TEST(ReferenceExchangeOnRanks, RandomRoutingsInTheSameBuffers) {
   for_each_ranks([](Transport& world) {
-    ReferenceExchange exchange({&world}, kHidden, 1);
+    ReferenceExchange exchange({&world}, kHidden);
     for (unsigned seed = 0; seed < 50; ++seed) {
       SCOPED_TRACE(seed);
       std::mt19937 random(seed);
@@ -261,17 +263,17 @@ TEST(ReferenceExchangeOnRanks, RandomRoutingsInTheSameBuffers) {
   });
 }
 
-TEST(ReferenceExchangeOnRanks, SlotsInFlightDoNotMix) {
+TEST(ReferenceExchangeOnRanks, FlightsUnderWayDoNotMix) {
   for_each_ranks([](Transport& world) {
     std::mt19937 random(8);
     Scene first(4, deal_unevenly(random_choices(20, 4, 1, 3, random), world.size()), world.rank());
     Scene second(4, deal_unevenly(random_choices(10, 4, 1, 2, random), world.size()), world.rank());
-    ReferenceExchange exchange({&world}, kHidden, 2);
+    ReferenceExchange exchange({&world}, kHidden);
     const Tensor x = first.x(), other_x = second.x(), scalars = second.scalars();
-    exchange.begin_dispatch(first.plan, x, {}, nullptr, 0, {"dispatch"});
-    exchange.begin_dispatch(second.plan, other_x, {}, &scalars, 1, {"dispatch"});
-    expect_arrived(first, exchange.finish_dispatch(first.plan, 0, first.arena), false);
-    expect_arrived(second, exchange.finish_dispatch(second.plan, 1, second.arena), true);
+    Flight one = exchange.begin(first.plan, {.x = &x, .weights = {}}, {"dispatch"});
+    Flight other = exchange.begin(second.plan, {.x = &other_x, .weights = {}, .scalar = &scalars}, {"dispatch"});
+    expect_arrived(first, one.arrived().get(), false);
+    expect_arrived(second, other.arrived().get(), true);
   });
 }
 

@@ -28,7 +28,7 @@ inline std::vector<ExchangeCase> smaller_cases(const ExchangeCase& one) {
     if (other.text() != one.text()) smaller.push_back(other);
   };
   add([](ExchangeCase& other) { other.layer.iterations = 1; });
-  add([](ExchangeCase& other) { other.slots = 1; });
+  add([](ExchangeCase& other) { other.together = 1; });
   add([](ExchangeCase& other) { other.layer.hidden = 1; });
   add([](ExchangeCase& other) { other.layer.reroute_rounds = 0; });
   add([](ExchangeCase& other) { other.layer.pad_to_capacity = false; });

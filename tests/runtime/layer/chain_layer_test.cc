@@ -381,8 +381,8 @@ TEST(ChainLayerOnRanks, ForwardAloneGivesTheSameBits) {
     SCOPED_TRACE(named.name);
     const ChainCase chain = random_chain_case(named.layer, 5, 3);
     for_each_ranks([&](Transport& world) {
-      ChainSaved saved;
       ChainRun first(chain, world), second(chain, world);
+      ChainSaved saved;
       const ChainOutput trained = first.forward(&saved), alone = second.forward(nullptr);
       EXPECT_EQ(values_of<float>(alone.y), values_of<float>(trained.y));
       EXPECT_EQ(alone.balance_loss, trained.balance_loss);

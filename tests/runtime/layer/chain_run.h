@@ -125,9 +125,8 @@ class ChainRun {
 
  private:
   static std::unique_ptr<Exchange> exchange_of(Group group, const LayerConfig& layer, ChainExchange way) {
-    const int slots = ChainLayer::exchange_slots(1, layer.iterations);
-    if (way.by_reference) return std::make_unique<ReferenceExchange>(group, layer.hidden, slots);
-    return make_exchange(way.order, group, layer.hidden, slots, ChainLayer::kInFlight);
+    if (way.by_reference) return std::make_unique<ReferenceExchange>(group, layer.hidden);
+    return make_exchange(way.order, group, layer.hidden, ChainLayer::flight_hint(1, layer.iterations));
   }
 
   Tensor mine_of(const std::vector<float>& all) {

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+#include "comm/task.h"
+#include "comm/transport.h"
+#include "kernels/memory/tensor.h"
+#include "runtime/exchange/dispatch_plan.h"
+
+namespace coe {
+
+/// Rows of this rank's experts, put together by (expert, source, token): expert l has [offsets[l], offsets[l + 1]).
+struct ExpertRows {
+  Tensor rows;     ///< fp32 [n, D]
+  Tensor scalar;   ///< fp32 [n], one beside each row; empty where none travels
+  Tensor offsets;  ///< int32 [local experts + 1]
+};
+
+/// Told of tokens [first, first + count) as soon as their sums are complete, while these are in a near cache.
+using TokensSummed = std::function<void(std::int64_t first, std::int64_t count)>;
+
+/// What an Exchange does for one Flight, with the buffers that it takes; belongs to the Exchange's pool.
+class FlightBuffers {
+ public:
+  virtual ~FlightBuffers() = default;
+  /// Waits for the rows; then they are there, and a place for the results.
+  virtual void await_arrival() = 0;
+  virtual ExpertRows arrived() = 0;
+  virtual ExpertRows results() = 0;
+  virtual void send_back(const Phase& phase) = 0;
+  /// Waits for the results.
+  virtual void await_return() = 0;
+  virtual void combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) = 0;
+  virtual std::int64_t bytes_sent() const = 0;
+  /// Gives all back to the pool; what requests under way or peers may still touch is parked.
+  virtual void release() noexcept = 0;
+};
+
+/// One dispatch and its combine under way, with the buffers that they need; destroyed means released. Every rank of the
+/// group begins, goes on with, and destroys its flights in one order. Movable.
+class Flight {
+ public:
+  Flight() = default;
+  explicit Flight(FlightBuffers& buffers) : buffers_(&buffers) {}
+  Flight(Flight&& other) noexcept : buffers_(std::exchange(other.buffers_, nullptr)) {}
+  Flight& operator=(Flight&& other) noexcept {
+    Flight old(std::move(*this));
+    buffers_ = std::exchange(other.buffers_, nullptr);
+    return *this;
+  }
+  ~Flight() {
+    if (buffers_ != nullptr) buffers_->release();
+  }
+
+  class Arrived : public Need<Arrived> {
+   public:
+    explicit Arrived(FlightBuffers& buffers) : buffers_(&buffers) {}
+    void meet() { buffers_->await_arrival(); }
+    ExpertRows take() { return buffers_->arrived(); }
+
+   private:
+    FlightBuffers* buffers_;
+  };
+  /// Awaited: the rows that arrived. They stay until send_back(), or with Departure::keep until the Flight is released.
+  Arrived arrived() { return Arrived(*buffers_); }
+  /// Where the results go, in the order of the rows that arrived, with a scalar each where scalars travelled.
+  ExpertRows results() { return buffers_->results(); }
+  /// Sends the results back to where the rows came from.
+  void send_back(const Phase& phase) { buffers_->send_back(phase); }
+
+  /// Waits for the results, as combine() does.
+  void await_return() { buffers_->await_return(); }
+
+  class Combined : public Need<Combined> {
+   public:
+    Combined(FlightBuffers& buffers, const Tensor& sum, const Tensor* scalar, const TokensSummed& then)
+        : buffers_(&buffers), sum_(&sum), scalar_(scalar), then_(&then) {}
+    void meet() { buffers_->await_return(); }
+    void take() { buffers_->combine(*sum_, scalar_, *then_); }
+
+   private:
+    FlightBuffers* buffers_;
+    const Tensor *sum_, *scalar_;
+    const TokensSummed* then_;
+  };
+  /// Awaited: sum [T, D] (overwritten) = w_j times the row of choice j, per token in the exchange's order; `then`,
+  /// unless empty, is told of every token once, in ascending order. Where scalars travelled, scalar[j] of scalar
+  /// [choices] becomes what came back, 0 for a dropped choice; else it is nullptr. Views what it is given.
+  Combined combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) {
+    return {*buffers_, sum, scalar, then};
+  }
+
+  /// Bytes of rows and scalars that this rank has sent to other ranks in it so far.
+  std::int64_t bytes_sent() const { return buffers_->bytes_sent(); }
+
+ private:
+  FlightBuffers* buffers_ = nullptr;
+};
+
+}  // namespace coe
