@@ -44,7 +44,8 @@ class NodeTransport : public Transport {
   void check_peers() override { inner_.check_peers(); }
   Shortfall lack_of(std::span<const int> peers) const override { return inner_.lack_of(peers); }
   void abort(const Error& error) noexcept override { inner_.abort(error); }
-  std::unique_ptr<Transport> split(int color, int key) override { return inner_.split(color, key); }
+  /// Of all ranks in their order, so that they stay on their nodes.
+  std::unique_ptr<Transport> split(int color, int key) override;
   using Transport::make_window;
   std::unique_ptr<Window> make_window(std::size_t bytes, Device device) override {
     return std::make_unique<NodeWindow>(inner_.make_window(bytes, device), rank(), ranks_per_node_);
@@ -60,5 +61,16 @@ class NodeTransport : public Transport {
   int ranks_per_node_;
   int messages_ = 0;
 };
+
+/// The same with a Transport of its own.
+class OwningNodeTransport : private std::unique_ptr<Transport>, public NodeTransport {
+ public:
+  OwningNodeTransport(std::unique_ptr<Transport> inner, int ranks_per_node)
+      : std::unique_ptr<Transport>(std::move(inner)), NodeTransport(**this, ranks_per_node) {}
+};
+
+inline std::unique_ptr<Transport> NodeTransport::split(int color, int key) {
+  return std::make_unique<OwningNodeTransport>(inner_.split(color, key), ranks_per_node_);
+}
 
 }  // namespace coe

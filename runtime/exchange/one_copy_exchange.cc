@@ -67,7 +67,9 @@ class OneCopyExchange::Buffers : public FlightBuffers {
   void count(std::span<const std::size_t> rows);
   template <class Visit>
   void for_each_mapped(std::span<const std::size_t> rows, const RowWindow& window, const Visit& visit) const {
-    for (int peer = 0; peer < group_.size(); ++peer) {
+    // From this rank on, so that not all ranks write to the first at once.
+    for (int step = 0; step < group_.size(); ++step) {
+      const int peer = (group_.rank() + step) % group_.size();
       if (rows[static_cast<std::size_t>(peer)] > 0 && window.mapped(peer)) visit(peer);
     }
   }
@@ -115,6 +117,12 @@ std::size_t OneCopyExchange::window_bytes() const {
   std::size_t bytes = 0;
   for (const auto& each : arrivals_.all()) bytes += each->window.bytes();
   for (const auto& each : results_.all()) bytes += each->window.bytes();
+  return bytes;
+}
+
+std::size_t OneCopyExchange::mail_bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& each : results_.all()) bytes += each->mail.bytes();
   return bytes;
 }
 
@@ -245,9 +253,9 @@ void OneCopyExchange::Buffers::find_results() {
     const ExpertRows results = direct ? returning().rows_of(peer, *plan_, with_scalar()) : ExpertRows{};
     for (; sent < end; ++sent) {
       const auto j = static_cast<std::size_t>(choice[sent]);
-      rows_[j] = direct ? results.rows.data<float>() + landing[sent] * hidden : mail().row(sent);
+      rows_[j] = direct ? results.rows.data<float>() + landing[sent] * hidden : mail().row(peer, sent);
       if (!with_scalar()) continue;
-      scalars_[j] = direct ? results.scalar.data<float>() + landing[sent] : mail().scalar(sent);
+      scalars_[j] = direct ? results.scalar.data<float>() + landing[sent] : mail().scalar(peer, sent);
     }
   }
 }

@@ -30,6 +30,8 @@ class OneCopyExchange : public Exchange {
   int growths() const override;
   /// Bytes of this rank's parts of all windows.
   std::size_t window_bytes() const;
+  /// Bytes that this rank keeps for messages.
+  std::size_t mail_bytes() const;
 
  private:
   class Buffers;

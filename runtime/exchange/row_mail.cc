@@ -39,20 +39,30 @@ Piece piece_of(const Tensor& all, std::int64_t first, std::int64_t count) {
 RowMail::RowMail(std::int64_t hidden, std::vector<bool> by_message)
     : hidden_(hidden), by_message_(std::move(by_message)), any_(std::ranges::count(by_message_, true) > 0) {}
 
-void RowMail::lay_out(const DispatchPlan& plan, const ExpertRows& places) {
-  const std::int64_t sent = plan.rows_sent();
+void RowMail::make_room(const DispatchPlan& plan) {
+  std::int64_t sent = 0, skipped = 0;
+  skipped_.assign(by_message_.size(), 0);
+  for (std::size_t peer = 0; peer < by_message_.size(); ++peer) {
+    skipped_[peer] = skipped;
+    (by_message_[peer] ? sent : skipped) += static_cast<std::int64_t>(plan.send_rows[peer]);
+  }
   const std::size_t wanted = static_cast<std::size_t>(sent * (hidden_ + 1)) * sizeof(float);
   if (memory_.bytes() < wanted) memory_ = Buffer(std::max(wanted, 2 * memory_.bytes()));
   rows_ = Tensor(memory_.data(), DType::kF32, {sent, hidden_});
   scalars_ = Tensor(memory_.data() + rows_.bytes(), DType::kF32, {sent});
+}
 
+void RowMail::lay_out(const Group& group, const DispatchPlan& plan, const ExpertRows& places) {
+  make_room(plan);
   // Messages view the pieces, which must not move any more.
   const std::size_t most = 2 * static_cast<std::size_t>(plan.send_offsets.elements() + plan.segments.elements());
   pieces_.clear();
   pieces_.reserve(most);
   home_.clear();
   expert_.clear();
-  for (int peer = 0; std::cmp_less(peer, by_message_.size()); ++peer) {
+  // From the next rank on, so that not all send to the first at once.
+  for (int step = 1; step < group.size(); ++step) {
+    const int peer = (group.rank() + step) % group.size();
     if (!by_message_[static_cast<std::size_t>(peer)]) continue;
     add_home(plan, peer);
     add_expert(plan, peer, places);
@@ -61,10 +71,13 @@ void RowMail::lay_out(const DispatchPlan& plan, const ExpertRows& places) {
 
 void RowMail::add_home(const DispatchPlan& plan, int peer) {
   const std::size_t begin = pieces_.size();
-  for_each_sent(plan, peer, [&](auto first, auto count) { pieces_.push_back(piece_of(rows_, first, count)); });
-  if (with_scalar_) {
-    for_each_sent(plan, peer, [&](auto first, auto count) { pieces_.push_back(piece_of(scalars_, first, count)); });
-  }
+  const auto add = [&](const Tensor& all) {
+    for_each_sent(plan, peer, [&](std::int64_t first, std::int64_t count) {
+      pieces_.push_back(piece_of(all, place_of(peer, first), count));
+    });
+  };
+  add(rows_);
+  if (with_scalar_) add(scalars_);
   home_.push_back({peer, std::span(pieces_).subspan(begin)});
 }
 
@@ -86,8 +99,9 @@ void RowMail::gather(const DispatchPlan& plan, const Tensor& x, const Tensor* sc
     if (!by_message_[static_cast<std::size_t>(peer)]) continue;
     for_each_sent(plan, peer, [&](std::int32_t first, std::int32_t count) {
       for (std::int32_t row = first; row < first + count; ++row) {
-        std::memcpy(rows_.data<float>() + row * hidden_, x.data<float>() + token[row] * hidden_, width);
-        if (scalar != nullptr) scalars_.data<float>()[row] = scalar->data<float>()[choice[row]];
+        const std::int64_t place = place_of(peer, row);
+        std::memcpy(rows_.data<float>() + place * hidden_, x.data<float>() + token[row] * hidden_, width);
+        if (scalar != nullptr) scalars_.data<float>()[place] = scalar->data<float>()[choice[row]];
       }
     });
   }
@@ -97,7 +111,7 @@ void RowMail::begin_dispatch(const Group& group, const DispatchPlan& plan, const
                              const ExpertRows& places, const Phase& phase) {
   if (!any_) return;
   with_scalar_ = scalar != nullptr;
-  lay_out(plan, places);
+  lay_out(group, plan, places);
   gather(plan, x, scalar);
   ticket_ = post(group, home_, expert_, phase);
 }
@@ -105,7 +119,7 @@ void RowMail::begin_dispatch(const Group& group, const DispatchPlan& plan, const
 void RowMail::begin_combine(const Group& group, const DispatchPlan& plan, const ExpertRows& results,
                             const Phase& phase) {
   if (!any_) return;
-  lay_out(plan, results);
+  lay_out(group, plan, results);
   ticket_ = post(group, expert_, home_, phase);
 }
 

@@ -24,12 +24,15 @@ class RowMail {
   /// Waits for what was begun.
   void finish(const Group& group, const Phase& phase);
 
-  /// What came back for sent row `sent` of the plan, and the scalar beside it.
-  const float* row(std::int64_t sent) const { return rows_.data<float>() + sent * hidden_; }
-  const float* scalar(std::int64_t sent) const { return scalars_.data<float>() + sent; }
+  /// What came back from `peer`, reached by messages, for sent row `sent` of the plan, and the scalar beside it.
+  const float* row(int peer, std::int64_t sent) const { return rows_.data<float>() + place_of(peer, sent) * hidden_; }
+  const float* scalar(int peer, std::int64_t sent) const { return scalars_.data<float>() + place_of(peer, sent); }
+  std::size_t bytes() const { return memory_.bytes(); }
 
  private:
-  void lay_out(const DispatchPlan& plan, const ExpertRows& places);
+  std::int64_t place_of(int peer, std::int64_t sent) const { return sent - skipped_[static_cast<std::size_t>(peer)]; }
+  void lay_out(const Group& group, const DispatchPlan& plan, const ExpertRows& places);
+  void make_room(const DispatchPlan& plan);
   void add_home(const DispatchPlan& plan, int peer);
   void add_expert(const DispatchPlan& plan, int peer, const ExpertRows& places);
   void gather(const DispatchPlan& plan, const Tensor& x, const Tensor* scalar);
@@ -38,7 +41,8 @@ class RowMail {
   std::vector<bool> by_message_;
   bool any_, with_scalar_ = false;
   Buffer memory_;
-  Tensor rows_, scalars_;  ///< [sent, D] and [sent], of which only unmapped ranks' are used
+  Tensor rows_, scalars_;              ///< [sent to these ranks, D] and [the same]
+  std::vector<std::int64_t> skipped_;  ///< [R] rows sent to other ranks before this one's
   std::vector<Piece> pieces_;
   std::vector<Message> home_, expert_;
   Ticket ticket_;

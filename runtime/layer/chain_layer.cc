@@ -77,7 +77,8 @@ Task ChainLayer::pass_forward(const Tensor& x, Forward& pass, FrameArena& /*fram
     const Arena::Mark mark = pass.arena.mark();
     IterationSaved& saved = pass.at(t);
     finish_gate(t, pass);
-    const Tensor table = pass.arena.make<std::int32_t>({context_.groups->experts().size(), config_.experts});
+    table_memory_.reset();
+    const Tensor table = table_memory_.make<std::int32_t>({context_.groups->experts().size(), config_.experts});
     if (!alone()) co_await gather(t, saved.routed.counts, table);
     balance_and_admit(t, table, pass);
     if (alone()) co_await gather(t, saved.routed.counts, table);

@@ -165,6 +165,7 @@ class ChainLayer {
   RoutingCounter* counter_ = nullptr;
   ChainSaved unsaved_;  ///< where no backward follows: of an iteration and of the one that it enters
   PostedGather gather_;
+  Arena table_memory_;  ///< [R, N], which no backward needs
   FrameArena frames_;
 };
 

@@ -54,7 +54,7 @@ std::int64_t entry_floats(const Extents& at) {
 std::int64_t pass_floats(const Extents& at) {
   const LayerConfig& config = at.config;
   const std::int64_t shared = config.shared_experts * config.expert_hidden;
-  return at.use.ranks * (config.experts + 2 * at.experts) + 4 * at.choices + 2 * at.rows * config.expert_hidden +
+  return at.use.ranks * 2 * at.experts + 4 * at.choices + 2 * at.rows * config.expert_hidden +
          (shared > 0 ? at.token_rows() + 2 * at.use.tokens * shared : 0);
 }
 
@@ -78,6 +78,8 @@ LayerSize layer_size(const LayerConfig& config, const LayerUse& use) {
   return {.rows = at.rows,
           .arena_bytes = static_cast<std::size_t>(kFloat * floats),
           .window_bytes = static_cast<std::size_t>(kFloat * places * at.rows * (config.hidden + 1)),
+          .mail_bytes = static_cast<std::size_t>(kFloat * results * (at.choices * use.elsewhere / use.ranks) *
+                                                 (config.hidden + 1)),
           .packed_bytes = use.packed ? static_cast<std::size_t>(kFloat * at.experts * expert_weights(config)) : 0};
 }
 

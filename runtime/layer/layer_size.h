@@ -11,6 +11,7 @@ namespace coe {
 struct LayerUse {
   std::int64_t tokens = 0;     ///< of one rank in one forward
   std::int64_t ranks = 1;      ///< of the expert-parallel group
+  std::int64_t elsewhere = 0;  ///< how many of them only messages reach
   std::int64_t in_flight = 1;  ///< results of so many exchanges not yet taken
   bool backward = true;        ///< follows each forward
   bool packed = false;         ///< its experts' weights are (ChainLayer::pack_experts)
@@ -23,9 +24,10 @@ struct LayerSize {
   std::int64_t rows = 0;         ///< that a rank's experts take in one iteration
   std::size_t arena_bytes = 0;   ///< of what lives in the step's Arena
   std::size_t window_bytes = 0;  ///< of an exact Exchange for this layer alone
+  std::size_t mail_bytes = 0;    ///< of its messages, however many layers share it
   std::size_t packed_bytes = 0;  ///< of packed weights
 
-  std::size_t bytes() const { return arena_bytes + window_bytes + packed_bytes; }
+  std::size_t bytes() const { return arena_bytes + window_bytes + mail_bytes + packed_bytes; }
 };
 
 LayerSize layer_size(const LayerConfig& config, const LayerUse& use);

@@ -31,8 +31,8 @@ TEST(RowMailOnRanks, RowsLandInTheirPlacesAndComeBackAsThePlanSendsThem) {
     mail.begin_combine({&world}, plan, places, {"combine"});
     mail.finish({&world}, {"combine"});
     const std::int64_t sent = rank == 0 ? 1 : 0;  // rank 0's first row stays, its second travels
-    EXPECT_EQ(*mail.row(sent), rank == 0 ? 10.0F : 20.0F);
-    EXPECT_EQ(*mail.scalar(sent), rank == 0 ? 0.25F : 1.0F);
+    EXPECT_EQ(*mail.row(1 - world.rank(), sent), rank == 0 ? 10.0F : 20.0F);
+    EXPECT_EQ(*mail.scalar(1 - world.rank(), sent), rank == 0 ? 0.25F : 1.0F);
   });
 }
 

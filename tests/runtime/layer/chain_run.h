@@ -118,6 +118,7 @@ class ChainRun {
   }
 
   ChainLayer& layer() { return layer_; }
+  const Exchange& exchange() const { return *exchange_; }
   Parameters& parameters() { return parameters_; }
   const Batch& batch() const { return batch_; }
   const Tensor& dy() const { return dy_; }

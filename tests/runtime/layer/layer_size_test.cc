@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "runtime/exchange/one_copy_exchange.h"
+#include "tests/node_transport.h"
 #include "tests/ranks.h"
 #include "tests/runtime/layer/chain_run.h"
 
@@ -36,6 +38,22 @@ TEST(LayerSize, WindowsCountTheirPlaces) {
   const std::size_t place = 340 * 33 * sizeof(float);
   EXPECT_EQ(layer_size(kTopK, {.tokens = 160, .ranks = 2, .in_flight = 2}).window_bytes, 6 * place);
   EXPECT_EQ(layer_size(kTopK, {.tokens = 160, .ranks = 2, .in_flight = 2, .backward = false}).window_bytes, 4 * place);
+}
+
+TEST(LayerSizeOnRanks, MailOfRanksOnOtherNodesIsCounted) {
+  on_ranks(4, [](Transport& world) {
+    NodeTransport nodes(world, 2);
+    ChainRun run(random_chain_case(kTopK, 8, 64), nodes);
+    run.run();
+    const std::int64_t tokens = run.batch().tokens();
+    const LayerSize size = layer_size(kTopK, {.tokens = tokens, .ranks = 4, .elsewhere = 2, .in_flight = 2});
+    const std::size_t choices = static_cast<std::size_t>(tokens * 2) * 33 * sizeof(float);
+    EXPECT_EQ(size.mail_bytes, choices) << "twice the half of all choices";
+    const std::size_t taken = dynamic_cast<const OneCopyExchange&>(run.exchange()).mail_bytes();
+    // Two flights' worth for any number of iterations, forward and backward; buffers may have doubled.
+    EXPECT_LE(taken, 4 * choices);
+    EXPECT_EQ(taken > 0, tokens > 0);
+  });
 }
 
 TEST(LayerSize, PackedWeightsAreCopies) {
