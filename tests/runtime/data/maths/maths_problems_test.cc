@@ -126,7 +126,7 @@ TEST(MathsProblemsTest, DependOnKeyAndCounterAlone) {
 
 std::string read(const MathsSource& source, std::int64_t index, std::size_t tokens) {
   std::vector<std::int32_t> read(tokens);
-  source.read(index, read);
+  source.read(index, read, {});
   return {read.begin(), read.end()};
 }
 
