@@ -9,7 +9,7 @@
 #include "comm/make_transport.h"
 #include "tests/bad_input.h"
 #include "tests/largest_allocation.h"
-#include "tests/runtime/temporary_file.h"
+#include "tests/runtime/files/temporary_file.h"
 
 namespace coe {
 namespace {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/data/text_file.h"
-#include "tests/runtime/temporary_file.h"
+#include "tests/runtime/files/temporary_file.h"
 
 namespace coe {
 namespace {
