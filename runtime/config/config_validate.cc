@@ -131,18 +131,6 @@ void check_choices(const Config& config) {
         " tokens may choose ", each, " experts each, at most ", kMostChoices, " choices at once");
 }
 
-bool is_tokens(DataFormat format) { return format == DataFormat::kTokens || format == DataFormat::kTokens32; }
-
-/// What one of the two files needs to tell documents and fields apart; `key` names it.
-void check_parts(const DataConfig& data, std::string_view key, const std::filesystem::path& path) {
-  const DataFormat format = format_of(data, path);
-  check(data.loss_fields.empty() || format == DataFormat::kJsonl,
-        "data.loss_fields: is for JSONL, which data.", key, path.empty() ? " does not name" : " is not");
-  const bool known = format == DataFormat::kJsonl || format == DataFormat::kMaths || data.end_token >= 0;
-  check(known || data.documents == Documents::kPacked, "data.documents: \"separate\" needs data.end_token, the ",
-        is_tokens(format) ? "token" : "byte", " that ends a document of data.", key);
-}
-
 void check_loss_fields(const DataConfig& data) {
   for (const std::string& field : data.loss_fields) {
     check(std::ranges::count(data.fields, field) > 0, "data.loss_fields: \"", field, "\" is not one of data.fields");
@@ -150,15 +138,13 @@ void check_loss_fields(const DataConfig& data) {
 }
 
 void check_data(const DataConfig& data, std::int64_t vocab) {
-  const auto is_tokens_file = [&](const std::filesystem::path& path) { return is_tokens(format_of(data, path)); };
-  const bool tokens = is_tokens_file(data.train) && (data.valid.empty() || is_tokens_file(data.valid));
+  const bool tokens =
+      is_tokens(format_of(data, data.train)) && (data.valid.empty() || is_tokens(format_of(data, data.valid)));
   check(tokens || vocab >= kByteVocab, "model.vocab: ", vocab, ", must be at least ", kByteVocab,
         " where text is read byte by byte");
   check(!data.fields.empty(), "data.fields: is empty, must name at least one field");
   check_loss_fields(data);
   check_range("data.end_token", data.end_token, -1, vocab - 1);
-  check_parts(data, "train", data.train);
-  if (!data.valid.empty()) check_parts(data, "valid", data.valid);
   const bool maths = data.format == DataFormat::kMaths;
   check(!maths || data.train.empty(), "data.format: \"maths\" reads no file, data.train names one");
   check(!maths || data.valid.empty(), "data.format: \"maths\" reads no file, data.valid names one");

@@ -10,4 +10,7 @@ namespace coe {
 /// path is empty.
 DataFormat format_of(const DataConfig& data, const std::filesystem::path& path);
 
+/// Whether a file of `format` holds tokens and not text.
+inline bool is_tokens(DataFormat format) { return format == DataFormat::kTokens || format == DataFormat::kTokens32; }
+
 }  // namespace coe

@@ -50,6 +50,7 @@ const std::filesystem::path& Corpus::path_of(Split split) const {
 
 void Corpus::open(Split split) {
   const std::filesystem::path& path = path_of(split);
+  check_parts(path);
   if (format_of(data_, path) == DataFormat::kMaths) {
     check(path.empty(), "data.format: is \"maths\", which reads no file, but ", path.string(), " is given");
     return;
@@ -60,6 +61,15 @@ void Corpus::open(Split split) {
   if (file.tokens) return;
   file = {path, open_file(data_, path, vocab_)};
   if (file.tokens->is_complete()) check_length(file);
+}
+
+void Corpus::check_parts(const std::filesystem::path& path) const {
+  const DataFormat format = format_of(data_, path);
+  const std::string name = path.empty() ? "the built-in maths problems" : path.string();
+  check(data_.loss_fields.empty() || format == DataFormat::kJsonl, "data.loss_fields: is for JSONL, not for ", name);
+  const bool told = format == DataFormat::kJsonl || format == DataFormat::kMaths || data_.end_token >= 0;
+  check(told || data_.documents == Documents::kPacked, "data.documents: \"separate\" needs data.end_token, the ",
+        is_tokens(format) ? "token" : "byte", " that ends a document of ", name);
 }
 
 void Corpus::complete(const Group& group) {

@@ -23,7 +23,8 @@ class Corpus {
 
   /// Opens the file of `split` and looks through its first kLookedThrough bytes, before there are ranks. Throws
   /// kBadInput for a file that cannot be read, is empty, is shorter than one sequence and a label (two where one is
-  /// held out), is not what its format says (file:line), or holds a token >= vocab.
+  /// held out), is not what its format says (file:line), holds a token >= vocab, or does not tell fields or documents
+  /// apart where that is asked for.
   void open(Split split);
   /// Goes through what must be known of large files before they can be read, together with all ranks of the group.
   /// Collective; throws as open() does, on every rank alike.
@@ -44,6 +45,8 @@ class Corpus {
   const std::filesystem::path& path_of(Split split) const;
   /// Which of `files_` holds the split.
   std::size_t place_of(Split split) const { return split == Split::kTrain || serves_both() ? 0 : 1; }
+  /// Whether fields and documents can be told apart in it as they are asked for.
+  void check_parts(const std::filesystem::path& path) const;
   void check_length(const OpenFile& file) const;
 
   DataConfig data_;

@@ -100,10 +100,15 @@ std::int64_t JsonlIndex::tokens_of(std::string_view line, std::int64_t at) {
     }
     return static_cast<std::int64_t>(row.text.size());
   } catch (const Error& error) {
-    const auto earlier =
-        text_.substr(static_cast<std::size_t>(next_), static_cast<std::size_t>(std::max(at - next_, std::int64_t{0})));
-    fail(error.code(), name_, ':', lines_ + std::ranges::count(earlier, '\n') + 1, ": ", error.what());
+    fail(error.code(), name_, ':', line_number(at), ": ", error.what());
   }
+}
+
+std::int64_t JsonlIndex::line_number(std::int64_t at) const {
+  const auto next = static_cast<std::size_t>(next_);
+  const bool within_a_line = next_ > begin_ && text_[next - 1] != '\n';
+  const auto between = text_.substr(next, static_cast<std::size_t>(at - next_));
+  return lines_ + std::ranges::count(between, '\n') + (within_a_line ? 0 : 1);
 }
 
 void JsonlIndex::append(const Part& part) {

@@ -56,6 +56,8 @@ class JsonlIndex {
   Part scan(std::int64_t begin, std::int64_t end);
   /// Tokens of the row; throws after "file:line: ".
   std::int64_t tokens_of(std::string_view line, std::int64_t at);
+  /// Of the row at byte `at`, which no earlier part holds; from 1.
+  std::int64_t line_number(std::int64_t at) const;
   std::int64_t first_row(std::int64_t begin, std::int64_t end) const;
   void append(const Part& part);
   static std::string bytes_of(const Part& part);

@@ -23,7 +23,9 @@ std::int64_t apply_marks(std::span<const std::uint8_t> marks, std::span<std::int
 
 /// The same as read_token_batch, of a source that marks tokens.
 TokenBatch read_marked_batch(const TokenSource& source, std::int64_t first, const Batch& batch, Arena& arena) {
-  TokenBatch tokens{arena.make<std::int32_t>({batch.tokens()}), arena.make<std::int32_t>({batch.tokens()})};
+  TokenBatch tokens;
+  tokens.ids = arena.make<std::int32_t>({batch.tokens()});
+  tokens.labels = arena.make<std::int32_t>({batch.tokens()});
   const auto documents = arena.make<std::int32_t>({batch.tokens()}).span<std::int32_t>();
   ArenaScope scratch(arena);
   const auto sequence = arena.make<std::int32_t>({batch.length + 1}).span<std::int32_t>();

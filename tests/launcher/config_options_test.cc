@@ -45,7 +45,7 @@ TEST(ConfigOptions, PathsMayHaveAnyName) {
 
 TEST(ConfigOptions, WhatTheDataCallForIsCheckedAgainstTheData) {
   EXPECT_EQ(configured_by({"--data", "a.bin", "--set", "model.vocab=61", "--valid", "b.bin"}).model.vocab, 61);
-  EXPECT_THROW(configured_by({"--data", "a.bin", "--set", "data.loss_fields=[\"answer\"]"}), Error);
+  EXPECT_THROW(configured_by({"--data", "a.bin", "--set", "model.vocab=61", "--valid", "b.txt"}), Error);
 }
 
 TEST(ConfigOptions, AnUnknownKeyIsRefused) { EXPECT_THROW(configured_by({"--set", "training.step=9"}), Error); }

@@ -109,17 +109,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{{"data.format=maths", "data.train=x"}, "data.format: \"maths\" reads no file"},
                     Refused{{"data.format=maths", "data.valid=x"}, "data.format: \"maths\" reads no file"},
                     Refused{{"model.vocab=100", "data.train=x.bin", "data.valid=x.txt"}, "model.vocab: 100"},
-                    Refused{{"data.loss_fields=[\"answer\"]"}, "data.loss_fields: is for JSONL, which data.train does not"},
-                    Refused{{"data.loss_fields=[\"answer\"]", "data.train=x.txt"},
-                            "data.loss_fields: is for JSONL, which data.train is not"},
-                    Refused{{"data.loss_fields=[\"answer\"]", "data.train=x.jsonl", "data.valid=x.bin"},
-                            "data.loss_fields: is for JSONL, which data.valid is not"},
                     Refused{{"data.loss_fields=[\"reply\"]", "data.train=x.jsonl"},
                             "data.loss_fields: \"reply\" is not one of data.fields"},
-                    Refused{{"data.documents=separate", "data.train=x.txt"},
-                            "data.documents: \"separate\" needs data.end_token, the byte that ends a document of data.train"},
-                    Refused{{"data.documents=separate", "data.train=x.jsonl", "data.valid=x.bin"},
-                            "data.documents: \"separate\" needs data.end_token, the token that ends"},
                     Refused{{"data.end_token=256"}, "data.end_token: 256, must be from -1 to 255"},
                     Refused{{"data.documents=apart"}, "data.documents: \"apart\", must be"},
                     Refused{{"validation.every=-1"}, "validation.every: -1, must be from 0"},
@@ -131,15 +122,6 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{{"output.directory=\"\""}, "output.directory: is empty"},
                     Refused{{"output.checkpoint_every=-1"}, "output.checkpoint_every: -1, must be from 0"},
                     Refused{{"output.checkpoints_kept=1"}, "output.checkpoints_kept: 1, must be from 2"}));
-
-TEST(ConfigValidate, DocumentsMayBeSeparateWhereTheyCanBeTold) {
-  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
-           {}, {"data.train=x.jsonl", "data.loss_fields=[\"answer\"]"}, {"data.train=x.bin", "data.end_token=0"}}) {
-    std::vector<std::string> settings = {"data.documents=separate"};
-    settings.insert(settings.end(), more.begin(), more.end());
-    EXPECT_NO_THROW(parse_config(kSmallConfig, "x.toml", settings));
-  }
-}
 
 TEST(ConfigValidate, TokensMayHaveAnyVocabulary) {
   const std::vector<std::string> wide = {"model.vocab=61", "data.format=tokens32"};

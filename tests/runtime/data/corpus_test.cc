@@ -57,6 +57,45 @@ TEST(Corpus, SourcesOutliveIt) {
   EXPECT_EQ(read(*source, 0), "tion and ");
 }
 
+/// What is refused about a file with `suffix` of which `data` asks too much; its name is "FILE".
+std::string refusal(const std::string& suffix, DataConfig data) {
+  const TemporaryFile file(suffix, std::string(200, '\1'));
+  data.train = file.path();
+  std::string message = bad_input([&] { Corpus(data, kSequence, kVocab, 1).open(Split::kTrain); });
+  const std::size_t name = message.find(file.name());
+  return name == std::string::npos ? message : message.replace(name, file.name().size(), "FILE");
+}
+
+TEST(Corpus, RefusesToTellApartWhatCannotBeTold) {
+  DataConfig fields, documents;
+  fields.loss_fields = {"answer"};
+  documents.documents = Documents::kSeparate;
+  EXPECT_EQ(refusal(".txt", fields), "data.loss_fields: is for JSONL, not for FILE");
+  EXPECT_EQ(refusal(".bin", fields), "data.loss_fields: is for JSONL, not for FILE");
+  EXPECT_EQ(refusal(".txt", documents),
+            "data.documents: \"separate\" needs data.end_token, the byte that ends a document of FILE");
+  EXPECT_EQ(refusal(".bin", documents),
+            "data.documents: \"separate\" needs data.end_token, the token that ends a document of FILE");
+  EXPECT_EQ(bad_input([&] { Corpus(fields, kSequence, kVocab, 1).open(Split::kTrain); }),
+            "data.loss_fields: is for JSONL, not for the built-in maths problems");
+  Corpus(documents, kSequence, kVocab, 1).open(Split::kTrain);
+}
+
+TEST(Corpus, AnEndTokenTellsDocumentsOfTextAndTokens) {
+  DataConfig data;
+  data.documents = Documents::kSeparate;
+  data.end_token = ';';
+  const TemporaryFile text(".txt", "ab;cd;efghij"), tokens(".bin", std::string_view("a\0;\0b\0c\0d\0e\0f\0g\0h\0", 18));
+  data.train = text.path();
+  data.valid = tokens.path();
+  std::vector<std::int32_t> read(kSequence + 1);
+  std::vector<std::uint8_t> marks(kSequence + 1);
+  make_token_source(data, Split::kTrain, kSequence, kVocab, 1)->read(0, read, marks);
+  EXPECT_THAT(marks, testing::ElementsAre(1, 0, 0, 1, 0, 0, 1, 0, 0));
+  make_token_source(data, Split::kValidation, kSequence, kVocab, 1)->read(0, read, marks);
+  EXPECT_THAT(marks, testing::ElementsAre(1, 0, 1, 0, 0, 0, 0, 0, 0));
+}
+
 /// More than is looked through at once.
 constexpr std::int64_t kLarge = kLookedThrough + (std::int64_t{12} << 20);
 
