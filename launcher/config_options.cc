@@ -25,7 +25,8 @@ void add_config_options(po::options_description& options) {
   auto add = options.add_options();
   add("set", po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
       "overrides the config, as training.steps=10; may be given again");
-  add("data", po::value<std::string>()->value_name("PATH"), "text, JSONL (.jsonl) or tokens of 16 or 32 bits (.bin) to train on");
+  add("data", po::value<std::string>()->value_name("PATH"),
+      "text, JSONL (.jsonl) or tokens of 16 or 32 bits (.bin) to train on");
   add("valid", po::value<std::string>()->value_name("PATH"),
       "the like for validation; without it the last twentieth of --data");
   add_threads_option(options);

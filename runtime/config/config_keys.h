@@ -126,8 +126,8 @@ inline constexpr std::array kWords<OnNonFinite> = {std::string_view("stop"), std
 template <>
 inline constexpr std::array kWords<Schedule> = {std::string_view("constant"), std::string_view("cosine")};
 template <>
-inline constexpr std::array kWords<DataFormat> = {std::string_view("auto"), std::string_view("maths"),
-                                                  std::string_view("text"), std::string_view("jsonl"),
+inline constexpr std::array kWords<DataFormat> = {std::string_view("auto"),   std::string_view("maths"),
+                                                  std::string_view("text"),   std::string_view("jsonl"),
                                                   std::string_view("tokens"), std::string_view("tokens32")};
 template <>
 inline constexpr std::array kWords<Documents> = {std::string_view("packed"), std::string_view("separate")};

@@ -9,8 +9,8 @@
 #include "kernels/memory/error.h"
 #include "runtime/data/jsonl_index.h"
 #include "runtime/data/jsonl_row.h"
-#include "runtime/files/mapped_file.h"
 #include "runtime/data/text_encoding.h"
+#include "runtime/files/mapped_file.h"
 
 namespace coe {
 
@@ -50,7 +50,8 @@ class JsonlFile final : public TokenArray {
       if (std::cmp_less(inside, row.text.size())) {
         const auto begin = static_cast<std::size_t>(inside);
         const std::size_t count = std::min(row.text.size() - begin, tokens.size() - filled);
-        std::ranges::transform(std::string_view(row.text).substr(begin, count), tokens.begin() + static_cast<std::ptrdiff_t>(filled),
+        std::ranges::transform(std::string_view(row.text).substr(begin, count),
+                               tokens.begin() + static_cast<std::ptrdiff_t>(filled),
                                [](char c) { return static_cast<unsigned char>(c); });
         if (!marks.empty()) mark(row, begin, marks.subspan(filled, count));
         filled += count;
@@ -84,7 +85,8 @@ class JsonlFile final : public TokenArray {
   void mark(const JsonlRow& row, std::size_t begin, std::span<std::uint8_t> marks) const {
     for (std::size_t field = 0, at = begin; at < begin + marks.size(); ++field) {
       const std::size_t end = std::clamp(row.field_ends[field], at, begin + marks.size());
-      std::ranges::fill(marks.subspan(at - begin, end - at), counted_[field] ? std::uint8_t{0} : std::uint8_t{kUncounted});
+      std::ranges::fill(marks.subspan(at - begin, end - at),
+                        counted_[field] ? std::uint8_t{0} : std::uint8_t{kUncounted});
       at = end;
     }
     if (separate_ && begin == 0) marks.front() |= kBegins;

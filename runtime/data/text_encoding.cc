@@ -15,7 +15,8 @@ std::string_view beginning_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), std::min(bytes.size(), kLooked)};
 }
 
-/// Whether nearly all bytes of one half of the 16-bit numbers are 0, and nearly none of the other: Latin text in UTF-16.
+/// Whether nearly all bytes of one half of the 16-bit numbers are 0, and nearly none of the other: Latin text in
+/// UTF-16.
 bool is_wide(std::string_view text, std::size_t zero_half) {
   constexpr std::size_t kFewest = 16, kTenth = 10;
   const std::size_t pairs = text.size() / 2;

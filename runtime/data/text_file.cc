@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "kernels/memory/error.h"
-#include "runtime/files/mapped_file.h"
 #include "runtime/data/text_encoding.h"
+#include "runtime/files/mapped_file.h"
 
 namespace coe {
 

@@ -21,8 +21,8 @@ class TokenArray {
  public:
   virtual ~TokenArray() = default;
   virtual std::int64_t size() const = 0;
-  /// Fills `tokens` with those from `first` on, all of which must lie inside, and `marks`, as many or none, with theirs.
-  /// Throws kBadInput for what was too much to be looked at on opening and turns out to be wrong.
+  /// Fills `tokens` with those from `first` on, all of which must lie inside, and `marks`, as many or none, with
+  /// theirs. Throws kBadInput for what was too much to be looked at on opening and turns out to be wrong.
   virtual void copy(std::int64_t first, std::span<std::int32_t> tokens, std::span<std::uint8_t> marks) const = 0;
   /// Whether any token may have a mark.
   virtual bool marked() const { return false; }

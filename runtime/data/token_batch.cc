@@ -48,8 +48,8 @@ TokenBatch read_marked_batch(const TokenSource& source, std::int64_t first, cons
 
 TokenBatch read_token_batch(const TokenSource& source, std::int64_t first, const Batch& batch, Arena& arena) {
   if (source.marked()) return read_marked_batch(source, first, batch, arena);
-  const TokenBatch tokens{arena.make<std::int32_t>({batch.tokens()}), arena.make<std::int32_t>({batch.tokens()}),
-                          batch.tokens(), {}};
+  const TokenBatch tokens{
+      arena.make<std::int32_t>({batch.tokens()}), arena.make<std::int32_t>({batch.tokens()}), batch.tokens(), {}};
   ArenaScope scratch(arena);
   const auto sequence = arena.make<std::int32_t>({batch.length + 1}).span<std::int32_t>();
   for (std::int64_t b = 0; b < batch.sequences; ++b) {

@@ -5,8 +5,8 @@
 
 #include "kernels/memory/arena.h"
 #include "kernels/memory/tensor.h"
-#include "runtime/ranks/batch.h"
 #include "runtime/data/token_source.h"
+#include "runtime/ranks/batch.h"
 
 namespace coe {
 

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "kernels/memory/error.h"
-#include "runtime/files/mapped_file.h"
 #include "runtime/data/text_encoding.h"
+#include "runtime/files/mapped_file.h"
 
 namespace coe {
 
@@ -80,8 +80,8 @@ class TokenFile final : public TokenArray {
   TokenFile(const std::filesystem::path& path, std::optional<TokenWidth> width, std::int64_t vocab)
       : name_(path.string()), vocab_(vocab), file_(path), layout_(layout_of(file_.bytes(), width, name_)) {
     check(layout_.width == TokenWidth::k32 || vocab <= kVocabOf16Bits, name_,
-          ": tokens of 16 bits cannot name a model.vocab of ", vocab, "; for tokens of 32 bits say data.format = ",
-          "\"tokens32\"");
+          ": tokens of 16 bits cannot name a model.vocab of ", vocab,
+          "; for tokens of 32 bits say data.format = ", "\"tokens32\"");
     check_width();
     for (std::int64_t i = 0; i < looked_through(); ++i) check_token(i, at(i));
   }
@@ -121,8 +121,8 @@ class TokenFile final : public TokenArray {
       others += at(2 * pair) != 0 ? 1 : 0;
     }
     if (pairs < kFewest || others <= pairs / 2) return;
-    fail(ErrorCode::kBadInput, name_, ": every other token of ", bits_of(layout_.width), " bits is 0, as where tokens of ",
-         2 * bits_of(layout_.width), " bits are read as such; ",
+    fail(ErrorCode::kBadInput, name_, ": every other token of ", bits_of(layout_.width),
+         " bits is 0, as where tokens of ", 2 * bits_of(layout_.width), " bits are read as such; ",
          layout_.width == TokenWidth::k16 ? "say data.format = \"tokens32\"" : "write them as 32 bits");
   }
 

@@ -132,9 +132,8 @@ void Trainer::State::for_each_micro_batch(const Visit& visit) {
 std::int64_t Trainer::State::count_labels() {
   if (!train->marked()) return config.training.batch * config.model.sequence;
   std::int64_t counted = 0;
-  for_each_micro_batch([&](const TokenBatch& tokens, const Batch&, const RoutingContext&, std::int64_t) {
-    counted += tokens.counted;
-  });
+  for_each_micro_batch(
+      [&](const TokenBatch& tokens, const Batch&, const RoutingContext&, std::int64_t) { counted += tokens.counted; });
   all_reduce_sum<std::int64_t>(groups.world(), {&counted, 1}, {"counting labels"});
   return counted;
 }

@@ -62,8 +62,9 @@ TEST_P(Train, LeavesConfigMetricsAndACheckpoint) {
 std::string foreign_rows() {
   std::string lines = "\xef\xbb\xbf";
   for (int row = 0; row < 60; ++row) {
-    lines += fmt::format(
-        R"({{"score": NaN, "question": "How much is {} + {}?", "notes": null, "answer": "It is {}."}})", row, row, 2 * row);
+    lines +=
+        fmt::format(R"({{"score": NaN, "question": "How much is {} + {}?", "notes": null, "answer": "It is {}."}})",
+                    row, row, 2 * row);
     lines += "\r\n";
   }
   return lines;

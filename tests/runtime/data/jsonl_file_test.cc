@@ -66,8 +66,7 @@ TEST(JsonlFileTest, SaysWhichLineIsWrongAndHow) {
   EXPECT_EQ(refusal("{}"), "1: lacks the field \"question\" of data.fields; it has no field");
   EXPECT_EQ(refusal("{\"question\": 7, \"answer\": \"a\"}"),
             "1: field \"question\" is a whole number, must be a string");
-  EXPECT_EQ(refusal("{\"question\": null, \"answer\": \"a\"}"),
-            "1: field \"question\" is null, must be a string");
+  EXPECT_EQ(refusal("{\"question\": null, \"answer\": \"a\"}"), "1: field \"question\" is null, must be a string");
   EXPECT_EQ(refusal(good + "{\"question\": \"~\", \"answer\": \"a\"}", 126),
             "2: holds byte 126, must be below model.vocab, which is 126");
 }

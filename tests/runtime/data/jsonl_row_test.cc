@@ -27,9 +27,18 @@ TEST(JsonlRow, HoldsItsFieldsInTheOrderInWhichTheyAreAskedFor) {
 }
 
 TEST(JsonlRow, OtherFieldsMayHoldWhatTheyLike) {
-  const std::vector<std::string> values = {"null", "true", "[1, {\"q\": 2}]", "NaN", "-Infinity", "[Infinity, NaN,NaN]",
-                                           "1e400", "123456789012345678901234567890", "\"\\ud83d\"",
-                                           "{\"x\": 1, \"x\": 2}", "\"NaN \\\"\"", std::string(400, '[') + std::string(400, ']')};
+  const std::vector<std::string> values = {"null",
+                                           "true",
+                                           "[1, {\"q\": 2}]",
+                                           "NaN",
+                                           "-Infinity",
+                                           "[Infinity, NaN,NaN]",
+                                           "1e400",
+                                           "123456789012345678901234567890",
+                                           "\"\\ud83d\"",
+                                           "{\"x\": 1, \"x\": 2}",
+                                           "\"NaN \\\"\"",
+                                           std::string(400, '[') + std::string(400, ']')};
   for (const std::string& value : values) {
     EXPECT_EQ(text_of("{\"x\": " + value + ", \"q\": \"NaN\", \"a\": \"-Infinity\", \"x\": 1}"), "NaN\n-Infinity\n\n")
         << value;
@@ -37,9 +46,15 @@ TEST(JsonlRow, OtherFieldsMayHoldWhatTheyLike) {
 }
 
 TEST(JsonlRow, SaysWhatAFieldHoldsInsteadOfText) {
-  const std::vector<std::pair<std::string, std::string>> kinds = {
-      {"null", "null"},      {"true", "true"},    {"false", "false"}, {"7", "a whole number"}, {"18446744073709551615", "a whole number"},
-      {"1.5", "a number"},   {"NaN", "a number"}, {"[]", "a list"},   {"{}", "an object"}};
+  const std::vector<std::pair<std::string, std::string>> kinds = {{"null", "null"},
+                                                                  {"true", "true"},
+                                                                  {"false", "false"},
+                                                                  {"7", "a whole number"},
+                                                                  {"18446744073709551615", "a whole number"},
+                                                                  {"1.5", "a number"},
+                                                                  {"NaN", "a number"},
+                                                                  {"[]", "a list"},
+                                                                  {"{}", "an object"}};
   for (const auto& [value, kind] : kinds) {
     EXPECT_EQ(refusal("{\"q\": " + value + ", \"a\": \"\"}"), "field \"q\" is " + kind + ", must be a string");
     if (value.front() != '{') EXPECT_EQ(refusal(value), "is " + kind + ", must be an object");
