@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/program_options.hpp>
+#include <span>
 
 #include "runtime/config/config.h"
 
@@ -10,7 +11,8 @@ namespace coe {
 /// "config".
 void add_config_options(boost::program_options::options_description& options);
 
-/// The config that the arguments name, with what they override. Throws kBadInput.
-Config configured(const boost::program_options::variables_map& values);
+/// The config that the arguments name, with what they override; `defaults` override the file, but not the arguments.
+/// Throws kBadInput.
+Config configured(const boost::program_options::variables_map& values, std::span<const ConfigEntry> defaults = {});
 
 }  // namespace coe

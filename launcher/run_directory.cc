@@ -26,6 +26,14 @@ bool RunDirectory::holds_run() const {
   return fs::exists(config()) || fs::exists(metrics()) || fs::exists(checkpoints());
 }
 
+std::optional<fs::path> run_of(const fs::path& place) {
+  const fs::path whole = fs::absolute(place / "").lexically_normal().parent_path();
+  for (const fs::path& root : {whole, whole.parent_path().parent_path()}) {
+    if (fs::exists(RunDirectory{root}.config())) return root;
+  }
+  return std::nullopt;
+}
+
 void check_writable_folder(const fs::path& folder, std::string_view asked) {
   const fs::path nearest = nearest_existing(folder);
   check(fs::is_directory(nearest), asked, ": ", folder.string(), " cannot be made: ", nearest.string(),

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string_view>
 
 namespace coe {
@@ -18,6 +19,10 @@ struct RunDirectory {
   /// Whether a run has begun here.
   bool holds_run() const;
 };
+
+/// The folder of the run that the checkpoint at `place` belongs to, or that is at `place` itself, by the config.toml in
+/// it; nothing where there is none.
+std::optional<std::filesystem::path> run_of(const std::filesystem::path& place);
 
 /// Throws kBadInput, naming what `asked` for it, where `folder` can neither be written to nor made. Leaves nothing
 /// behind.

@@ -3,24 +3,43 @@
 #include <memory>
 #include <numbers>
 #include <optional>
+#include <vector>
 
 #include "launcher/command.h"
 #include "launcher/config_options.h"
 #include "launcher/failure.h"
 #include "launcher/options.h"
 #include "launcher/pinning.h"
+#include "launcher/run_directory.h"
 #include "launcher/train/routing_recording.h"
 #include "launcher/train/trained_model.h"
+#include "runtime/data/corpus.h"
 #include "runtime/training/mean_loss.h"
 
 namespace coe {
 namespace po = boost::program_options;
+namespace {
+
+/// The config of the arguments; where it names no data, with those of the checkpoint's run.
+Config judged(const po::variables_map& values, const std::filesystem::path& checkpoint) {
+  Config config = configured(values);
+  if (!config.data.train.empty() || !config.data.valid.empty()) return config;
+  const std::optional<std::filesystem::path> run = run_of(checkpoint);
+  if (!run) return config;
+  std::vector<ConfigEntry> data = entries_of(read_config(RunDirectory{*run}.config()));
+  std::erase_if(data, [](const ConfigEntry& entry) { return !entry.key.starts_with("data."); });
+  return configured(values, data);
+}
+
+}  // namespace
 
 int run_eval(std::span<const std::string> arguments) {
   const VerbSyntax syntax{
       .verb = "eval",
       .usage = "CONFIG --checkpoint DIR [options]",
-      .text = "Computes the validation loss of a trained model, alone or as every rank of mpirun -np R.",
+      .text =
+          "Computes the validation loss of a trained model, alone or as every rank of mpirun -np R, on --valid, the\n"
+          "last twentieth of --data, or, where neither the options nor CONFIG name data, what its run was judged by.",
       .positional = "config"};
   po::options_description options("options");
   add_config_options(options);
@@ -29,11 +48,11 @@ int run_eval(std::span<const std::string> arguments) {
                         "count which experts are chosen, together and in turn");
   const auto values = parse_options(syntax, options, arguments);
   if (!values) return 0;
-  const Config config = configured(*values);
   const std::filesystem::path checkpoint = named_checkpoint(*values);
+  const Config config = judged(*values, checkpoint);
   const ModelConfig& model = config.model;
-  const std::unique_ptr<TokenSource> source =
-      make_token_source(config.data, Split::kValidation, model.sequence, model.vocab, config.training.seed);
+  Corpus corpus(config.data, model.sequence, model.vocab, config.training.seed);
+  corpus.open(Split::kValidation);
   std::optional<RecordingOptions> recording;
   if (values->count("record-routing") == 1)
     recording = recording_options((*values)["record-routing"].as<std::string>(), model, false);
@@ -46,13 +65,16 @@ int run_eval(std::span<const std::string> arguments) {
       record.emplace(*recording, model, 0, world.rank());
       trained.model.record_routing(&record->counter());
     }
+    corpus.complete({&world, config.distributed.deadline()});
+    const std::unique_ptr<TokenSource> source = corpus.source(Split::kValidation);
     Arena arena;
     const double loss = mean_loss(trained.model, trained.groups, *source, config.validation.sequences,
                                   config.training.sequences_at_once(), arena);
     if (record) record->write(trained.groups.world());
     if (world.rank() != 0) return;
-    fmt::print("{} after {} steps: validation loss {:.4f} nats per token, {:.4f} bits per token\n",
-               model_name(model.layer), trained.steps, loss, loss / std::numbers::ln2);
+    fmt::print("{} after {} steps: validation loss {:.4f} nats per token, {:.4f} bits per token, on {}\n",
+               model_name(model.layer), trained.steps, loss, loss / std::numbers::ln2,
+               corpus.description(Split::kValidation));
   });
 }
 

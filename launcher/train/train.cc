@@ -10,7 +10,7 @@
 #include "launcher/run_directory.h"
 #include "launcher/train/training_run.h"
 #include "runtime/config/config.h"
-#include "runtime/data/token_source.h"
+#include "runtime/data/corpus.h"
 #include "runtime/ranks/rank_groups.h"
 
 namespace coe {
@@ -57,10 +57,8 @@ int run_train(std::span<const std::string> arguments) {
   if (!parsed) return 0;
   const Config& config = parsed->config;
   const ModelConfig& model = config.model;
-  const auto open = [&](Split split) {
-    return make_token_source(config.data, split, model.sequence, model.vocab, config.training.seed);
-  };
-  const std::unique_ptr<TokenSource> train = open(Split::kTrain), valid = open(Split::kValidation);
+  Corpus corpus(config.data, model.sequence, model.vocab, config.training.seed);
+  for (const Split split : {Split::kTrain, Split::kValidation}) corpus.open(split);
   const RunDirectory directory{config.output.directory};
   check_run_directory(directory, parsed->resume);
   check_expert_parallel(config.distributed.expert_parallel, launched_ranks());
@@ -69,6 +67,8 @@ int run_train(std::span<const std::string> arguments) {
   const Pinning pinning(static_cast<int>(config.distributed.threads));
   return run_recorded_ranks(directory.flight(), [&](Transport& world, FlightRecorder& recorder) {
     const PinnedTeam team = pinning.pin(world);
+    corpus.complete({&world, config.distributed.deadline(), &recorder});
+    const std::unique_ptr<TokenSource> train = corpus.source(Split::kTrain), valid = corpus.source(Split::kValidation);
     TrainingRun(config, world, recorder, *train, *valid, parsed->resume, recording).run();
   });
 }

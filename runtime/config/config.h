@@ -26,8 +26,10 @@ enum class DataFormat {
   kMaths,
   kText,
   kJsonl,
-  kTokens
-};  ///< "auto" (by suffix), "maths", "text", "jsonl", "tokens"
+  kTokens,
+  kTokens32
+};  ///< "auto" (by suffix), "maths", "text", "jsonl", "tokens" (16 bits), "tokens32"
+enum class Documents { kPacked, kSeparate };  ///< "packed", "separate"
 
 /// One chain layer: CoE-C(K/N), top-k MoE (C = 1), dense (N = 1), ReMoE (router relu). Section [layer].
 struct LayerConfig {
@@ -104,6 +106,10 @@ struct DataConfig {
   std::filesystem::path train, valid;  ///< empty: the built-in maths problems; --data and --valid set them
   DataFormat format = DataFormat::kAuto;
   std::vector<std::string> fields = {"question", "answer"};  ///< JSONL: joined by a newline, in this order
+  std::vector<std::string> loss_fields;      ///< those of `fields` whose tokens count as labels; none named: all
+  Documents documents = Documents::kPacked;  ///< of one window: one text, or each with attention and positions of its
+                                             ///< own, its first token no label
+  std::int64_t end_token = -1;               ///< ends a document of text (a byte) or tokens; -1: none does
 
   bool operator==(const DataConfig&) const = default;
 };

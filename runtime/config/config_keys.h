@@ -75,6 +75,9 @@ inline constexpr std::tuple kDataKeys = {
     Key{"valid", &DataConfig::valid},
     Key{"format", &DataConfig::format},
     Key{"fields", &DataConfig::fields},
+    Key{"loss_fields", &DataConfig::loss_fields},
+    Key{"documents", &DataConfig::documents},
+    Key{"end_token", &DataConfig::end_token},
 };
 inline constexpr std::tuple kValidationKeys = {
     Key{"every", &ValidationConfig::every},
@@ -123,9 +126,11 @@ inline constexpr std::array kWords<OnNonFinite> = {std::string_view("stop"), std
 template <>
 inline constexpr std::array kWords<Schedule> = {std::string_view("constant"), std::string_view("cosine")};
 template <>
-inline constexpr std::array kWords<DataFormat> = {std::string_view("auto"), std::string_view("maths"),
-                                                  std::string_view("text"), std::string_view("jsonl"),
-                                                  std::string_view("tokens")};
+inline constexpr std::array kWords<DataFormat> = {std::string_view("auto"),   std::string_view("maths"),
+                                                  std::string_view("text"),   std::string_view("jsonl"),
+                                                  std::string_view("tokens"), std::string_view("tokens32")};
+template <>
+inline constexpr std::array kWords<Documents> = {std::string_view("packed"), std::string_view("separate")};
 
 /// Calls visit(key name, member) for every key of `section`.
 template <class Section, class Visit, class... Keys>

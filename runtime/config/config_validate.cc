@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -5,6 +6,7 @@
 
 #include "kernels/memory/error.h"
 #include "runtime/config/config.h"
+#include "runtime/config/data_format.h"
 
 namespace coe {
 namespace {
@@ -129,15 +131,20 @@ void check_choices(const Config& config) {
         " tokens may choose ", each, " experts each, at most ", kMostChoices, " choices at once");
 }
 
-bool is_tokens(const DataConfig& data, const std::filesystem::path& path) {
-  return data.format == DataFormat::kTokens || (data.format == DataFormat::kAuto && path.extension() == ".bin");
+void check_loss_fields(const DataConfig& data) {
+  for (const std::string& field : data.loss_fields) {
+    check(std::ranges::count(data.fields, field) > 0, "data.loss_fields: \"", field, "\" is not one of data.fields");
+  }
 }
 
 void check_data(const DataConfig& data, std::int64_t vocab) {
-  const bool tokens = is_tokens(data, data.train) && (data.valid.empty() || is_tokens(data, data.valid));
+  const bool tokens =
+      is_tokens(format_of(data, data.train)) && (data.valid.empty() || is_tokens(format_of(data, data.valid)));
   check(tokens || vocab >= kByteVocab, "model.vocab: ", vocab, ", must be at least ", kByteVocab,
         " where text is read byte by byte");
   check(!data.fields.empty(), "data.fields: is empty, must name at least one field");
+  check_loss_fields(data);
+  check_range("data.end_token", data.end_token, -1, vocab - 1);
   const bool maths = data.format == DataFormat::kMaths;
   check(!maths || data.train.empty(), "data.format: \"maths\" reads no file, data.train names one");
   check(!maths || data.valid.empty(), "data.format: \"maths\" reads no file, data.valid names one");

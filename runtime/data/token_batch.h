@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "kernels/memory/arena.h"
 #include "kernels/memory/tensor.h"
@@ -11,7 +12,9 @@ namespace coe {
 
 /// One rank's inputs and labels of a micro-batch, int32 [T] each; views the arena.
 struct TokenBatch {
-  Tensor ids, labels;
+  Tensor ids, labels;                       ///< a label of -1 does not count
+  std::int64_t counted = 0;                 ///< labels that do
+  std::span<const std::int32_t> documents;  ///< as Batch has them; none where the source marks nothing
 };
 
 /// This rank's sequences of the micro-batch that begins at sequence `first` of the source.

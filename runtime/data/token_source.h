@@ -5,6 +5,7 @@
 #include <span>
 
 #include "runtime/config/config.h"
+#include "runtime/data/token_array.h"
 
 namespace coe {
 
@@ -14,21 +15,19 @@ enum class Split { kTrain, kValidation };
 class TokenSource {
  public:
   virtual ~TokenSource() = default;
-  /// Fills `tokens` (S + 1 of them: inputs are the first S, labels the last S) with sequence `index` >= 0. A finite
-  /// source goes through all its sequences once an epoch.
-  /// Thread-safe.
-  virtual void read(std::int64_t index, std::span<std::int32_t> tokens) const = 0;
+  /// Fills `tokens` (S + 1 of them: inputs are the first S, labels the last S) with sequence `index` >= 0, and `marks`,
+  /// as many or none, with their TokenMarks. A finite source goes through all its sequences once an epoch.
+  /// Thread-safe. Throws kBadInput where a file turns out to hold something else than tokens.
+  virtual void read(std::int64_t index, std::span<std::int32_t> tokens, std::span<std::uint8_t> marks) const = 0;
+  /// Whether any token may have a mark.
+  virtual bool marked() const = 0;
   /// How many different sequences there are; -1: endless.
   virtual std::int64_t sequences() const = 0;
   /// Every token is below this.
   virtual std::int64_t vocab() const = 0;
 };
 
-/// Opens what `data` names for `split`: built-in maths problems where no path is given, otherwise a file of text, JSONL
-/// or uint16 tokens. Where only a training file is given, its last twentieth (at least one sequence) is held out for
-/// validation. Training goes through a file shuffled by `seed`, validation in the file's order. Throws kBadInput for a
-/// file that cannot be read, is empty, is shorter than one sequence of `sequence` + 1 tokens (two where one is held
-/// out), is not what its format says (file:line), or holds a token >= `vocab`.
+/// A Corpus's source of `split`, complete, for one process alone. Throws what Corpus throws.
 std::unique_ptr<TokenSource> make_token_source(const DataConfig& data, Split split, std::int64_t sequence,
                                                std::int64_t vocab, std::uint64_t seed);
 

@@ -21,15 +21,16 @@ struct WindowRange {
 /// the file's order; a sequence number beyond the last window begins the next epoch.
 class WindowSource final : public TokenSource {
  public:
-  /// Owns `tokens`, which must hold all of `range`; `sequence` is S.
-  WindowSource(std::unique_ptr<TokenArray> tokens, WindowRange range, std::int64_t sequence, std::int64_t vocab,
+  /// `tokens` must be complete and hold all of `range`; `sequence` is S.
+  WindowSource(std::shared_ptr<const TokenArray> tokens, WindowRange range, std::int64_t sequence, std::int64_t vocab,
                std::optional<RandomKey> shuffle);
-  void read(std::int64_t index, std::span<std::int32_t> tokens) const override;
+  void read(std::int64_t index, std::span<std::int32_t> tokens, std::span<std::uint8_t> marks) const override;
+  bool marked() const override { return tokens_->marked(); }
   std::int64_t sequences() const override { return range_.count; }
   std::int64_t vocab() const override { return vocab_; }
 
  private:
-  std::unique_ptr<TokenArray> tokens_;
+  std::shared_ptr<const TokenArray> tokens_;
   WindowRange range_;
   std::int64_t sequence_, vocab_;
   std::optional<RandomKey> shuffle_;

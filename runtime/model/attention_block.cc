@@ -17,6 +17,30 @@ void linear_backward(const TrainedTensor& weight, const Tensor& x, const Tensor&
   linear_weight_gradient(dy, x, weight.gradient);
 }
 
+/// Rows that attend to one another, and where their probabilities stand among those of their sequence.
+struct Document {
+  std::int64_t first = 0, length = 0;
+  Tensor probabilities;  ///< [heads, length, length]
+
+  Tensor rows(const Tensor& x) const { return x.rows(first, length); }
+};
+
+/// Calls work(document) for every document of the batch; `probabilities` is AttentionSaved's.
+template <class Work>
+void for_each_document(const Batch& batch, const Tensor& probabilities, const Work& work) {
+  const std::int64_t heads = probabilities.extent(1);
+  std::size_t next = 0;
+  for (std::int64_t b = 0; b < batch.sequences; ++b) {
+    auto* place = probabilities[b].data<float>();
+    for (std::int64_t done = 0; done < batch.length;) {
+      const std::int64_t length = batch.documents.empty() ? batch.length : batch.documents[next++];
+      work(Document{b * batch.length + done, length, Tensor(place, DType::kF32, {heads, length, length})});
+      place += heads * length * length;
+      done += length;
+    }
+  }
+}
+
 }  // namespace
 
 Tensor AttentionBlock::forward(const Tensor& h, const Batch& batch, const Tensor& cosine, const Tensor& sine,
@@ -32,17 +56,17 @@ Tensor AttentionBlock::forward(const Tensor& h, const Batch& batch, const Tensor
            .probabilities = arena.make<float>({batch.sequences, heads_, length, length}),
            .mixed = arena.make<float>(h.shape())};
   rms_norm(h, weights_.norm.value, norm_eps_, saved.normed, saved.inverse_rms);
-  for (std::int64_t b = 0; b < batch.sequences; ++b) {
-    const auto sequence = [&](const Tensor& x) { return x.rows(b * length, length); };
-    const Tensor x = sequence(saved.normed), q = sequence(saved.q), k = sequence(saved.k), v = sequence(saved.v);
+  for_each_document(batch, saved.probabilities, [&](const Document& document) {
+    const auto rows = [&](const Tensor& all) { return document.rows(all); };
+    const Tensor x = rows(saved.normed), q = rows(saved.q), k = rows(saved.k), v = rows(saved.v);
     linear(x, weights_.q.value, q);
     linear(x, weights_.k.value, k);
     linear(x, weights_.v.value, v);
     rope(q, heads_, cosine, sine, false);
     rope(k, heads_, cosine, sine, false);
-    attention(q, k, v, heads_, sequence(saved.mixed), saved.probabilities[b]);
-    linear(sequence(saved.mixed), weights_.o.value, sequence(out));
-  }
+    attention(q, k, v, heads_, rows(saved.mixed), document.probabilities);
+    linear(rows(saved.mixed), weights_.o.value, rows(out));
+  });
   add(h, 1, out);
   return out;
 }
@@ -52,21 +76,23 @@ void AttentionBlock::backward(const Tensor& d, const Batch& batch, const Tensor&
   ArenaScope scratch(arena);
   const std::int64_t length = batch.length;
   const Shape one_sequence{length, d.extent(1)};
-  const Tensor dmixed = arena.make<float>(one_sequence), dq = arena.make<float>(one_sequence);
-  const Tensor dk = arena.make<float>(one_sequence), dv = arena.make<float>(one_sequence);
+  const Tensor longest[] = {arena.make<float>(one_sequence), arena.make<float>(one_sequence),
+                            arena.make<float>(one_sequence), arena.make<float>(one_sequence)};
   const Tensor dnormed = arena.zeros<float>(d.shape());
-  for (std::int64_t b = 0; b < batch.sequences; ++b) {
-    const auto sequence = [&](const Tensor& x) { return x.rows(b * length, length); };
+  for_each_document(batch, saved.probabilities, [&](const Document& document) {
+    const auto rows = [&](const Tensor& all) { return document.rows(all); };
+    const auto scratch_rows = [&](int i) { return longest[i].rows(0, document.length); };
+    const Tensor dmixed = scratch_rows(0), dq = scratch_rows(1), dk = scratch_rows(2), dv = scratch_rows(3);
     std::ranges::fill(dmixed.span<float>(), 0.0F);
-    linear_backward(weights_.o, sequence(saved.mixed), sequence(d), dmixed);
-    attention_backward(sequence(saved.q), sequence(saved.k), sequence(saved.v), saved.probabilities[b], heads_, dmixed,
-                       dq, dk, dv, arena);
+    linear_backward(weights_.o, rows(saved.mixed), rows(d), dmixed);
+    attention_backward(rows(saved.q), rows(saved.k), rows(saved.v), document.probabilities, heads_, dmixed, dq, dk, dv,
+                       arena);
     rope(dq, heads_, cosine, sine, true);
     rope(dk, heads_, cosine, sine, true);
-    linear_backward(weights_.q, sequence(saved.normed), dq, sequence(dnormed));
-    linear_backward(weights_.k, sequence(saved.normed), dk, sequence(dnormed));
-    linear_backward(weights_.v, sequence(saved.normed), dv, sequence(dnormed));
-  }
+    linear_backward(weights_.q, rows(saved.normed), dq, rows(dnormed));
+    linear_backward(weights_.k, rows(saved.normed), dk, rows(dnormed));
+    linear_backward(weights_.v, rows(saved.normed), dv, rows(dnormed));
+  });
   rms_norm_backward(saved.h, weights_.norm.value, saved.inverse_rms, dnormed, d, weights_.norm.gradient);
 }
 

@@ -18,11 +18,12 @@ struct AttentionWeights {
 struct AttentionSaved {
   Tensor h, normed, inverse_rms;
   Tensor q, k, v;        ///< [T, D], q and k rotated
-  Tensor probabilities;  ///< [B, heads, S, S]
+  Tensor probabilities;  ///< [B, heads, S, S]; of each sequence its documents' [heads, n, n], one after the other
   Tensor mixed;          ///< [T, D], before the output projection
 };
 
-/// h + o_proj(attention(RMSNorm(h))), causal, with rotary positions; as in Hugging Face's Llama. One rank's business.
+/// h + o_proj(attention(RMSNorm(h))), causal, with rotary positions, document by document; as in Hugging Face's Llama.
+/// One rank's business.
 class AttentionBlock {
  public:
   AttentionBlock(std::int64_t heads, float norm_eps, const AttentionWeights& weights)

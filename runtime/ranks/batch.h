@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "runtime/ranks/rank_groups.h"
 
@@ -13,7 +14,10 @@ struct Batch {
   std::int64_t length = 0;           ///< tokens of a sequence
   std::int64_t group_sequences = 0;  ///< over the expert-parallel group: the T of capacity
   std::int64_t world_sequences = 0;  ///< over all ranks: the T and B of the balance losses
-  double share = 1.0;                ///< of this micro-batch in the optimiser step's tokens; weighs the balance losses
+  /// Lengths of the documents on this rank, in order, none across two sequences: attention and positions begin anew at
+  /// each. Views what somebody else owns; empty: every sequence is one.
+  std::span<const std::int32_t> documents = {};
+  double share = 1.0;  ///< of this micro-batch in the optimiser step's tokens; weighs the balance losses
 
   std::int64_t tokens() const { return sequences * length; }
   std::int64_t group_tokens() const { return group_sequences * length; }

@@ -1,8 +1,10 @@
 #include "runtime/training/mean_loss.h"
 
 #include <algorithm>
+#include <array>
 
 #include "comm/collectives.h"
+#include "kernels/memory/error.h"
 #include "runtime/data/token_batch.h"
 
 namespace coe {
@@ -11,15 +13,18 @@ double mean_loss(Model& model, const RankGroups& groups, const TokenSource& sour
                  std::int64_t micro_batch, Arena& arena) {
   const std::int64_t length = model.config().sequence, available = source.sequences();
   const std::int64_t whole = available < 0 ? sequences : std::min(sequences, available);
-  double sum = 0;
+  std::array<double, 2> sums{};  // the loss, and the labels that count
   for (std::int64_t done = 0; done < whole; done += micro_batch) {
     arena.reset();
-    const Batch batch = deal_batch(std::min(micro_batch, whole - done), length, groups);
+    Batch batch = deal_batch(std::min(micro_batch, whole - done), length, groups);
     const TokenBatch tokens = read_token_batch(source, done, batch, arena);
-    sum += model.loss(tokens.ids, tokens.labels, batch, arena);
+    batch.documents = tokens.documents;
+    sums[0] += model.loss(tokens.ids, tokens.labels, batch, arena);
+    sums[1] += static_cast<double>(tokens.counted);
   }
-  all_reduce_sum<double>(groups.world(), {&sum, 1}, {"validation"});
-  return sum / static_cast<double>(whole * length);
+  all_reduce_sum<double>(groups.world(), sums, {"validation"});
+  check(sums[1] > 0, "validation: none of its ", whole, " sequences has a label that counts (data.loss_fields)");
+  return sums[0] / sums[1];
 }
 
 }  // namespace coe

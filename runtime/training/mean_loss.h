@@ -8,8 +8,9 @@
 
 namespace coe {
 
-/// Mean cross-entropy, nats per token, over the first `sequences` sequences of `source` (all of a shorter one), of
-/// which `micro_batch` are taken at once over all ranks. Resets the arena. Collective over the world.
+/// Mean cross-entropy, nats per label that counts, over the first `sequences` sequences of `source` (all of a
+/// shorter one), of which `micro_batch` are taken at once over all ranks. Resets the arena. Collective over the world;
+/// throws kBadInput on every rank where no label counts.
 double mean_loss(Model& model, const RankGroups& groups, const TokenSource& source, std::int64_t sequences,
                  std::int64_t micro_batch, Arena& arena);
 

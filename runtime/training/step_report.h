@@ -26,13 +26,14 @@ struct RoutingReport {
 struct StepReport {
   std::int64_t step = 0;     ///< counts from 1
   std::string skipped;       ///< why nothing was updated in this step; empty where all went well
-  double loss = 0;           ///< mean cross-entropy over the batch's tokens, nats, before the update
+  double loss = 0;           ///< mean cross-entropy over the batch's labels that count, nats, before the update
   double balance_loss = 0;   ///< balance, z and L1 losses of all layers and iterations
   double gradient_norm = 0;  ///< global, before clipping
   double learning_rate = 0;
   double l1_coeff = 0;  ///< ReMoE's lambda in this step
   double seconds = 0;
   std::int64_t tokens = 0;
+  std::int64_t counted = 0;          ///< labels on which the loss is taken, over all ranks
   std::int64_t bytes_exchanged = 0;  ///< by dispatch and combine, over all ranks
   std::int64_t buffer_growths = 0;   ///< how often memory was too small, over all ranks, since the last report
   PartTimes times;                   ///< mean over ranks

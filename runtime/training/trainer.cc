@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <span>
 #include <sstream>
@@ -67,7 +68,11 @@ struct Trainer::State {
   /// Calls visit(tokens, batch, routing, first sequence) for every micro-batch of the step that comes next.
   template <class Visit>
   void for_each_micro_batch(const Visit& visit);
-  LossPart accumulate();
+  /// Forward and backward of the step's micro-batches, each label weighed as one of `counted`.
+  LossPart accumulate(std::int64_t counted);
+  /// Labels of the step that comes next on which a loss is taken, over all ranks. Collective.
+  std::int64_t count_labels();
+  void learn(StepReport& report);
   StepReport begin_report() const;
   void reduce(const LossPart& loss, StepReport& report);
   void update(StepReport& report);
@@ -119,12 +124,22 @@ void Trainer::State::for_each_micro_batch(const Visit& visit) {
     }
     const RoutingContext routing{.l1_coeff = progress.l1_coeff,
                                  .random = StepRandom{progress.seed, progress.step + 1, done}};
+    batch.documents = tokens.documents;
     visit(tokens, batch, routing, done);
   }
 }
 
-LossPart Trainer::State::accumulate() {
-  const double scale = 1 / static_cast<double>(config.training.batch * config.model.sequence);
+std::int64_t Trainer::State::count_labels() {
+  if (!train->marked()) return config.training.batch * config.model.sequence;
+  std::int64_t counted = 0;
+  for_each_micro_batch(
+      [&](const TokenBatch& tokens, const Batch&, const RoutingContext&, std::int64_t) { counted += tokens.counted; });
+  all_reduce_sum<std::int64_t>(groups.world(), {&counted, 1}, {"counting labels"});
+  return counted;
+}
+
+LossPart Trainer::State::accumulate(std::int64_t counted) {
+  const double scale = 1 / static_cast<double>(counted);
   LossPart loss;
   model.parameters().zero_gradients();
   for_each_micro_batch([&](const TokenBatch& tokens, const Batch& batch, const RoutingContext& routing, std::int64_t) {
@@ -151,22 +166,32 @@ StepReport Trainer::step() {
   if (state.recorder != nullptr) state.recorder->set_step(report.step);
   state.model.times() = {};
   for (ChainLayer& chain : state.model.chains()) chain.clear_counters();
-  state.model.record_routing(state.routing_counter);
-  const LossPart loss = state.accumulate();
-  state.model.record_routing(nullptr);
-  state.reduce(loss, report);
-  if (!std::isfinite(report.loss) || !std::isfinite(report.balance_loss) || !std::isfinite(report.gradient_norm)) {
-    report.skipped = state.first_non_finite(report);
-    if (state.config.training.non_finite == OnNonFinite::kStop) {
-      fail(ErrorCode::kNonFinite, "step ", report.step, ": ", report.skipped);
-    }
+  report.counted = state.count_labels();
+  if (report.counted > 0) {
+    state.learn(report);
+  } else {
+    report.skipped = "none of its sequences has a label that counts (data.loss_fields)";
+    report.loss = std::numeric_limits<double>::quiet_NaN();
   }
-  if (report.skipped.empty()) state.update(report);
   state.progress.step = report.step;
   state.progress.next_sequence += state.config.training.batch;
   state.report_times(report);
   report.seconds = seconds_since(start);
   return report;
+}
+
+void Trainer::State::learn(StepReport& report) {
+  model.record_routing(routing_counter);
+  const LossPart loss = accumulate(report.counted);
+  model.record_routing(nullptr);
+  reduce(loss, report);
+  if (!std::isfinite(report.loss) || !std::isfinite(report.balance_loss) || !std::isfinite(report.gradient_norm)) {
+    report.skipped = first_non_finite(report);
+    if (config.training.non_finite == OnNonFinite::kStop) {
+      fail(ErrorCode::kNonFinite, "step ", report.step, ": ", report.skipped);
+    }
+  }
+  if (report.skipped.empty()) update(report);
 }
 
 void Trainer::State::reduce(const LossPart& loss, StepReport& report) {
@@ -199,7 +224,7 @@ std::string Trainer::State::first_non_finite(const StepReport& report) {
       });
   std::string found = first_of_all(groups.world(), mine);
   if (!found.empty()) return found;
-  accumulate();  // this rank's own gradients, before they are added up
+  accumulate(report.counted);  // this rank's own gradients, before they are added up
   found = first_of_all(groups.world(), non_finite_gradient(model));
   if (!found.empty()) return found;
   std::ostringstream numbers;

@@ -8,13 +8,17 @@ namespace {
 
 void read(std::string_view bytes, std::int64_t vocab) {
   const MemoryFile file(bytes);
-  const std::vector<std::string> fields = {"question", "answer"};
+  DataConfig data;
+  data.documents = Documents::kSeparate;
+  data.loss_fields = {"answer"};
   expect_read_or_refused(bytes.size(), [&] {
-    const auto text = open_jsonl_file(file.path(), fields, vocab);
+    const auto text = open_jsonl_file(file.path(), data, vocab);
     expect(text->size() > 0 && std::cmp_less_equal(text->size(), bytes.size()), "there is text, of the file");
     std::vector<std::int32_t> tokens(1);
+    std::vector<std::uint8_t> marks(1);
     for (std::int64_t i = 0; i < text->size(); ++i) {
-      text->copy(i, tokens);
+      text->copy(i, tokens, marks);
+      expect(marks[0] <= (kBegins | kUncounted), "marks are known ones");
       expect(tokens[0] >= 0 && tokens[0] < vocab, "tokens are in the vocabulary");
     }
   });

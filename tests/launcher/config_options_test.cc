@@ -37,6 +37,17 @@ TEST(ConfigOptions, OptionsOverrideTheFile) {
   EXPECT_EQ(config.data.valid, "b.txt");
 }
 
+TEST(ConfigOptions, PathsMayHaveAnyName) {
+  for (const char* path : {"1", "true", "a b\"c\\d.txt", "x = [", "caf\u00e9.txt"}) {
+    EXPECT_EQ(configured_by({"--data", path}).data.train, path);
+  }
+}
+
+TEST(ConfigOptions, WhatTheDataCallForIsCheckedAgainstTheData) {
+  EXPECT_EQ(configured_by({"--data", "a.bin", "--set", "model.vocab=61", "--valid", "b.bin"}).model.vocab, 61);
+  EXPECT_THROW(configured_by({"--data", "a.bin", "--set", "model.vocab=61", "--valid", "b.txt"}), Error);
+}
+
 TEST(ConfigOptions, AnUnknownKeyIsRefused) { EXPECT_THROW(configured_by({"--set", "training.step=9"}), Error); }
 
 }  // namespace

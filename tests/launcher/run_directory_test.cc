@@ -47,6 +47,17 @@ TEST(RunDirectory, AnEarlierRunIsNotOverwritten) {
   EXPECT_EQ(refusal_of({scratch.path()}, true), "accepted");
 }
 
+TEST(RunDirectory, TheRunOfACheckpointIsFound) {
+  const Scratch scratch;
+  scratch.write("run/config.toml", "");
+  scratch.write("run/checkpoints/step_00000002/manifest.json", "");
+  scratch.write("alone/step/manifest.json", "");
+  EXPECT_EQ(run_of(scratch / "run"), scratch / "run");
+  EXPECT_EQ(run_of(scratch / "run/"), scratch / "run");
+  EXPECT_EQ(run_of(scratch / "run/checkpoints/step_00000002"), scratch / "run");
+  EXPECT_EQ(run_of(scratch / "alone/step"), std::nullopt);
+}
+
 TEST(RunDirectory, AFolderWithOtherThingsIsAccepted) {
   const Scratch scratch;
   scratch.write("notes.txt", "");

@@ -89,18 +89,20 @@ std::string maths_problem(RandomKey key, std::uint64_t counter, Split split) {
   return problem.question + '\n' + problem.answer;
 }
 
-MathsSource::MathsSource(std::uint64_t seed, Split split, std::int64_t vocab)
-    : key_{seed, kStream + (split == Split::kTrain ? 0U : 1U)}, split_(split), vocab_(vocab) {
+MathsSource::MathsSource(std::uint64_t seed, Split split, std::int64_t vocab, Documents documents)
+    : key_{seed, kStream + (split == Split::kTrain ? 0U : 1U)}, split_(split), vocab_(vocab), documents_(documents) {
   check(vocab >= kAscii, "maths problems: model.vocab is ", vocab, ", must be at least ", kAscii);
 }
 
-void MathsSource::read(std::int64_t index, std::span<std::int32_t> tokens) const {
+void MathsSource::read(std::int64_t index, std::span<std::int32_t> tokens, std::span<std::uint8_t> marks) const {
+  std::ranges::fill(marks, std::uint8_t{0});
   const RandomKey sequence{random_bits(key_, static_cast<std::uint64_t>(index)), key_.stream};
   std::size_t filled = 0;
   for (std::uint64_t counter = 0; filled < tokens.size(); ++counter) {
     const std::string text = maths_problem(sequence, counter, split_) + "\n\n";
     const std::size_t length = std::min(text.size(), tokens.size() - filled);
     std::copy_n(text.begin(), length, tokens.begin() + static_cast<std::ptrdiff_t>(filled));
+    if (marked() && !marks.empty()) marks[filled] = kBegins;
     filled += length;
   }
 }

@@ -31,12 +31,14 @@ MathsProblem draw_maths_problem(RandomKey key, std::uint64_t counter, Split spli
 std::string maths_problem(RandomKey key, std::uint64_t counter, Split split);
 
 /// Maths problems as byte tokens, endless: sequence i is a function of (seed, split, i) alone, problems one after
-/// another with a blank line between them, the last one cut off.
+/// another with a blank line between them, the last one cut off. Where documents are separate each problem is one, its
+/// blank line included.
 class MathsSource final : public TokenSource {
  public:
   /// Throws kBadInput where `vocab` has no room for ASCII (128).
-  MathsSource(std::uint64_t seed, Split split, std::int64_t vocab);
-  void read(std::int64_t index, std::span<std::int32_t> tokens) const override;
+  MathsSource(std::uint64_t seed, Split split, std::int64_t vocab, Documents documents);
+  void read(std::int64_t index, std::span<std::int32_t> tokens, std::span<std::uint8_t> marks) const override;
+  bool marked() const override { return documents_ == Documents::kSeparate; }
   std::int64_t sequences() const override { return -1; }
   std::int64_t vocab() const override { return vocab_; }
 
@@ -44,6 +46,7 @@ class MathsSource final : public TokenSource {
   RandomKey key_;
   Split split_;
   std::int64_t vocab_;
+  Documents documents_;
 };
 
 }  // namespace coe

@@ -58,6 +58,35 @@ TEST_F(Eval, FindsTheLossThatTrainingFound) {
   }
 }
 
+/// Letters that the built-in problems have in another order.
+std::string some_text(std::size_t letters) {
+  std::string text;
+  for (std::size_t i = 0; text.size() < letters; ++i) text += std::to_string(i * i % 97) + " apples; ";
+  return text;
+}
+
+TEST_F(Eval, WithoutDataItJudgesByTheDataOfTheRun) {
+  scratch_.write("train.txt", some_text(4000));
+  scratch_.write("other.txt", some_text(2000));
+  const Outcome trained = run_program(scratch_, {"train", "config.toml", "--data", "train.txt", "--out", "own"});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const double loss = read_metrics(scratch_ / "own/metrics.jsonl").back().validation_loss.value();
+  const auto judge = [&](const std::string& checkpoint, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"eval", "config.toml", "--checkpoint", checkpoint};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run_program(scratch_, arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return outcome.out;
+  };
+  for (const std::string place : {"own", "own/checkpoints/step_00000004"}) {
+    EXPECT_THAT(judge(place), HasSubstr(fmt::format("validation loss {:.4f} nats", loss)));
+    EXPECT_THAT(judge(place), HasSubstr("on the last twentieth of train.txt\n"));
+  }
+  EXPECT_THAT(judge("own", {"--valid", "other.txt"}), HasSubstr("on other.txt\n"));
+  EXPECT_THAT(judge("own", {"--data", "other.txt"}), HasSubstr("on the last twentieth of other.txt\n"));
+  EXPECT_THAT(judge("run"), HasSubstr("on the built-in maths problems\n"));
+}
+
 TEST_F(Eval, ACheckpointOfAnotherModelIsRefused) {
   expect_refusal(eval({"--set", "layer.experts=8"}), "experts");
   expect_refusal(eval({"--set", "layer.experts=8"}, 2), "experts");

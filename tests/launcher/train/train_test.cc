@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -55,6 +56,49 @@ TEST_P(Train, LeavesConfigMetricsAndACheckpoint) {
   EXPECT_THAT(read_text(scratch_ / "run/config.toml"), HasSubstr("expert_hidden = 8"));
   EXPECT_THAT(outcome.out, HasSubstr("CoE-2(2/4)"));
   EXPECT_THAT(outcome.out, HasSubstr("expert load max/mean, iteration 2"));
+}
+
+/// JSONL as Windows and Python write it.
+std::string foreign_rows() {
+  std::string lines = "\xef\xbb\xbf";
+  for (int row = 0; row < 60; ++row) {
+    lines +=
+        fmt::format(R"({{"score": NaN, "question": "How much is {} + {}?", "notes": null, "answer": "It is {}."}})",
+                    row, row, 2 * row);
+    lines += "\r\n";
+  }
+  return lines;
+}
+
+TEST_P(Train, ReadsFilesOfOtherTools) {
+  scratch_.write("rows.jsonl", foreign_rows());
+  scratch_.write("marked.txt", foreign_rows());
+  std::string wide;
+  for (int i = 0; i < 400; ++i) wide += std::string{static_cast<char>(i * 7), static_cast<char>(i % 3), '\1', '\0'};
+  scratch_.write("wide.bin", wide);
+  EXPECT_EQ(train({"--data", "rows.jsonl", "--out", "rows"}).code, 0);
+  EXPECT_EQ(train({"--data", "marked.txt", "--out", "text"}).code, 0);
+  const Outcome outcome = train({"--data", "wide.bin", "--set", "model.vocab=70000", "--set", "data.format=tokens32",
+                                 "--set", "training.steps=1", "--out", "wide"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+}
+
+TEST_P(Train, TakesTheLossOnTheAnswersOfSeparateDocuments) {
+  scratch_.write("rows.jsonl", foreign_rows());
+  const auto losses = [&](const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"--data", "rows.jsonl", "--out", out};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = train(arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return losses_of(scratch_ / out);
+  };
+  const auto packed = losses("packed", {});
+  const auto answers = losses("answers", {"--set", "data.loss_fields=[\"answer\"]"});
+  const auto separate = losses("separate", {"--set", "data.documents=separate"});
+  ASSERT_EQ(answers.size(), packed.size());
+  EXPECT_NE(answers[1], packed[1]);
+  EXPECT_NE(separate[1], packed[1]);
+  EXPECT_NE(separate[1], answers[1]);
 }
 
 TEST_P(Train, GoesOnWhereItsCheckpointStands) {

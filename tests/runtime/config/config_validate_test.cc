@@ -109,6 +109,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{{"data.format=maths", "data.train=x"}, "data.format: \"maths\" reads no file"},
                     Refused{{"data.format=maths", "data.valid=x"}, "data.format: \"maths\" reads no file"},
                     Refused{{"model.vocab=100", "data.train=x.bin", "data.valid=x.txt"}, "model.vocab: 100"},
+                    Refused{{"data.loss_fields=[\"reply\"]", "data.train=x.jsonl"},
+                            "data.loss_fields: \"reply\" is not one of data.fields"},
+                    Refused{{"data.end_token=256"}, "data.end_token: 256, must be from -1 to 255"},
+                    Refused{{"data.documents=apart"}, "data.documents: \"apart\", must be"},
                     Refused{{"validation.every=-1"}, "validation.every: -1, must be from 0"},
                     Refused{{"validation.sequences=0"}, "validation.sequences: 0, must be from 1"},
                     Refused{{"distributed.expert_parallel=-1"}, "distributed.expert_parallel: -1, must be from 0"},
@@ -120,6 +124,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{{"output.checkpoints_kept=1"}, "output.checkpoints_kept: 1, must be from 2"}));
 
 TEST(ConfigValidate, TokensMayHaveAnyVocabulary) {
+  const std::vector<std::string> wide = {"model.vocab=61", "data.format=tokens32"};
+  EXPECT_NO_THROW(parse_config(kSmallConfig, "x.toml", wide));
   const std::vector<std::string> by_format = {"model.vocab=61", "data.format=tokens"};
   EXPECT_NO_THROW(parse_config(kSmallConfig, "x.toml", by_format));
   const std::vector<std::string> by_suffix = {"model.vocab=61", "data.train=a.bin", "data.valid=b.bin"};

@@ -24,7 +24,7 @@ constexpr std::uint64_t kSeed = 1;
 
 std::string read(const TokenSource& source, std::int64_t index, std::size_t tokens) {
   std::vector<std::int32_t> read(tokens);
-  source.read(index, read);
+  source.read(index, read, {});
   return {read.begin(), read.end()};
 }
 

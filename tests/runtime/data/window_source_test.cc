@@ -21,7 +21,8 @@ class Counting final : public TokenArray {
  public:
   explicit Counting(std::int64_t size) : size_(size) {}
   std::int64_t size() const override { return size_; }
-  void copy(std::int64_t first, std::span<std::int32_t> tokens) const override {
+  void copy(std::int64_t first, std::span<std::int32_t> tokens, std::span<std::uint8_t> marks) const override {
+    for (std::uint8_t& mark : marks) mark = static_cast<std::uint8_t>(first + (&mark - marks.data()));
     for (std::int32_t& token : tokens) token = static_cast<std::int32_t>(first++);
   }
 
@@ -35,7 +36,7 @@ WindowSource source(std::int64_t size, WindowRange range, std::optional<RandomKe
 
 std::vector<std::int32_t> read(const TokenSource& from, std::int64_t index) {
   std::vector<std::int32_t> tokens(5);
-  from.read(index, tokens);
+  from.read(index, tokens, {});
   return tokens;
 }
 
@@ -51,6 +52,16 @@ TEST(WindowSourceTest, WindowKStartsAtTokenKTimesS) {
   EXPECT_EQ(windows.vocab(), 1000);
   EXPECT_THAT(read(windows, 0), ElementsAre(0, 1, 2, 3, 4));
   EXPECT_THAT(read(windows, 2), ElementsAre(8, 9, 10, 11, 12));
+}
+
+TEST(WindowSourceTest, GivesTheMarksOfItsTokens) {
+  const WindowSource windows = source(13, {0, 3});
+  std::vector<std::int32_t> tokens(5);
+  std::vector<std::uint8_t> marks(5);
+  windows.read(1, tokens, marks);
+  EXPECT_THAT(tokens, ElementsAre(4, 5, 6, 7, 8));
+  EXPECT_THAT(marks, ElementsAre(4, 5, 6, 7, 8));
+  EXPECT_FALSE(windows.marked());
 }
 
 TEST(WindowSourceTest, BeginsAgainAfterTheLastWindow) {
@@ -87,7 +98,7 @@ TEST(WindowSourceTest, RefusesWindowsBeyondTheEnd) {
 TEST(WindowSourceTest, RefusesToReadAnotherLength) {
   const WindowSource windows = source(13, {0, 3});
   std::vector<std::int32_t> tokens(4);
-  EXPECT_EQ(bad_input([&] { windows.read(0, tokens); }),
+  EXPECT_EQ(bad_input([&] { windows.read(0, tokens, {}); }),
             "window source: sequence 0 of 4 tokens is asked for, must be of 5");
 }
 

@@ -15,6 +15,9 @@ namespace {
 constexpr std::size_t kHidden = 8, kHeads = 2, kWidth = 4, kLength = 5;
 constexpr float kEps = 1e-6F, kTheta = 100.0F;
 
+/// Two sequences, as they are and fallen apart into documents.
+const std::vector<std::int32_t> kSequences = {5, 5}, kDocuments = {2, 3, 1, 4};
+
 /// norm, q, k, v, o
 using Weights = std::array<Doubles, 5>;
 
@@ -52,11 +55,14 @@ Doubles slow_attention(const std::vector<Doubles>& q, const std::vector<Doubles>
   return mixed;
 }
 
-Doubles slow_block(const Weights& weights, const Doubles& h) {
+/// Rows of `lengths` each see one another and nothing else.
+Doubles slow_block(const Weights& weights, const Doubles& h, const std::vector<std::int32_t>& lengths) {
   Doubles out = h;
-  for (std::size_t first = 0; first < h.size() / kHidden; first += kLength) {
+  std::size_t first = 0;
+  for (const std::int32_t length : lengths) {
+    const auto rows = static_cast<std::size_t>(length);
     std::vector<Doubles> q, k, v;
-    for (std::size_t t = 0; t < kLength; ++t) {
+    for (std::size_t t = 0; t < rows; ++t) {
       const Doubles x = slow_rms_norm(slow_row(h, kHidden, first + t), weights[0], kEps);
       q.push_back(slow_product(weights[1], x));
       k.push_back(slow_product(weights[2], x));
@@ -64,10 +70,11 @@ Doubles slow_block(const Weights& weights, const Doubles& h) {
       slow_rope(q.back(), static_cast<double>(t));
       slow_rope(k.back(), static_cast<double>(t));
     }
-    for (std::size_t t = 0; t < kLength; ++t) {
+    for (std::size_t t = 0; t < rows; ++t) {
       const Doubles projected = slow_product(weights[4], slow_attention(q, k, v, t));
       for (std::size_t i = 0; i < kHidden; ++i) out[(first + t) * kHidden + i] += projected[i];
     }
+    first += rows;
   }
   return out;
 }
@@ -105,7 +112,24 @@ class Attention : public testing::Test {
 };
 
 TEST_F(Attention, ForwardAgreesWithTheSlowWay) {
-  expect_near(forward(h_, batch_), slow_block(slow_weights(), doubles_of(h_)), 5e-6);
+  expect_near(forward(h_, batch_), slow_block(slow_weights(), doubles_of(h_), kSequences), 5e-6);
+}
+
+TEST_F(Attention, DocumentsSeeNothingOfOneAnother) {
+  batch_.documents = kDocuments;
+  expect_near(forward(h_, batch_), slow_block(slow_weights(), doubles_of(h_), kDocuments), 5e-6);
+}
+
+TEST_F(Attention, ADocumentHasTheBitsThatItHasAlone) {
+  batch_.documents = kDocuments;
+  const std::vector<float> together = values_of<float>(forward(h_, batch_));
+  std::size_t first = 0;
+  for (const std::int32_t length : kDocuments) {
+    const Tensor alone = h_.rows(static_cast<std::int64_t>(first), length);
+    const std::vector<float> values = values_of<float>(forward(alone, {.sequences = 1, .length = length}));
+    for (std::size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[i], together[first * kHidden + i]) << first;
+    first += static_cast<std::size_t>(length);
+  }
 }
 
 TEST_F(Attention, NoTokenSeesLaterOnesOrOtherSequences) {
@@ -123,24 +147,30 @@ TEST_F(Attention, NoTokenSeesLaterOnesOrOtherSequences) {
   EXPECT_NE(after[(changed + 1) * kHidden], before[(changed + 1) * kHidden]);
 }
 
-TEST_F(Attention, GradientsAgreeWithCentralDifferences) {
+class AttentionGradients : public Attention, public testing::WithParamInterface<bool> {};
+
+TEST_P(AttentionGradients, AgreeWithCentralDifferences) {
+  const std::vector<std::int32_t>& lengths = GetParam() ? kDocuments : kSequences;
+  if (GetParam()) batch_.documents = kDocuments;
   const Tensor d = random_tensor(h_.shape(), 1, random_, arena_);
   const Doubles upstream = doubles_of(d), h = doubles_of(h_);
   const Weights weights = slow_weights();
   forward(h_, batch_);
   block_.backward(d, batch_, cosine_, sine_, saved_, arena_);
-  const auto by_h = [&](const Doubles& moved) { return slow_dot(upstream, slow_block(weights, moved)); };
+  const auto by_h = [&](const Doubles& moved) { return slow_dot(upstream, slow_block(weights, moved, lengths)); };
   expect_near(d, slow_gradient(by_h, h), 1e-5);
   for (std::size_t i = 0; i < weights.size(); ++i) {
     SCOPED_TRACE(i);
     const auto by_weight = [&](const Doubles& moved) {
       Weights varied = weights;
       varied[i] = moved;
-      return slow_dot(upstream, slow_block(varied, h));
+      return slow_dot(upstream, slow_block(varied, h, lengths));
     };
     expect_near(trained()[i].gradient, slow_gradient(by_weight, weights[i]), 1e-5);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(OfSequencesAndDocuments, AttentionGradients, testing::Bool());
 
 TEST_F(Attention, ThereMayBeNoSequences) {
   const Batch nothing{.sequences = 0, .length = kLength};

@@ -57,6 +57,12 @@ class LossOfWeights {
 
   std::span<Parameter> weights() { return model_.parameters().all(); }
 
+  /// From now on sequences fall apart into documents and some labels do not count.
+  void take_apart() {
+    for (std::int64_t i = 2; i < batch_.tokens(); i += 5) labels_.data<std::int32_t>()[i] = -1;
+    batch_.documents = documents_;
+  }
+
   /// Loss and its auxiliary losses; gradients are left in weights().
   double operator()() {
     arena_.reset();
@@ -90,6 +96,7 @@ class LossOfWeights {
   Batch batch_;
   Arena token_arena_, arena_;
   Tensor ids_, labels_;
+  std::vector<std::int32_t> documents_ = {3, 5, 8, 1, 1, 6};
 };
 
 using Direction = std::vector<std::vector<float>>;
@@ -111,10 +118,11 @@ void move(std::span<const Parameter> weights, const Direction& direction, float 
   }
 }
 
-void expect_central_differences(const ModelConfig& config) {
+void expect_central_differences(const ModelConfig& config, bool taken_apart = false) {
   constexpr float kStep = 1e-4F;
   constexpr int kDirections = 16, kMostDraws = 200;
   LossOfWeights loss(config);
+  if (taken_apart) loss.take_apart();
   loss();
   const std::vector<std::int32_t> choices = loss.choices();
   std::vector<std::vector<float>> gradients, start;
@@ -154,6 +162,43 @@ void expect_central_differences(const ModelConfig& config) {
 }
 
 TEST(Model, GradientsAgreeWithCentralDifferences) { expect_central_differences(small_model()); }
+
+TEST(Model, GradientsAgreeOverSeparateDocumentsAndLabelsThatDoNotCount) {
+  expect_central_differences(small_model(), true);
+}
+
+/// Logits of `ids`, one sequence after the other, fallen apart into `documents`.
+std::vector<float> logits_of(Model& model, const RankGroups& groups, std::span<const std::int32_t> ids,
+                             std::int64_t length, std::span<const std::int32_t> documents) {
+  Arena arena;
+  const auto tokens = static_cast<std::int64_t>(ids.size());
+  Batch batch = deal_batch(tokens / length, length, groups);
+  batch.documents = documents;
+  const Tensor all = arena.make<std::int32_t>({tokens}), logits = arena.make<float>({tokens, model.config().vocab});
+  std::ranges::copy(ids, all.data<std::int32_t>());
+  model.logits(all, batch, logits, arena);
+  const auto values = logits.span<float>();
+  return {values.begin(), values.end()};
+}
+
+TEST(Model, ADocumentHasTheLogitsThatItHasAlone) {
+  const auto transport = make_transport("local");
+  const RankGroups groups(*transport, 0, kDefaultDeadline);
+  Model model(small_model(), groups, {});
+  initialise(small_model(), kSeed, model.parameters());
+  std::vector<std::int32_t> ids(16);
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::int32_t>(random_below({1, 0}, i, 32));
+  const std::vector<std::int32_t> documents = {3, 5, 1, 7};
+  const std::vector<float> together = logits_of(model, groups, ids, 8, documents);
+  std::size_t first = 0;
+  for (const std::int32_t length : documents) {
+    const auto alone =
+        logits_of(model, groups, std::span(ids).subspan(first, static_cast<std::size_t>(length)), length, {});
+    for (std::size_t i = 0; i < alone.size(); ++i) ASSERT_NEAR(alone[i], together[32 * first + i], 1e-6) << first;
+    first += static_cast<std::size_t>(length);
+  }
+  EXPECT_NE(together, logits_of(model, groups, ids, 8, {}));
+}
 
 TEST(Model, GradientsAgreeInTheAuthorsWiring) {
   ModelConfig config = small_model();

@@ -71,10 +71,11 @@ TEST(ReaderMemory, SafetensorsAreReadInTheFilesOwnSize) {
 }
 
 TEST(ReaderMemory, JsonlIsReadInTheFilesOwnSize) {
-  const std::vector<std::string> fields = {"question"};
+  DataConfig data;
+  data.fields = {"question"};
   for (const std::string& line : kWide) {
     expect_refused_in_its_own_size("{\"question\":\"q\"}\n" + line + "\n",
-                                   [&](const TemporaryFile& file) { open_jsonl_file(file.path(), fields, 256); });
+                                   [&](const TemporaryFile& file) { open_jsonl_file(file.path(), data, 256); });
   }
 }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "comm/collectives.h"
+#include "runtime/data/maths/maths_problems.h"
 #include "tests/ranks.h"
 
 namespace coe {
@@ -56,13 +58,9 @@ struct Curve {
   double validation = 0;
 };
 
-/// Trains `steps` steps on the built-in text.
-Curve train(const Config& config, Transport& world, int steps) {
-  const auto open = [&](Split split) {
-    return make_token_source(config.data, split, config.model.sequence, config.model.vocab, config.training.seed);
-  };
-  const auto training = open(Split::kTrain), validation = open(Split::kValidation);
-  Trainer trainer(config, world, *training, *validation);
+Curve train(const Config& config, Transport& world, int steps, const TokenSource& training,
+            const TokenSource& validation) {
+  Trainer trainer(config, world, training, validation);
   Curve curve;
   for (int step = 0; step < steps; ++step) {
     const StepReport report = trainer.step();
@@ -71,6 +69,14 @@ Curve train(const Config& config, Transport& world, int steps) {
   }
   curve.validation = trainer.validate();
   return curve;
+}
+
+/// Trains `steps` steps on the built-in text.
+Curve train(const Config& config, Transport& world, int steps) {
+  const auto open = [&](Split split) {
+    return make_token_source(config.data, split, config.model.sequence, config.model.vocab, config.training.seed);
+  };
+  return train(config, world, steps, *open(Split::kTrain), *open(Split::kValidation));
 }
 
 void expect_near(const std::vector<double>& got, const std::vector<double>& expected, double relative) {
@@ -120,6 +126,99 @@ TEST(TrainerOnRanks, FiftyStepsDoNotDependOnReplicas) {
   if (replicas.losses.empty() || alone.losses.empty()) return;
   expect_near(replicas.losses, alone.losses, 1e-4);
   expect_near(replicas.norms, alone.norms, 1e-4);
+}
+
+/// The built-in problems as separate documents; of every third sequence no label counts, of the others more or fewer.
+class PartlyCounted final : public TokenSource {
+ public:
+  void read(std::int64_t index, std::span<std::int32_t> tokens, std::span<std::uint8_t> marks) const override {
+    problems_.read(index, tokens, marks);
+    const std::size_t every = static_cast<std::size_t>(index) % 5 + 2;
+    for (std::size_t i = 0; i < marks.size(); ++i) {
+      if (index % 3 == 1 || i % every == 0) marks[i] |= kUncounted;
+    }
+  }
+  bool marked() const override { return true; }
+  std::int64_t sequences() const override { return -1; }
+  std::int64_t vocab() const override { return 256; }
+
+ private:
+  MathsSource problems_{1, Split::kTrain, 256, Documents::kSeparate};
+};
+
+/// The curve on PartlyCounted, on every process that is rank 0.
+Curve partly_counted_curve(const Config& config, int ranks) {
+  Curve curve;
+  const PartlyCounted source;
+  on_ranks(ranks, [&](Transport& world) {
+    const Curve mine = train(config, world, 20, source, source);
+    if (world.rank() == 0) curve = mine;
+  });
+  return curve;
+}
+
+TEST(TrainerOnRanks, DocumentsAndCountedLabelsDoNotDependOnRanksOrMicroBatches) {
+  Config config = tiny_config();
+  const Curve alone = partly_counted_curve(config, 1);
+  if (alone.losses.empty()) return;  // a process that is not rank 0
+  for (const int ranks : {2, 3, 7}) {
+    SCOPED_TRACE(std::to_string(ranks) + " ranks");
+    const Curve curve = partly_counted_curve(config, ranks);
+    expect_near(curve.losses, alone.losses, 1e-4);
+    expect_near(curve.norms, alone.norms, 1e-4);
+    EXPECT_NEAR(curve.validation, alone.validation, 1e-4 * alone.validation);
+  }
+  config.training.micro_batch = 2;  // of which some have no label that counts
+  const Curve pieces = partly_counted_curve(config, 2);
+  expect_near(pieces.losses, alone.losses, 1e-4);
+  expect_near(pieces.norms, alone.norms, 1e-4);
+}
+
+TEST(TrainerOnRanks, AStepsLossIsTheMeanOverItsLabelsThatCount) {
+  Config config = tiny_config();
+  config.validation.sequences = config.training.batch;
+  const PartlyCounted source;
+  on_ranks(2, [&](Transport& world) {
+    Trainer trainer(config, world, source, source);
+    const double before = trainer.validate();  // on the sequences of the first step
+    std::vector<std::int32_t> tokens(33);
+    std::vector<std::uint8_t> marks(33);
+    std::int64_t counted = 0;
+    for (std::int64_t index = 0; index < config.training.batch; ++index) {
+      source.read(index, tokens, marks);
+      counted += std::count(marks.begin() + 1, marks.end(), 0);
+    }
+    const StepReport report = trainer.step();
+    EXPECT_EQ(report.counted, counted);
+    EXPECT_NEAR(report.loss, before, 1e-5 * before);
+  });
+}
+
+/// Zeros, of which none counts as a label.
+class NothingCounted final : public TokenSource {
+ public:
+  void read(std::int64_t, std::span<std::int32_t> tokens, std::span<std::uint8_t> marks) const override {
+    std::ranges::fill(tokens, 0);
+    std::ranges::fill(marks, std::uint8_t{kUncounted});
+  }
+  bool marked() const override { return true; }
+  std::int64_t sequences() const override { return -1; }
+  std::int64_t vocab() const override { return 256; }
+};
+
+TEST(TrainerOnRanks, AStepInWhichNoLabelCountsIsSkipped) {
+  const NothingCounted nothing;
+  const PartlyCounted some;
+  for_each_ranks([&](Transport& world) {
+    Config config = tiny_config();
+    config.training.weight_decay = 0.5F;
+    Trainer trainer(config, world, nothing, some);
+    const double before = trainer.validate();
+    const StepReport report = trainer.step();
+    EXPECT_EQ(report.skipped, "none of its sequences has a label that counts (data.loss_fields)");
+    EXPECT_EQ(trainer.steps_done(), 1);
+    EXPECT_EQ(trainer.validate(), before);
+  });
 }
 
 TEST(TrainerOnRanks, TheLossFalls) {

@@ -126,12 +126,12 @@ TEST(MathsProblemsTest, DependOnKeyAndCounterAlone) {
 
 std::string read(const MathsSource& source, std::int64_t index, std::size_t tokens) {
   std::vector<std::int32_t> read(tokens);
-  source.read(index, read);
+  source.read(index, read, {});
   return {read.begin(), read.end()};
 }
 
 TEST(MathsSourceTest, SequencesAreWholeProblemsUntilTheCut) {
-  const MathsSource source(1, Split::kTrain, 256);
+  const MathsSource source(1, Split::kTrain, 256, Documents::kPacked);
   const std::string text = read(source, 0, 2000);
   EXPECT_GE(std::ranges::count(text, '#'), 8);
   EXPECT_THAT(text, HasSubstr("\n\n"));
@@ -140,15 +140,32 @@ TEST(MathsSourceTest, SequencesAreWholeProblemsUntilTheCut) {
 }
 
 TEST(MathsSourceTest, SequencesDependOnSeedSplitAndNumber) {
-  const MathsSource source(1, Split::kTrain, 256);
-  EXPECT_EQ(read(source, 5, 100), read(MathsSource(1, Split::kTrain, 256), 5, 100));
+  const MathsSource source(1, Split::kTrain, 256, Documents::kPacked);
+  EXPECT_EQ(read(source, 5, 100), read(MathsSource(1, Split::kTrain, 256, Documents::kPacked), 5, 100));
   EXPECT_NE(read(source, 5, 100), read(source, 6, 100));
-  EXPECT_NE(read(source, 5, 100), read(MathsSource(2, Split::kTrain, 256), 5, 100));
-  EXPECT_NE(read(source, 5, 100), read(MathsSource(1, Split::kValidation, 256), 5, 100));
+  EXPECT_NE(read(source, 5, 100), read(MathsSource(2, Split::kTrain, 256, Documents::kPacked), 5, 100));
+  EXPECT_NE(read(source, 5, 100), read(MathsSource(1, Split::kValidation, 256, Documents::kPacked), 5, 100));
+}
+
+TEST(MathsSourceTest, MarksWhereAProblemBeginsIfDocumentsAreSeparate) {
+  const MathsSource packed(1, Split::kTrain, 256, Documents::kPacked);
+  const MathsSource separate(1, Split::kTrain, 256, Documents::kSeparate);
+  std::vector<std::int32_t> tokens(2000);
+  std::vector<std::uint8_t> marks(2000, 7);
+  EXPECT_FALSE(packed.marked());
+  packed.read(3, tokens, marks);
+  EXPECT_EQ(marks, std::vector<std::uint8_t>(2000));
+  EXPECT_TRUE(separate.marked());
+  separate.read(3, tokens, marks);
+  EXPECT_EQ(std::string(tokens.begin(), tokens.end()), read(packed, 3, 2000));
+  for (std::size_t i = 0; i < marks.size(); ++i) {
+    const bool begins = i == 0 || (i > 1 && tokens[i - 1] == '\n' && tokens[i - 2] == '\n');
+    EXPECT_EQ(marks[i], begins ? kBegins : 0) << i;
+  }
 }
 
 TEST(MathsSourceTest, RefusesAVocabularyWithoutRoomForAscii) {
-  EXPECT_EQ(bad_input([] { MathsSource(1, Split::kTrain, 100); }),
+  EXPECT_EQ(bad_input([] { MathsSource(1, Split::kTrain, 100, Documents::kPacked); }),
             "maths problems: model.vocab is 100, must be at least 128");
 }
 
