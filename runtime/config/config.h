@@ -11,16 +11,16 @@
 
 namespace coe {
 
-enum class RouterKind { kSoftmaxTopk, kRelu };             ///< "softmax_topk", "relu"
-enum class GateSharing { kIndependent, kShared };          ///< "independent", "shared"
-enum class Residual { kInner, kOuter, kNone };             ///< "inner", "outer", "none"
-enum class ResidualStream { kAuthors, kPrenorm };          ///< "authors", "prenorm"
-enum class BalanceLoss { kNone, kSequence, kBatch };       ///< "none", "sequence", "batch"
-enum class DropPolicy { kNone, kPosition, kProbability };  ///< "none", "position", "probability"
-enum class CapacityScope { kGlobal, kRank };               ///< "global", "rank"
-enum class Schedule { kConstant, kCosine };                ///< "constant", "cosine"; after the warm-up
-enum class ExchangeOrder { kExact, kPartialSums };         ///< "exact", "partial-sums"
-enum class OnNonFinite { kStop, kSkip };                   ///< "stop", "skip"
+enum class RouterKind { kSoftmaxTopk, kSigmoidTopk, kRelu };  ///< "softmax_topk", "sigmoid_topk", "relu"
+enum class GateSharing { kIndependent, kShared };             ///< "independent", "shared"
+enum class Residual { kInner, kOuter, kNone };                ///< "inner", "outer", "none"
+enum class ResidualStream { kAuthors, kPrenorm };             ///< "authors", "prenorm"
+enum class BalanceLoss { kNone, kSequence, kBatch };          ///< "none", "sequence", "batch"
+enum class DropPolicy { kNone, kPosition, kProbability };     ///< "none", "position", "probability"
+enum class CapacityScope { kGlobal, kRank };                  ///< "global", "rank"
+enum class Schedule { kConstant, kCosine };                   ///< "constant", "cosine"; after the warm-up
+enum class ExchangeOrder { kExact, kPartialSums };            ///< "exact", "partial-sums"
+enum class OnNonFinite { kStop, kSkip };                      ///< "stop", "skip"
 enum class DataFormat {
   kAuto,
   kMaths,
@@ -41,15 +41,15 @@ struct LayerConfig {
   Residual residual = Residual::kInner;
   bool iteration_norm = false;  ///< RMSNorm of x_{t-1} before gate and experts; a prenorm model sets it
   float norm_eps = 1e-6F;
-  std::int64_t shared_experts = 0;  ///< one SwiGLU of this many times F
-  bool router_noise = false;        ///< noisy top-k: learned normal noise on the logits, training only
-  float router_jitter = 0.0F;       ///< eps: the gate sees x * U(1 - eps, 1 + eps), training only
-  bool router_bias = false;         ///< choose by score + bias, weigh by score
-  float router_bias_rate = 0.001F;  ///< what the bias moves by after each step; annealed as the learning rate is
-  std::int64_t groups = 1;          ///< of equally many neighbouring experts
-  std::int64_t groups_kept = 1;     ///< in which a token chooses: those with the largest sum of their two best
-  bool norm_topk_prob = false;
-  float routed_scaling_factor = 1.0F;
+  std::int64_t shared_experts = 0;     ///< one SwiGLU of this many times F
+  bool router_noise = false;           ///< noisy top-k: learned normal noise on the logits, training only
+  float router_jitter = 0.0F;          ///< eps: the gate sees x * U(1 - eps, 1 + eps), training only
+  bool router_bias = false;            ///< choose by score + bias, weigh by score
+  float router_bias_rate = 0.001F;     ///< what the bias moves by after each step; annealed as the learning rate is
+  std::int64_t groups = 1;             ///< of equally many neighbouring experts
+  std::int64_t groups_kept = 1;        ///< in which a token chooses: those with the largest sum of their two best
+  bool norm_topk_prob = false;         ///< weights of more than one expert are divided by their sum
+  float routed_scaling_factor = 1.0F;  ///< which is then multiplied by this
   BalanceLoss balance_loss = BalanceLoss::kNone;
   float balance_loss_coeff = 0.0F;
   float z_loss_coeff = 0.0F;
@@ -62,6 +62,8 @@ struct LayerConfig {
   bool pad_to_capacity = false;     ///< experts always compute as many rows as they may take; the rest is zeros
   Device::Kind device = Device::Kind::kCpu;  ///< "cpu", "cuda"
 
+  /// With one expert a token, a weight over their sum would be 1 whatever the router says.
+  bool normalises_weights() const { return norm_topk_prob && top_k > 1; }
   bool operator==(const LayerConfig&) const = default;
 };
 

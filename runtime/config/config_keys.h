@@ -98,7 +98,8 @@ inline constexpr std::tuple kOutputKeys = {
 template <class Enum>
 inline constexpr std::array<std::string_view, 0> kWords = {};
 template <>
-inline constexpr std::array kWords<RouterKind> = {std::string_view("softmax_topk"), std::string_view("relu")};
+inline constexpr std::array kWords<RouterKind> = {std::string_view("softmax_topk"), std::string_view("sigmoid_topk"),
+                                                  std::string_view("relu")};
 template <>
 inline constexpr std::array kWords<GateSharing> = {std::string_view("independent"), std::string_view("shared")};
 template <>

@@ -79,7 +79,7 @@ inline void slow_reroute(const LayerConfig& config, const std::vector<RankedToke
     for (const SlowAsk& ask : slow_grants(config.drop_policy, asks, room)) {
       --homeless[ask.token];
       const double weight =
-          config.norm_topk_prob ? ask.score / sum[ask.token] : ask.score * config.routed_scaling_factor;
+          ask.score * config.routed_scaling_factor / (config.norm_topk_prob && config.top_k > 1 ? sum[ask.token] : 1);
       tokens[ask.token].push_back({ask.expert, weight, ask.score, true, false});
     }
   }
