@@ -55,7 +55,7 @@ struct LayerConfig {
   float z_loss_coeff = 0.0F;
   float l1_coeff = 1e-8F;  ///< ReMoE's lambda before the first step
   DropPolicy drop_policy = DropPolicy::kNone;
-  double capacity_factor = 0.0;                           ///< needed by a drop policy
+  double capacity_factor = 0.0;                           ///< needed by a drop policy; at most six decimal places
   CapacityScope capacity_scope = CapacityScope::kGlobal;  ///< whose tokens and order: the expert-parallel group's, or a
                                                           ///< rank's own (then results depend on the number of ranks)
   std::int64_t reroute_rounds = 0;  ///< in which dropped choices ask for their token's next best expert

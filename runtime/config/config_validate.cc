@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -31,8 +32,18 @@ void check_finite_above_0(std::string_view key, double value) {
   check(std::isfinite(value) && value > 0, key, ": ", value, ", must be a finite number above 0");
 }
 
+/// Capacities are counted exactly, which takes a decimal.
+void check_capacity_factor(std::string_view key, double factor) {
+  constexpr double kMillion = 1e6, kRounding = 1e-9;
+  check_finite_from_0(key, factor);
+  check(factor <= static_cast<double>(kWidest), key, ": ", factor, ", must be at most ", kWidest);
+  const double millionths = factor * kMillion;
+  check(std::abs(millionths - std::round(millionths)) <= kRounding * std::max(1.0, millionths), key, ": ", factor,
+        ", must have at most six decimal places");
+}
+
 void check_capacity(const LayerConfig& layer) {
-  check_finite_from_0("layer.capacity_factor", layer.capacity_factor);
+  check_capacity_factor("layer.capacity_factor", layer.capacity_factor);
   const bool drops = layer.drop_policy != DropPolicy::kNone, bounded = layer.capacity_factor > 0;
   check(!drops || bounded, "layer.drop_policy: needs layer.capacity_factor above 0");
   check(drops || !bounded, "layer.capacity_factor: ", layer.capacity_factor,

@@ -9,7 +9,7 @@
 
 namespace coe {
 
-/// Rows that an expert takes per iteration from `tokens` tokens: ceil(T K factor / N).
+/// Rows that an expert takes per iteration from `tokens` tokens: ceil(T K factor / N), exactly.
 std::int64_t capacity_of(const LayerConfig& config, std::int64_t tokens);
 
 /// Decides which choices keep their place (GShard, arXiv 2006.16668, section 2.2) among `tokens` tokens of all ranks of
