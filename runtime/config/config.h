@@ -29,6 +29,8 @@ enum class DataFormat {
   kTokens
 };  ///< "auto" (by suffix), "maths", "text", "jsonl", "tokens"
 
+inline constexpr float kHighestL1 = 1e4F;  ///< that ReMoE's lambda can be
+
 /// One chain layer: CoE-C(K/N), top-k MoE (C = 1), dense (N = 1), ReMoE (router relu). Section [layer].
 struct LayerConfig {
   std::int64_t hidden = 0;         ///< D; a model copies its own here
@@ -53,7 +55,7 @@ struct LayerConfig {
   BalanceLoss balance_loss = BalanceLoss::kNone;
   float balance_loss_coeff = 0.0F;
   float z_loss_coeff = 0.0F;
-  float l1_coeff = 1e-8F;  ///< ReMoE's lambda before the first step
+  float l1_coeff = 1e-8F;  ///< ReMoE's lambda before the first step, at most 1e4
   DropPolicy drop_policy = DropPolicy::kNone;
   double capacity_factor = 0.0;                           ///< needed by a drop policy; at most six decimal places
   CapacityScope capacity_scope = CapacityScope::kGlobal;  ///< whose tokens and order: the expert-parallel group's, or a

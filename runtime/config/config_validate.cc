@@ -83,6 +83,7 @@ void check_losses(const LayerConfig& layer) {
   check_finite_from_0("layer.balance_loss_coeff", layer.balance_loss_coeff);
   check_finite_from_0("layer.z_loss_coeff", layer.z_loss_coeff);
   check_finite_from_0("layer.l1_coeff", layer.l1_coeff);
+  check(layer.l1_coeff <= kHighestL1, "layer.l1_coeff: ", layer.l1_coeff, ", must be at most ", kHighestL1);
   if (layer.router != RouterKind::kRelu) return;
   check(layer.balance_loss == BalanceLoss::kNone, "layer.balance_loss: router \"relu\" has its own, must be \"none\"");
   check(layer.z_loss_coeff == 0, "layer.z_loss_coeff: ", layer.z_loss_coeff, ", must be 0 with router \"relu\"");

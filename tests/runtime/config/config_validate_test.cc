@@ -50,6 +50,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "layer.capacity_factor: 1, must have at most six decimal places"},
         Refused{{"layer.drop_policy=position", "layer.capacity_factor=1e7"},
                 "layer.capacity_factor: 1e+07, must be at most 1048576"},
+        Refused{{"layer.l1_coeff=10001"}, "layer.l1_coeff: 10001, must be at most 10000"},
         Refused{{"layer.reroute_rounds=1"}, "layer.reroute_rounds: 1 needs layer.drop_policy"},
         Refused{{"layer.reroute_rounds=-1"}, "layer.reroute_rounds: -1, must be from 0 to 5"},
         Refused{{"layer.capacity_scope=rank"}, "layer.capacity_scope: \"rank\" needs layer.drop_policy"},
