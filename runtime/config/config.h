@@ -20,6 +20,7 @@ enum class DropPolicy { kNone, kPosition, kProbability };     ///< "none", "posi
 enum class CapacityScope { kGlobal, kRank };                  ///< "global", "rank"
 enum class Schedule { kConstant, kCosine };                   ///< "constant", "cosine"; after the warm-up
 enum class ExchangeOrder { kExact, kPartialSums };            ///< "exact", "partial-sums"
+enum class Decay { kAll, kMatrices };                         ///< "all", "matrices"
 enum class OnNonFinite { kStop, kSkip };                      ///< "stop", "skip"
 enum class DataFormat {
   kAuto,
@@ -95,6 +96,7 @@ struct TrainingConfig {
   Schedule schedule = Schedule::kConstant;
   float final_learning_rate = 0.0F;  ///< where cosine ends
   float beta1 = 0.9F, beta2 = 0.95F, adam_eps = 1e-8F, weight_decay = 0.01F;
+  Decay decay = Decay::kAll;                    ///< what decays: every weight, or none that is a vector, as norms are
   float clip = 1.0F;                            ///< of the global gradient norm; 0: none
   OnNonFinite non_finite = OnNonFinite::kStop;  ///< what to do about a step whose loss or gradient is not finite
 

@@ -67,6 +67,7 @@ inline constexpr std::tuple kTrainingKeys = {
     Key{"beta2", &TrainingConfig::beta2},
     Key{"adam_eps", &TrainingConfig::adam_eps},
     Key{"weight_decay", &TrainingConfig::weight_decay},
+    Key{"decay", &TrainingConfig::decay},
     Key{"clip", &TrainingConfig::clip},
     Key{"non_finite", &TrainingConfig::non_finite},
 };
@@ -119,6 +120,8 @@ template <>
 inline constexpr std::array kWords<Device::Kind> = {std::string_view("cpu"), std::string_view("cuda")};
 template <>
 inline constexpr std::array kWords<ExchangeOrder> = {std::string_view("exact"), std::string_view("partial-sums")};
+template <>
+inline constexpr std::array kWords<Decay> = {std::string_view("all"), std::string_view("matrices")};
 template <>
 inline constexpr std::array kWords<OnNonFinite> = {std::string_view("stop"), std::string_view("skip")};
 template <>
