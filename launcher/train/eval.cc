@@ -9,6 +9,7 @@
 #include "launcher/failure.h"
 #include "launcher/options.h"
 #include "launcher/pinning.h"
+#include "launcher/train/capacity_note.h"
 #include "launcher/train/routing_recording.h"
 #include "launcher/train/trained_model.h"
 #include "runtime/training/mean_loss.h"
@@ -20,7 +21,9 @@ int run_eval(std::span<const std::string> arguments) {
   const VerbSyntax syntax{
       .verb = "eval",
       .usage = "CONFIG --checkpoint DIR [options]",
-      .text = "Computes the validation loss of a trained model, alone or as every rank of mpirun -np R.",
+      .text =
+          "Computes the validation loss of a trained model, alone or as every rank of mpirun -np R. No token loses\n"
+          "an expert for want of capacity, unless validation.capacity_factor says so.",
       .positional = "config"};
   po::options_description options("options");
   add_config_options(options);
@@ -51,8 +54,8 @@ int run_eval(std::span<const std::string> arguments) {
                                   config.training.sequences_at_once(), arena);
     if (record) record->write(trained.groups.world());
     if (world.rank() != 0) return;
-    fmt::print("{} after {} steps: validation loss {:.4f} nats per token, {:.4f} bits per token\n",
-               model_name(model.layer), trained.steps, loss, loss / std::numbers::ln2);
+    fmt::print("{} after {} steps: validation loss {:.4f} nats per token, {:.4f} bits per token{}\n",
+               model_name(model.layer), trained.steps, loss, loss / std::numbers::ln2, capacity_note(config));
   });
 }
 

@@ -118,6 +118,8 @@ struct DataConfig {
 struct ValidationConfig {
   std::int64_t every = 100;     ///< steps; 0: only before the first and after the last
   std::int64_t sequences = 64;  ///< how many, over all ranks
+  double capacity_factor = 0;   ///< where nothing is trained (validation, eval, generate): 0 drops no choice; else the
+                                ///< layer's drop policy with this in the place of its factor
 
   bool operator==(const ValidationConfig&) const = default;
 };

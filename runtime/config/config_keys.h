@@ -80,6 +80,7 @@ inline constexpr std::tuple kDataKeys = {
 inline constexpr std::tuple kValidationKeys = {
     Key{"every", &ValidationConfig::every},
     Key{"sequences", &ValidationConfig::sequences},
+    Key{"capacity_factor", &ValidationConfig::capacity_factor},
 };
 inline constexpr std::tuple kDistributedKeys = {
     Key{"expert_parallel", &DistributedConfig::expert_parallel},

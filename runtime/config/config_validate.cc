@@ -183,6 +183,10 @@ void validate(const Config& config) {
   check_data(config.data, config.model.vocab);
   check_range("validation.every", config.validation.every, 0, kMostSteps);
   check_range("validation.sequences", config.validation.sequences, 1, kMostSteps);
+  check_capacity_factor("validation.capacity_factor", config.validation.capacity_factor);
+  check(config.validation.capacity_factor == 0 || config.model.layer.drop_policy != DropPolicy::kNone,
+        "validation.capacity_factor: ", config.validation.capacity_factor,
+        " needs layer.drop_policy \"position\" or \"probability\"");
   check_range("distributed.expert_parallel", config.distributed.expert_parallel, 0, kWidest);
   const double deadline = config.distributed.deadline_seconds;
   check(deadline >= 0.001 && deadline <= kLongestDeadline, "distributed.deadline_seconds: ", deadline,

@@ -18,6 +18,14 @@ namespace {
 /// iteration runs as one chunk, and the next need not wait for who still reads it.
 constexpr int kPassingSlots = 2;
 
+/// As many as experts always compute, 0 where they compute what comes.
+std::int64_t padded_rows(const LayerConfig& config, const Batch& batch, int ranks) {
+  if (!config.pad_to_capacity) return 0;
+  // Every rank of its own rounds up: together by less than one row a rank.
+  const std::int64_t rounding = config.capacity_scope == CapacityScope::kRank ? ranks - 1 : 0;
+  return capacity_of(config, batch.group_tokens()) + rounding;
+}
+
 void copy(const Tensor& from, const Tensor& to) {
   if (from.bytes() > 0) std::memcpy(to.raw(), from.raw(), from.bytes());
 }
@@ -166,7 +174,9 @@ void ChainLayer::plan(int t, Pass& pass) {
 void ChainLayer::balance_and_admit(int t, Pass& pass) {
   IterationSaved& saved = pass.at(t);
   Arena& arena = pass.arena;
-  const bool alone = config_.capacity_scope == CapacityScope::kRank;
+  const LayerConfig config =
+      pass.context.capacity_factor ? with_capacity(config_, *pass.context.capacity_factor) : config_;
+  const bool alone = config.capacity_scope == CapacityScope::kRank;
   const Group group = context_.groups->experts();
   const Tensor& counts = saved.routed.counts;
   const Tensor table = arena.make<std::int32_t>({group.size(), config_.experts});
@@ -175,35 +185,31 @@ void ChainLayer::balance_and_admit(int t, Pass& pass) {
   };
   if (!alone) gather();
   std::span<const std::int64_t> world;
-  if (needs_world_counts(config_)) world = world_counts(alone ? counts : table, phase("balance", t), arena);
+  if (needs_world_counts(config)) {
+    world = world_counts(alone ? counts : table, alone ? context_.groups->world() : context_.groups->replicas(),
+                         phase("balance", t), arena);
+  }
   const Balance losses = balance_loss(config_, pass.context.l1_coeff, saved.routed, world, pass.batch, arena);
   saved.balance = losses.gradient;
   pass.balance += losses.loss;
 
   const std::int64_t tokens = alone ? pass.batch.tokens() : pass.batch.group_tokens();
-  saved.routed.routing = admit(config_, tokens, saved.routed, alone ? counts : table,
+  saved.routed.routing = admit(config, tokens, saved.routed, alone ? counts : table,
                                alone ? context_.groups->alone() : group, phase("admission", t), arena);
-  if (config_.reroute_rounds > 0) router_->weigh(saved.routed.routing);
+  if (config.reroute_rounds > 0) router_->weigh(saved.routed.routing);
   if (alone) gather();
   saved.plan = make_dispatch_plan(saved.routed.routing, table, *context_.placement, group.rank(), arena,
-                                  padded_rows(pass.batch, group.size()));
+                                  padded_rows(config, pass.batch, group.size()));
 }
 
-std::int64_t ChainLayer::padded_rows(const Batch& batch, int ranks) const {
-  if (!config_.pad_to_capacity) return 0;
-  // Every rank of its own rounds up: together by less than one row a rank.
-  const std::int64_t rounding = config_.capacity_scope == CapacityScope::kRank ? ranks - 1 : 0;
-  return capacity_of(config_, batch.group_tokens()) + rounding;
-}
-
-std::span<const std::int64_t> ChainLayer::world_counts(const Tensor& table, const Phase& phase, Arena& arena) const {
+std::span<const std::int64_t> ChainLayer::world_counts(const Tensor& table, Group others, const Phase& phase,
+                                                       Arena& arena) const {
   const std::int64_t experts = config_.experts;
   const auto counts = arena.zeros<std::int64_t>({experts}).span<std::int64_t>();
   for (std::int64_t i = 0; i < table.elements(); ++i) {
     counts[static_cast<std::size_t>(i % experts)] += table.data<std::int32_t>()[i];
   }
-  const bool alone = config_.capacity_scope == CapacityScope::kRank;
-  all_reduce_sum<std::int64_t>(alone ? context_.groups->world() : context_.groups->replicas(), counts, phase);
+  all_reduce_sum<std::int64_t>(others, counts, phase);
   return counts;
 }
 

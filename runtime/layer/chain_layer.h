@@ -126,8 +126,8 @@ class ChainLayer {
   void plan(int t, Pass& pass);
   /// Balance losses, admission and plan; changes what the router counted.
   void balance_and_admit(int t, Pass& pass);
-  std::int64_t padded_rows(const Batch& batch, int ranks) const;
-  std::span<const std::int64_t> world_counts(const Tensor& table, const Phase& phase, Arena& arena) const;
+  /// The sums of `table` and of the `others`' tables.
+  std::span<const std::int64_t> world_counts(const Tensor& table, Group others, const Phase& phase, Arena& arena) const;
   void iterate_backward(int t, const Tensor& d, const Batch& batch, const IterationSaved& saved, const Tensor& dx,
                         Arena& arena);
   void routed_backward(int t, const Tensor& d, const IterationSaved& saved, const Tensor& dx, const Tensor& dweight,

@@ -22,6 +22,21 @@ std::int64_t capacity_of(const LayerConfig& config, std::int64_t tokens) {
   return static_cast<std::int64_t>((choices + experts - 1) / experts);
 }
 
+LayerConfig with_capacity(LayerConfig config, double factor) {
+  if (config.drop_policy == DropPolicy::kNone) return config;
+  config.capacity_factor = factor;
+  if (factor > 0) return config;
+  config.drop_policy = DropPolicy::kNone;
+  config.capacity_scope = CapacityScope::kGlobal;
+  config.reroute_rounds = 0;
+  config.pad_to_capacity = false;
+  return config;
+}
+
+bool looks_ahead(const LayerConfig& config) {
+  return config.drop_policy == DropPolicy::kProbability || config.reroute_rounds > 0;
+}
+
 Routing admit(const LayerConfig& config, std::int64_t tokens, const Routed& routed, const Tensor& counts, Group group,
               const Phase& phase, Arena& arena) {
   const Routing& routing = routed.routing;

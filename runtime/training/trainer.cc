@@ -48,7 +48,8 @@ struct Trainer::State {
         model(wanted.model, groups,
               {.order = wanted.exchange.order,
                .threads = static_cast<int>(wanted.distributed.threads),
-               .tokens = tokens_at_once(wanted, world.size())}),
+               .tokens = tokens_at_once(wanted, world.size()),
+               .capacity_factor = wanted.validation.capacity_factor}),
         optimiser(wanted.training, groups, model.parameters()),
         train(&train_source),
         valid(&valid_source) {

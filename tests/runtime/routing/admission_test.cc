@@ -77,6 +77,30 @@ TEST(Capacity, IsCountedExactly) {
   }
 }
 
+TEST(Capacity, AnotherFactorChangesNothingElse) {
+  LayerConfig layer{.experts = 4, .top_k = 2, .drop_policy = DropPolicy::kProbability, .capacity_factor = 1.25};
+  layer.reroute_rounds = 1;
+  layer.pad_to_capacity = true;
+  layer.capacity_scope = CapacityScope::kRank;
+  LayerConfig wanted = layer;
+  wanted.capacity_factor = 2;
+  EXPECT_EQ(with_capacity(layer, 2), wanted);
+  EXPECT_EQ(with_capacity(layer, 0), (LayerConfig{.experts = 4, .top_k = 2}));
+  EXPECT_EQ(with_capacity({.experts = 4, .top_k = 2}, 2), (LayerConfig{.experts = 4, .top_k = 2}));
+}
+
+TEST(Capacity, ProbabilityAndReroutingLookAhead) {
+  LayerConfig layer{.experts = 4, .top_k = 2};
+  EXPECT_FALSE(looks_ahead(layer));
+  layer.drop_policy = DropPolicy::kPosition;
+  EXPECT_FALSE(looks_ahead(layer));
+  layer.reroute_rounds = 1;
+  EXPECT_TRUE(looks_ahead(layer));
+  layer.reroute_rounds = 0;
+  layer.drop_policy = DropPolicy::kProbability;
+  EXPECT_TRUE(looks_ahead(layer));
+}
+
 TEST(AdmissionOnRanks, WithoutAPolicyEverythingIsKept) { expect_admission_at_any_ranks(DropPolicy::kNone, 2, 2); }
 
 TEST(AdmissionOnRanks, ByPositionTheFirstTokensOfAllRanksKeepTheirPlaces) {
