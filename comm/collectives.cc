@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <numeric>
 
 #include "kernels/memory/buffer.h"
 #include "kernels/memory/error.h"
@@ -51,9 +50,35 @@ void exchange_blocks(Group group, const SendTo& send_to, const ReceiveFrom& rece
   }
 }
 
-/// Where block `rank` of blocks of `counts` elements begins.
-std::size_t offset_of(std::span<const std::size_t> counts, int rank) {
-  return std::accumulate(counts.begin(), counts.begin() + rank, std::size_t{0});
+/// Where blocks of `counts` elements begin. A walk over the ranks, up or down, costs one addition a rank.
+class Offsets {
+ public:
+  explicit Offsets(std::span<const std::size_t> counts) : counts_(counts) {}
+  std::size_t of(int rank) {
+    const auto wanted = static_cast<std::size_t>(rank);
+    while (rank_ < wanted) offset_ += counts_[rank_++];
+    while (rank_ > wanted) offset_ -= counts_[--rank_];
+    return offset_;
+  }
+
+ private:
+  std::span<const std::size_t> counts_;
+  std::size_t rank_ = 0, offset_ = 0;
+};
+
+/// The block of `rank` among `bytes`, in blocks of `counts` times `block` bytes that `offsets` knows.
+template <class Byte>
+std::span<Byte> block_of(std::span<Byte> bytes, std::size_t block, std::span<const std::size_t> counts,
+                         Offsets& offsets, int rank) {
+  return bytes.subspan(offsets.of(rank) * block, counts[static_cast<std::size_t>(rank)] * block);
+}
+
+void check_counts(std::string_view what, std::size_t bytes, std::size_t block, std::span<const std::size_t> counts,
+                  int ranks) {
+  check(counts.size() == static_cast<std::size_t>(ranks), what, " has counts for ", counts.size(), " ranks, ranks are ",
+        ranks);
+  const std::size_t total = Offsets(counts).of(ranks) * block;
+  check(total == bytes, what, " holds ", bytes, " bytes, its counts say ", total);
 }
 
 /// Where the part of `rank` begins when `elements` are divided over the ranks.
@@ -141,6 +166,16 @@ void all_gather_blocks(Group group, std::span<const std::byte> mine, std::span<s
       [&](int peer) { return all.subspan(static_cast<std::size_t>(peer) * mine.size(), mine.size()); }, phase);
 }
 
+void all_gather_uneven_blocks(Group group, std::size_t block, std::span<const std::byte> mine, std::span<std::byte> all,
+                              std::span<const std::size_t> counts, const Phase& phase) {
+  check_counts("all_gather_uneven: output", all.size(), block, counts, group.size());
+  const std::size_t own = counts[static_cast<std::size_t>(group.rank())] * block;
+  check(mine.size() == own, "all_gather_uneven: input holds ", mine.size(), " bytes, its count says ", own);
+  Offsets offsets(counts);
+  exchange_blocks(
+      group, [&](int) { return mine; }, [&](int peer) { return block_of(all, block, counts, offsets, peer); }, phase);
+}
+
 std::vector<std::vector<std::byte>> all_gather_bytes(Group group, std::span<const std::byte> mine, const Phase& phase) {
   const std::size_t size = mine.size();
   std::vector<std::size_t> sizes(static_cast<std::size_t>(group.size()));
@@ -176,25 +211,15 @@ template void all_reduce_sum(Group group, std::span<std::int64_t> values, const 
 void all_to_all_blocks(Group group, std::size_t block, std::span<const std::byte> send,
                        std::span<const std::size_t> send_counts, std::span<std::byte> receive,
                        std::span<const std::size_t> receive_counts, const Phase& phase) {
-  const int ranks = group.size();
-  const auto check_side = [&](std::string_view side, std::span<const std::byte> bytes,
-                              std::span<const std::size_t> counts) {
-    check(counts.size() == static_cast<std::size_t>(ranks), "all_to_all: ", side, " has counts for ", counts.size(),
-          " ranks, ranks are ", ranks);
-    check(offset_of(counts, ranks) * block == bytes.size(), "all_to_all: ", side, " holds ", bytes.size(),
-          " bytes, its counts say ", offset_of(counts, ranks) * block);
-  };
-  check_side("send", send, send_counts);
-  check_side("receive", receive, receive_counts);
+  check_counts("all_to_all: send", send.size(), block, send_counts, group.size());
+  check_counts("all_to_all: receive", receive.size(), block, receive_counts, group.size());
   const auto me = static_cast<std::size_t>(group.rank());
   check(send_counts[me] == receive_counts[me], "all_to_all: rank ", me, " sends itself ", send_counts[me],
         " elements and receives ", receive_counts[me]);
-  const auto block_of = [block](auto bytes, std::span<const std::size_t> counts, int peer) {
-    return bytes.subspan(offset_of(counts, peer) * block, counts[static_cast<std::size_t>(peer)] * block);
-  };
+  Offsets sent(send_counts), received(receive_counts);
   exchange_blocks(
-      group, [&](int peer) { return block_of(send, send_counts, peer); },
-      [&](int peer) { return block_of(receive, receive_counts, peer); }, phase);
+      group, [&](int peer) { return block_of(send, block, send_counts, sent, peer); },
+      [&](int peer) { return block_of(receive, block, receive_counts, received, peer); }, phase);
 }
 
 }  // namespace coe

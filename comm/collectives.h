@@ -29,6 +29,18 @@ void all_gather(Group group, std::span<const T> mine, std::span<T> all, const Ph
   all_gather_blocks(group, std::as_bytes(mine), std::as_writable_bytes(all), phase);
 }
 
+/// Blocks of `block` bytes: rank r's `mine` has counts[r] of them, `all` those of all ranks in rank order.
+void all_gather_uneven_blocks(Group group, std::size_t block, std::span<const std::byte> mine, std::span<std::byte> all,
+                              std::span<const std::size_t> counts, const Phase& phase);
+
+/// The same in elements of any type that can be copied as bytes.
+template <class T>
+void all_gather_uneven(Group group, std::span<const T> mine, std::span<T> all, std::span<const std::size_t> counts,
+                       const Phase& phase) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  all_gather_uneven_blocks(group, sizeof(T), std::as_bytes(mine), std::as_writable_bytes(all), counts, phase);
+}
+
 /// Every rank's bytes, of any size, in rank order.
 std::vector<std::vector<std::byte>> all_gather_bytes(Group group, std::span<const std::byte> mine, const Phase& phase);
 

@@ -8,6 +8,7 @@
 #include "kernels/products/grouped_gemm.h"
 #include "kernels/products/linear.h"
 #include "kernels/products/swiglu.h"
+#include "kernels/routing/balance_loss.h"
 #include "kernels/routing/buckets.h"
 #include "kernels/routing/grants.h"
 #include "kernels/routing/reroute.h"
@@ -94,12 +95,12 @@ void swiglu_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
   no_cuda();
 }
 
-void route_softmax_topk(const Tensor&, const Tensor&, const TopkRule&, const Tensor&, const Tensor&,
-                        const DeviceChoices&, const Tensor&, const Stream&) {
+void route_topk(const Tensor&, const Tensor&, const TopkRule&, const TopkScores&, const DeviceChoices&, const Tensor&,
+                const Stream&) {
   no_cuda();
 }
-void route_softmax_topk_backward(const Tensor&, const Tensor&, const DeviceChoices&, const TopkRule&, const Tensor&,
-                                 const Tensor&, float, const Tensor&, const Stream&) {
+void route_topk_backward(const TopkScores&, const DeviceChoices&, const TopkRule&, const Tensor&, const Tensor&, float,
+                         const Tensor&, const Stream&) {
   no_cuda();
 }
 void route_relu(const Tensor&, const Tensor&, const DeviceChoices&, const Tensor&, const Stream&) { no_cuda(); }
@@ -107,7 +108,7 @@ void route_relu_backward(const DeviceChoices&, const Tensor&, const Tensor&, con
   no_cuda();
 }
 void scale_counts(const Tensor&, double, const Tensor&, const Stream&) { no_cuda(); }
-void add_balance_loss(const Tensor&, const Tensor&, const Tensor&, float, const Tensor&, const Tensor&, const Stream&) {
+void add_balance_loss(const TopkScores&, const Tensor&, float, const Tensor&, const Tensor&, const Stream&) {
   no_cuda();
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs `coe verify` on every case of a folder at 1, 2, 3, 4 and 7 ranks, as threads and as processes, and checks that each
+# Runs `coe verify` on every case of a folder and the folders in it at 1, 2, 3, 4 and 7 ranks, as threads and as processes, and checks that each
 # case passes everywhere with one digest.
 #   bash tests/verify_cases.sh build/launcher/coe tests/cases
 set -euo pipefail
@@ -11,7 +11,7 @@ fi
 if [ "$(id -u)" = 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-cases=("$folder"/*.safetensors)
+mapfile -t cases < <(find "$folder/" -name '*.safetensors' | sort)
 
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT

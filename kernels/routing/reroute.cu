@@ -80,7 +80,7 @@ __global__ void merge_kernel(const float* scores, std::int64_t tokens, std::int3
   for (int slot = 0; slot < kSlots; ++slot) divisor += (own >> slot & 1U) != 0 ? row.values[slot] : 0.0F;
   divisor = rule.normalise ? warp_sum(divisor) + kNormFloor : 1.0F;
   const std::int64_t at = all.offsets[token];
-  write_choices(row, taken, at, rule.normalise ? 1.0F : rule.scale, divisor, all);
+  write_choices(row, taken, at, rule.scale, divisor, all);
   std::int64_t next = at, from = choices.offsets[token];
   const unsigned below = (1U << (threadIdx.x % kWarp)) - 1U;
   for (int slot = 0; slot < kSlots; ++slot) {

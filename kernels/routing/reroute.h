@@ -5,7 +5,7 @@
 namespace coe::cuda {
 
 // The twin of runtime/routing/reroute.h: choices without a place ask for their token's next best expert, in rounds.
-// Everything is in device memory; the limits are those of route_softmax_topk().
+// Everything is in device memory; the limits are those of route_topk().
 
 /// One for every choice of the router, which stands in for it where it got no place.
 struct Standbys {
@@ -23,8 +23,8 @@ void ask_next_best(const Tensor& scores, const Tensor& bias, const TopkRule& rul
                    const Tensor& kept, bool first_round, const Standbys& standbys, const Stream& stream);
 
 /// all, with room for T min(2 K, N) choices, and all_kept, uint8 of as many, become the router's choices and the
-/// granted standbys, which are kept and not chosen; a weight is scale s, or s over the sum of the chosen where the rule
-/// normalises.
+/// granted standbys, which are kept and not chosen; a weight is scale s, or scale s over the sum of the chosen where
+/// the rule normalises.
 void merge_standbys(const Tensor& scores, const TopkRule& rule, const DeviceChoices& choices, const Tensor& kept,
                     const Standbys& standbys, const DeviceChoices& all, const Tensor& all_kept, const Stream& stream);
 

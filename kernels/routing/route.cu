@@ -50,64 +50,113 @@ __device__ unsigned choose(const Row<kSlots>& scores, const float* bias, std::in
 }
 
 template <int kSlots>
-__global__ void softmax_topk_kernel(const float* logits, const float* bias, std::int64_t tokens, std::int32_t n,
-                                    Rule rule, float* scores, float* logsumexp, Choices choices, std::int32_t* lost) {
+__device__ void store(const Row<kSlots>& row, std::int64_t token, std::int32_t n, float* rows) {
+  for (int slot = 0; slot < kSlots; ++slot) {
+    if (row.index(slot) < n) rows[token * n + row.index(slot)] = row.values[slot];
+  }
+}
+
+/// Turns logits into sigmoids, and stores what else is asked of them.
+template <int kSlots>
+__device__ void sigmoid_row(Row<kSlots>& row, std::int64_t token, std::int32_t n, const Scores& scores) {
+  if (scores.logsumexp != nullptr) {
+    Row<kSlots> probability = row;
+    const float sum_of_logits = softmax_row(probability, n);
+    store(probability, token, n, scores.probability);
+    if (leads()) scores.logsumexp[token] = sum_of_logits;
+  }
+  float sum = 0;
+  for (int slot = 0; slot < kSlots; ++slot) {
+    row.values[slot] = row.index(slot) < n ? 1.0F / (1.0F + expf(-row.values[slot])) : 0.0F;
+    sum += row.values[slot];
+  }
+  sum = warp_sum(sum) + kNormFloor;
+  if (leads()) scores.sum[token] = sum;
+}
+
+template <int kSlots>
+__global__ void topk_kernel(const float* logits, const float* bias, std::int64_t tokens, std::int32_t n, Rule rule,
+                            Scores scores, Choices choices, std::int32_t* lost) {
   const std::int64_t token = token_of_warp();
   if (token >= tokens) return;
   Row<kSlots> row;
   row.load(logits + token * n, n);
   hide_non_finite(row, token, lost);
-  const float sum_of_logits = softmax_row(row, n);
+  if (rule.sigmoid) {
+    sigmoid_row(row, token, n, scores);
+  } else {
+    const float sum_of_logits = softmax_row(row, n);
+    if (leads()) scores.logsumexp[token] = sum_of_logits;
+  }
+  store(row, token, n, scores.score);
   float chosen_sum = 0;
   const unsigned taken = choose(row, bias, n, rule);
   for (int slot = 0; slot < kSlots; ++slot) {
-    if (row.index(slot) < n) scores[token * n + row.index(slot)] = row.values[slot];
     if ((taken >> slot & 1U) != 0) chosen_sum += row.values[slot];
   }
   chosen_sum = warp_sum(chosen_sum) + kNormFloor;
-  write_choices(row, taken, token * rule.top_k, rule.normalise ? 1.0F : rule.scale, rule.normalise ? chosen_sum : 1.0F,
-                choices);
+  write_choices(row, taken, token * rule.top_k, rule.scale, rule.normalise ? chosen_sum : 1.0F, choices);
   if (!leads()) return;
-  logsumexp[token] = sum_of_logits;
   choices.offsets[token + 1] = static_cast<std::int32_t>((token + 1) * rule.top_k);
   if (token == 0) choices.offsets[0] = 0;
 }
 
-struct BalanceRows {
-  const float* rows;
-  std::int64_t tokens_per_row;
-};
-
+/// The gradient of a token's scores from its balance loss, which sees them over their sum.
 template <int kSlots>
-__global__ void softmax_topk_backward_kernel(const float* scores, const float* logsumexp, Choices choices, Rule rule,
-                                             const float* dweight, BalanceRows balance, float z_scale,
-                                             std::int64_t tokens, std::int32_t n, float* dlogits) {
-  const std::int64_t token = token_of_warp();
-  if (token >= tokens) return;
+__device__ Row<kSlots> balance_gradient(const Row<kSlots>& score, const Scores& scores, const BalanceRows& balance,
+                                        std::int64_t token, std::int32_t n) {
+  Row<kSlots> ds;
+  for (float& value : ds.values) value = 0;
+  if (balance.rows == nullptr) return ds;
+  ds.load(balance.rows + token / balance.tokens_per_row * n, n);
+  if (scores.sum == nullptr) return ds;
+  float mean = 0;
+  for (int slot = 0; slot < kSlots; ++slot) mean += ds.values[slot] * score.values[slot];
+  const float sum = scores.sum[token];
+  mean = warp_sum(mean) / sum;
+  for (float& value : ds.values) value = (value - mean) / sum;
+  return ds;
+}
+
+/// Adds a token's choices' part to the gradient of its scores.
+template <int kSlots>
+__device__ void add_choices(const Choices& choices, const Rule& rule, const float* dweight, std::int64_t token,
+                            Row<kSlots>& ds) {
   const std::int64_t first = choices.offsets[token], end = choices.offsets[token + 1];
   const auto chosen = [&](std::int64_t j) { return choices.chosen == nullptr || choices.chosen[j] != 0; };
-  float mean = 0, sum = kNormFloor;
+  float mean = 0, sum = rule.normalise ? kNormFloor : 1.0F;
   for (std::int64_t j = first; j < end && rule.normalise; ++j) {
     mean += choices.weight[j] * dweight[j];
     if (chosen(j)) sum += choices.score[j];
   }
-  Row<kSlots> p, ds;
-  p.load(scores + token * n, n);
-  for (float& value : ds.values) value = 0;
-  if (balance.rows != nullptr) ds.load(balance.rows + token / balance.tokens_per_row * n, n);
-  float dot = 0;
   for (int slot = 0; slot < kSlots; ++slot) {
     for (std::int64_t j = first; j < end; ++j) {
-      if (choices.expert[j] != p.index(slot)) continue;
-      ds.values[slot] += rule.normalise ? (dweight[j] - (chosen(j) ? mean : 0.0F)) / sum : rule.scale * dweight[j];
+      if (choices.expert[j] != ds.index(slot)) continue;
+      ds.values[slot] += (rule.scale * dweight[j] - (chosen(j) ? mean : 0.0F)) / sum;
     }
-    dot += p.values[slot] * ds.values[slot];
   }
+}
+
+template <int kSlots>
+__global__ void topk_backward_kernel(Scores scores, Choices choices, Rule rule, const float* dweight,
+                                     BalanceRows balance, float z_scale, std::int64_t tokens, std::int32_t n,
+                                     float* dlogits) {
+  const std::int64_t token = token_of_warp();
+  if (token >= tokens) return;
+  Row<kSlots> s;
+  s.load(scores.score + token * n, n);
+  Row<kSlots> ds = balance_gradient(s, scores, balance, token, n);
+  add_choices(choices, rule, dweight, token, ds);
+  float dot = 0;
+  for (int slot = 0; slot < kSlots; ++slot) dot += s.values[slot] * ds.values[slot];
   dot = warp_sum(dot);
-  const float z = 2 * z_scale * logsumexp[token];
+  const float z = z_scale == 0 ? 0.0F : 2 * z_scale * scores.logsumexp[token];
+  const float* probability = rule.sigmoid ? scores.probability : scores.score;
   for (int slot = 0; slot < kSlots; ++slot) {
-    if (p.index(slot) >= n) continue;
-    dlogits[token * n + p.index(slot)] = p.values[slot] * (ds.values[slot] - dot) + z * p.values[slot];
+    if (s.index(slot) >= n) continue;
+    const std::int64_t at = token * n + s.index(slot);
+    const float p = s.values[slot], from_z = z == 0 ? 0.0F : z * probability[at];
+    dlogits[at] = (rule.sigmoid ? p * (1 - p) * ds.values[slot] : p * (ds.values[slot] - dot)) + from_z;
   }
 }
 
@@ -155,40 +204,6 @@ __global__ void relu_backward_kernel(Choices choices, const float* dweight, cons
   }
 }
 
-__global__ void scale_kernel(const std::int32_t* counts, double scale, std::int64_t n, float* factor) {
-  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) {
-    factor[i] = static_cast<float>(scale * counts[i]);
-  }
-}
-
-/// partial[part] = the loss of tokens part, part + kLossParts, ...
-__global__ void loss_kernel(const float* scores, BalanceRows factor, const float* logsumexp, double z_scale,
-                            std::int64_t tokens, std::int64_t n, double* partial) {
-  __shared__ double lanes[kWarp];
-  double sum = 0;
-  for (std::int64_t token = blockIdx.x; token < tokens; token += kLossParts) {
-    const float* row = factor.rows == nullptr ? nullptr : factor.rows + token / factor.tokens_per_row * n;
-    for (std::int64_t i = threadIdx.x; i < n && row != nullptr; i += blockDim.x) {
-      sum += static_cast<double>(row[i]) * scores[token * n + i];
-    }
-    if (threadIdx.x == 0 && z_scale != 0) sum += z_scale * logsumexp[token] * logsumexp[token];
-  }
-  sum = block_sum(sum, lanes);
-  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
-}
-
-__global__ void add_loss_kernel(const double* partial, double* loss) {
-  double sum = 0;
-  for (int part = 0; part < kLossParts; ++part) sum += partial[part];
-  *loss += sum;
-}
-
-BalanceRows balance_of(const Tensor& rows, std::int64_t tokens) {
-  if (rows.elements() == 0) return {nullptr, 1};
-  return {rows.data<float>(), std::max<std::int64_t>(1, tokens / rows.extent(0))};
-}
-
 void expect_choices(const DeviceChoices& choices, std::int64_t tokens, std::int64_t most) {
   expect_shape("route: offsets", choices.offsets, {tokens + 1});
   for (const Tensor* each : {&choices.expert, &choices.weight, &choices.score}) {
@@ -196,40 +211,46 @@ void expect_choices(const DeviceChoices& choices, std::int64_t tokens, std::int6
   }
 }
 
+void expect_scores(const TopkScores& scores, const TopkRule& rule, const Shape& shape) {
+  expect_shape("route: score", scores.score, shape);
+  if (rule.sigmoid) expect_shape("route: sum", scores.sum, {shape[0]});
+  const bool plain = rule.sigmoid && scores.logsumexp.elements() == 0;
+  if (!plain) expect_shape("route: logsumexp", scores.logsumexp, {shape[0]});
+  if (!plain && rule.sigmoid) expect_shape("route: probability", scores.probability, shape);
+}
+
 }  // namespace
 
-void route_softmax_topk(const Tensor& logits, const Tensor& bias, const TopkRule& rule, const Tensor& scores,
-                        const Tensor& logsumexp, const DeviceChoices& choices, const Tensor& lost,
-                        const Stream& stream) {
+void route_topk(const Tensor& logits, const Tensor& bias, const TopkRule& rule, const TopkScores& scores,
+                const DeviceChoices& choices, const Tensor& lost, const Stream& stream) {
   expect_rank("route: logits", logits, 2);
   const std::int64_t tokens = logits.extent(0), n = logits.extent(1);
   check(rule.top_k >= 1 && rule.top_k <= n, "route: k is ", rule.top_k,
         ", must be between 1 and the number of experts, ", n);
   check(rule.groups >= 1 && rule.groups <= kMostGroups && n % rule.groups == 0, "route: there are ", rule.groups,
         " groups, must divide ", n, " and be at most ", kMostGroups, " on CUDA");
-  expect_shape("route: scores", scores, logits.shape());
-  expect_shape("route: logsumexp", logsumexp, {tokens});
+  expect_scores(scores, rule, logits.shape());
   expect_choices(choices, tokens, tokens * rule.top_k);
   if (tokens == 0) return coe::clear(choices.offsets, stream);
   with_slots(n, [&](auto slots) {
-    launch("route_softmax_topk", softmax_topk_kernel<decltype(slots)::value>, warps_of(tokens), stream,
-           logits.data<float>(), pointer_or_null<float>(bias), tokens, n, rule_of(rule), scores.data<float>(),
-           logsumexp.data<float>(), choices_of(choices), lost.data<std::int32_t>());
+    launch("route_topk", topk_kernel<decltype(slots)::value>, warps_of(tokens), stream, logits.data<float>(),
+           pointer_or_null<float>(bias), tokens, n, rule_of(rule), scores_of(scores), choices_of(choices),
+           lost.data<std::int32_t>());
   });
 }
 
-void route_softmax_topk_backward(const Tensor& scores, const Tensor& logsumexp, const DeviceChoices& choices,
-                                 const TopkRule& rule, const Tensor& dweight, const Tensor& balance, float z_scale,
-                                 const Tensor& dlogits, const Stream& stream) {
-  expect_rank("route: scores", scores, 2);
-  const std::int64_t tokens = scores.extent(0), n = scores.extent(1);
-  expect_shape("route: dlogits", dlogits, scores.shape());
+void route_topk_backward(const TopkScores& scores, const DeviceChoices& choices, const TopkRule& rule,
+                         const Tensor& dweight, const Tensor& balance, float z_scale, const Tensor& dlogits,
+                         const Stream& stream) {
+  expect_rank("route: dlogits", dlogits, 2);
+  const std::int64_t tokens = dlogits.extent(0), n = dlogits.extent(1);
+  expect_scores(scores, rule, dlogits.shape());
   expect_choices(choices, tokens, choices.expert.elements());
   expect_shape("route: dweight", dweight, choices.weight.shape());
   with_slots(n, [&](auto slots) {
-    launch("route_softmax_topk_backward", softmax_topk_backward_kernel<decltype(slots)::value>, warps_of(tokens),
-           stream, scores.data<float>(), logsumexp.data<float>(), choices_of(choices), rule_of(rule),
-           dweight.data<float>(), balance_of(balance, tokens), z_scale, tokens, n, dlogits.data<float>());
+    launch("route_topk_backward", topk_backward_kernel<decltype(slots)::value>, warps_of(tokens), stream,
+           scores_of(scores), choices_of(choices), rule_of(rule), dweight.data<float>(), balance_of(balance, tokens),
+           z_scale, tokens, n, dlogits.data<float>());
   });
 }
 
@@ -256,23 +277,6 @@ void route_relu_backward(const DeviceChoices& choices, const Tensor& dweight, co
   expect_choices(choices, tokens, dlogits.elements());
   launch("route_relu_backward", relu_backward_kernel, {blocks_for(tokens, 1), kRowThreads}, stream, choices_of(choices),
          dweight.data<float>(), pointer_or_null<float>(balance), tokens, dlogits.extent(1), dlogits.data<float>());
-}
-
-void scale_counts(const Tensor& counts, double scale, const Tensor& factor, const Stream& stream) {
-  expect_shape("scale_counts: factor", factor, counts.shape());
-  launch("scale_counts", scale_kernel, {blocks_for(counts.elements(), kRowThreads), kRowThreads}, stream,
-         counts.data<std::int32_t>(), scale, counts.elements(), factor.data<float>());
-}
-
-void add_balance_loss(const Tensor& scores, const Tensor& factor, const Tensor& logsumexp, float z_scale,
-                      const Tensor& partial, const Tensor& loss, const Stream& stream) {
-  expect_rank("add_balance_loss: scores", scores, 2);
-  expect_shape("add_balance_loss: partial", partial, {kLossParts});
-  const std::int64_t tokens = scores.extent(0);
-  launch("add_balance_loss", loss_kernel, {kLossParts, kRowThreads}, stream, scores.data<float>(),
-         balance_of(factor, tokens), pointer_or_null<float>(logsumexp), z_scale, tokens, scores.extent(1),
-         partial.data<double>());
-  launch("add_balance_loss", add_loss_kernel, {1, 1}, stream, partial.data<double>(), loss.data<double>());
 }
 
 }  // namespace coe::cuda

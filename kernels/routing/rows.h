@@ -44,7 +44,7 @@ void scatter_rows(const Tensor& x, const Tensor& scalar, const RowPlaces& places
                   const Stream& stream);
 /// out[t] = sum over the choices j of token t, in ascending j, of w[j] times the row at its place, then + shared[t],
 /// then + residual[t]; in fp32, rounded once. out, shared, residual [T, D] and the rows are of one dtype; shared,
-/// residual and w (weight 1) may be empty; out may be shared or residual. `lost` int32 [1] as route_softmax_topk() sets
+/// residual and w (weight 1) may be empty; out may be shared or residual. `lost` int32 [1] as route_topk() sets
 /// it, or empty: out becomes NaN where a token was lost.
 void combine_rows(const RowBlocks& blocks, const RowPlaces& places, const Tensor& w, const Tensor& shared,
                   const Tensor& residual, const Tensor& lost, const Tensor& out, const Stream& stream);

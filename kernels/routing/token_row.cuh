@@ -18,6 +18,17 @@ struct Choices {
   std::uint8_t* chosen;  ///< nullptr: all
 };
 
+/// TopkScores, as kernels take them.
+struct Scores {
+  float *score, *sum, *probability, *logsumexp;
+};
+
+/// A balance loss's rows of N numbers, each for so many tokens.
+struct BalanceRows {
+  const float* rows;
+  std::int64_t tokens_per_row;
+};
+
 /// A row over a warp: element slot * kWarp + lane is the lane's values[slot].
 template <int kSlots>
 struct Row {
@@ -111,13 +122,17 @@ __device__ void keep_best_groups(Row<kSlots>& ranking, std::int32_t n, std::int3
 
 struct Rule {
   std::int32_t top_k, groups, groups_kept;
-  bool normalise;
+  bool sigmoid, normalise;
   float scale;
 };
 
 inline Rule rule_of(const TopkRule& rule) {
-  return {static_cast<std::int32_t>(rule.top_k), static_cast<std::int32_t>(rule.groups),
-          static_cast<std::int32_t>(rule.groups_kept), rule.normalise, rule.scale};
+  return {static_cast<std::int32_t>(rule.top_k),
+          static_cast<std::int32_t>(rule.groups),
+          static_cast<std::int32_t>(rule.groups_kept),
+          rule.sigmoid,
+          rule.normalise,
+          rule.scale};
 }
 
 /// What a token's experts are chosen by.
@@ -176,6 +191,16 @@ void with_slots(std::int64_t n, const Visit& visit) {
 inline Choices choices_of(const DeviceChoices& choices) {
   return {choices.offsets.data<std::int32_t>(), choices.expert.data<std::int32_t>(), choices.weight.data<float>(),
           choices.score.data<float>(), pointer_or_null<std::uint8_t>(choices.chosen)};
+}
+
+inline Scores scores_of(const TopkScores& scores) {
+  return {scores.score.data<float>(), pointer_or_null<float>(scores.sum), pointer_or_null<float>(scores.probability),
+          pointer_or_null<float>(scores.logsumexp)};
+}
+
+inline BalanceRows balance_of(const Tensor& rows, std::int64_t tokens) {
+  if (rows.elements() == 0) return {nullptr, 1};
+  return {rows.data<float>(), std::max<std::int64_t>(1, tokens / rows.extent(0))};
 }
 
 inline Extent warps_of(std::int64_t tokens) { return {(tokens + kTokensPerGroup - 1) / kTokensPerGroup, kRowThreads}; }

@@ -11,6 +11,7 @@
 #include "launcher/options.h"
 #include "launcher/pinning.h"
 #include "launcher/run_directory.h"
+#include "launcher/train/capacity_note.h"
 #include "launcher/train/routing_recording.h"
 #include "launcher/train/trained_model.h"
 #include "runtime/data/corpus.h"
@@ -39,7 +40,8 @@ int run_eval(std::span<const std::string> arguments) {
       .usage = "CONFIG --checkpoint DIR [options]",
       .text =
           "Computes the validation loss of a trained model, alone or as every rank of mpirun -np R, on --valid, the\n"
-          "last twentieth of --data, or, where neither the options nor CONFIG name data, what its run was judged by.",
+          "last twentieth of --data, or, where neither the options nor CONFIG name data, what its run was judged by.\n"
+          "No token loses an expert for want of capacity, unless validation.capacity_factor says so.",
       .positional = "config"};
   po::options_description options("options");
   add_config_options(options);
@@ -72,9 +74,9 @@ int run_eval(std::span<const std::string> arguments) {
                                   config.training.sequences_at_once(), arena);
     if (record) record->write(trained.groups.world());
     if (world.rank() != 0) return;
-    fmt::print("{} after {} steps: validation loss {:.4f} nats per token, {:.4f} bits per token, on {}\n",
+    fmt::print("{} after {} steps: validation loss {:.4f} nats per token, {:.4f} bits per token, on {}{}\n",
                model_name(model.layer), trained.steps, loss, loss / std::numbers::ln2,
-               corpus.description(Split::kValidation));
+               corpus.description(Split::kValidation), capacity_note(config));
   });
 }
 

@@ -47,7 +47,9 @@ std::optional<GenerateArguments> parse(std::span<const std::string> arguments) {
   const VerbSyntax syntax{
       .verb = "generate",
       .usage = "CONFIG --checkpoint DIR --prompt TEXT [options]",
-      .text = "Goes on from a text with a trained model of bytes, alone or as every rank of mpirun -np R.",
+      .text =
+          "Goes on from a text with a trained model of bytes, alone or as every rank of mpirun -np R. No token\n"
+          "loses an expert for want of capacity, unless validation.capacity_factor says so.",
       .positional = "config"};
   const auto values = parse_options(syntax, option_list(), arguments);
   if (!values) return std::nullopt;

@@ -35,12 +35,16 @@ po::options_description option_list() {
 }
 
 std::optional<TrainArguments> parse(std::span<const std::string> arguments) {
-  const VerbSyntax syntax{.verb = "train",
-                          .usage = "CONFIG [options]",
-                          .text =
-                              "Trains the model of a TOML file, alone or as every rank of mpirun -np R.\n"
-                              "SIGTERM, SIGINT or SIGUSR1 ends it after the step, with a checkpoint.",
-                          .positional = "config"};
+  const VerbSyntax syntax{
+      .verb = "train",
+      .usage = "CONFIG [options]",
+      .text =
+          "Trains the model of a TOML file, alone or as every rank of mpirun -np R.\n"
+          "SIGTERM, SIGINT or SIGUSR1 ends it after the step, with a checkpoint.\n"
+          "layer.drop_policy \"probability\" and layer.reroute_rounds look ahead: a later token can\n"
+          "take an earlier one's expert. Validation drops nothing unless\n"
+          "validation.capacity_factor says so.",
+      .positional = "config"};
   const auto values = parse_options(syntax, option_list(), arguments);
   if (!values) return std::nullopt;
   TrainArguments result{configured(*values), false, std::nullopt};

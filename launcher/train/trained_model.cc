@@ -12,9 +12,11 @@ namespace po = boost::program_options;
 
 TrainedModel::TrainedModel(const Config& config, const std::filesystem::path& place, Transport& world)
     : groups(world, config.distributed.expert_parallel, config.distributed.deadline()),
-      model(
-          config.model, groups,
-          {.trained = false, .order = config.exchange.order, .threads = static_cast<int>(config.distributed.threads)}) {
+      model(config.model, groups,
+            {.trained = false,
+             .order = config.exchange.order,
+             .threads = static_cast<int>(config.distributed.threads),
+             .capacity_factor = config.validation.capacity_factor}) {
   auto found = load_checkpoint(place, Damaged::kLeave, model.config(), model.parameters(), groups.world());
   check(found.has_value(), place.string(), ": holds no complete checkpoint");
   steps = found->state.step;

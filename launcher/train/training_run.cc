@@ -10,6 +10,7 @@
 #include "kernels/memory/error.h"
 #include "launcher/report/loss_plot.h"
 #include "launcher/report/run_summary.h"
+#include "launcher/train/capacity_note.h"
 #include "runtime/files/durable_file.h"
 #include "runtime/training/checkpoint_directory.h"
 
@@ -67,13 +68,14 @@ void TrainingRun::open_directory() {
 void TrainingRun::begin() {
   say(fmt::format("{}: {} parameters, {} rank{}, into {}", model_name(config_.model.layer), trainer_.parameters(),
                   world_.size(), world_.size() == 1 ? "" : "s", directory_.root.string()));
+  if (const std::string note = look_ahead_note(config_.model.layer); !note.empty()) say(note);
   if (resumed_) {
     for (const std::string& line : resumed_->damage) say(line);
     return say(fmt::format("going on after step {}", trainer_.steps_done()));
   }
   const double loss = trainer_.validate();
   if (metrics_) metrics_->write({.step = 0, .validation_loss = loss});
-  say(fmt::format("step 0: validation loss {:.4f}", loss));
+  say(fmt::format("step 0: validation loss {:.4f}{}", loss, capacity_note(config_)));
 }
 
 bool TrainingRun::agreed_to_stop() {
@@ -92,7 +94,9 @@ void TrainingRun::step() {
   if (due(config_.validation.every)) validation = trainer_.validate();
   if (metrics_) metrics_->write(make_step_metrics(report, validation));
   tell(report);
-  if (validation) say(fmt::format("step {}: validation loss {:.4f}", report.step, *validation));
+  if (validation) {
+    say(fmt::format("step {}: validation loss {:.4f}{}", report.step, *validation, capacity_note(config_)));
+  }
   if (due(config_.output.checkpoint_every)) save();
 }
 

@@ -83,6 +83,7 @@ LayerConfig read_layer(Options& options) {
   layer.experts = options.integer("num_experts");
   layer.iterations = options.integer("iterations");
   layer.router = options.word("router", std::array{std::pair{"softmax_topk"sv, RouterKind::kSoftmaxTopk},
+                                                   std::pair{"sigmoid_topk"sv, RouterKind::kSigmoidTopk},
                                                    std::pair{"relu"sv, RouterKind::kRelu}});
   const std::int64_t top_k = options.integer("top_k"), aimed_at = options.integer("target_experts_per_token");
   layer.top_k = layer.router == RouterKind::kRelu ? aimed_at : top_k;

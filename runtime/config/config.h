@@ -11,16 +11,17 @@
 
 namespace coe {
 
-enum class RouterKind { kSoftmaxTopk, kRelu };             ///< "softmax_topk", "relu"
-enum class GateSharing { kIndependent, kShared };          ///< "independent", "shared"
-enum class Residual { kInner, kOuter, kNone };             ///< "inner", "outer", "none"
-enum class ResidualStream { kAuthors, kPrenorm };          ///< "authors", "prenorm"
-enum class BalanceLoss { kNone, kSequence, kBatch };       ///< "none", "sequence", "batch"
-enum class DropPolicy { kNone, kPosition, kProbability };  ///< "none", "position", "probability"
-enum class CapacityScope { kGlobal, kRank };               ///< "global", "rank"
-enum class Schedule { kConstant, kCosine };                ///< "constant", "cosine"; after the warm-up
-enum class ExchangeOrder { kExact, kPartialSums };         ///< "exact", "partial-sums"
-enum class OnNonFinite { kStop, kSkip };                   ///< "stop", "skip"
+enum class RouterKind { kSoftmaxTopk, kSigmoidTopk, kRelu };  ///< "softmax_topk", "sigmoid_topk", "relu"
+enum class GateSharing { kIndependent, kShared };             ///< "independent", "shared"
+enum class Residual { kInner, kOuter, kNone };                ///< "inner", "outer", "none"
+enum class ResidualStream { kAuthors, kPrenorm };             ///< "authors", "prenorm"
+enum class BalanceLoss { kNone, kSequence, kBatch };          ///< "none", "sequence", "batch"
+enum class DropPolicy { kNone, kPosition, kProbability };     ///< "none", "position", "probability"
+enum class CapacityScope { kGlobal, kRank };                  ///< "global", "rank"
+enum class Schedule { kConstant, kCosine };                   ///< "constant", "cosine"; after the warm-up
+enum class ExchangeOrder { kExact, kPartialSums };            ///< "exact", "partial-sums"
+enum class Decay { kAll, kMatrices };                         ///< "all", "matrices"
+enum class OnNonFinite { kStop, kSkip };                      ///< "stop", "skip"
 enum class DataFormat {
   kAuto,
   kMaths,
@@ -30,6 +31,8 @@ enum class DataFormat {
   kTokens32
 };  ///< "auto" (by suffix), "maths", "text", "jsonl", "tokens" (16 bits), "tokens32"
 enum class Documents { kPacked, kSeparate };  ///< "packed", "separate"
+
+inline constexpr float kHighestL1 = 1e4F;  ///< that ReMoE's lambda can be
 
 /// One chain layer: CoE-C(K/N), top-k MoE (C = 1), dense (N = 1), ReMoE (router relu). Section [layer].
 struct LayerConfig {
@@ -43,27 +46,29 @@ struct LayerConfig {
   Residual residual = Residual::kInner;
   bool iteration_norm = false;  ///< RMSNorm of x_{t-1} before gate and experts; a prenorm model sets it
   float norm_eps = 1e-6F;
-  std::int64_t shared_experts = 0;  ///< one SwiGLU of this many times F
-  bool router_noise = false;        ///< noisy top-k: learned normal noise on the logits, training only
-  float router_jitter = 0.0F;       ///< eps: the gate sees x * U(1 - eps, 1 + eps), training only
-  bool router_bias = false;         ///< choose by score + bias, weigh by score
-  float router_bias_rate = 0.001F;  ///< what the bias moves by after each step; annealed as the learning rate is
-  std::int64_t groups = 1;          ///< of equally many neighbouring experts
-  std::int64_t groups_kept = 1;     ///< in which a token chooses: those with the largest sum of their two best
-  bool norm_topk_prob = false;
-  float routed_scaling_factor = 1.0F;
+  std::int64_t shared_experts = 0;     ///< one SwiGLU of this many times F
+  bool router_noise = false;           ///< noisy top-k: learned normal noise on the logits, training only
+  float router_jitter = 0.0F;          ///< eps: the gate sees x * U(1 - eps, 1 + eps), training only
+  bool router_bias = false;            ///< choose by score + bias, weigh by score
+  float router_bias_rate = 0.001F;     ///< what the bias moves by after each step; annealed as the learning rate is
+  std::int64_t groups = 1;             ///< of equally many neighbouring experts
+  std::int64_t groups_kept = 1;        ///< in which a token chooses: those with the largest sum of their two best
+  bool norm_topk_prob = false;         ///< weights of more than one expert are divided by their sum
+  float routed_scaling_factor = 1.0F;  ///< which is then multiplied by this
   BalanceLoss balance_loss = BalanceLoss::kNone;
   float balance_loss_coeff = 0.0F;
   float z_loss_coeff = 0.0F;
-  float l1_coeff = 1e-8F;  ///< ReMoE's lambda before the first step
+  float l1_coeff = 1e-8F;  ///< ReMoE's lambda before the first step, at most 1e4
   DropPolicy drop_policy = DropPolicy::kNone;
-  double capacity_factor = 0.0;                           ///< needed by a drop policy
+  double capacity_factor = 0.0;                           ///< needed by a drop policy; at most six decimal places
   CapacityScope capacity_scope = CapacityScope::kGlobal;  ///< whose tokens and order: the expert-parallel group's, or a
                                                           ///< rank's own (then results depend on the number of ranks)
   std::int64_t reroute_rounds = 0;  ///< in which dropped choices ask for their token's next best expert
   bool pad_to_capacity = false;     ///< experts always compute as many rows as they may take; the rest is zeros
   Device::Kind device = Device::Kind::kCpu;  ///< "cpu", "cuda"
 
+  /// With one expert a token, a weight over their sum would be 1 whatever the router says.
+  bool normalises_weights() const { return norm_topk_prob && top_k > 1; }
   bool operator==(const LayerConfig&) const = default;
 };
 
@@ -93,6 +98,7 @@ struct TrainingConfig {
   Schedule schedule = Schedule::kConstant;
   float final_learning_rate = 0.0F;  ///< where cosine ends
   float beta1 = 0.9F, beta2 = 0.95F, adam_eps = 1e-8F, weight_decay = 0.01F;
+  Decay decay = Decay::kAll;                    ///< what decays: every weight, or none that is a vector, as norms are
   float clip = 1.0F;                            ///< of the global gradient norm; 0: none
   OnNonFinite non_finite = OnNonFinite::kStop;  ///< what to do about a step whose loss or gradient is not finite
 
@@ -118,6 +124,8 @@ struct DataConfig {
 struct ValidationConfig {
   std::int64_t every = 100;     ///< steps; 0: only before the first and after the last
   std::int64_t sequences = 64;  ///< how many, over all ranks
+  double capacity_factor = 0;   ///< where nothing is trained (validation, eval, generate): 0 drops no choice; else the
+                                ///< layer's drop policy with this in the place of its factor
 
   bool operator==(const ValidationConfig&) const = default;
 };

@@ -67,6 +67,7 @@ inline constexpr std::tuple kTrainingKeys = {
     Key{"beta2", &TrainingConfig::beta2},
     Key{"adam_eps", &TrainingConfig::adam_eps},
     Key{"weight_decay", &TrainingConfig::weight_decay},
+    Key{"decay", &TrainingConfig::decay},
     Key{"clip", &TrainingConfig::clip},
     Key{"non_finite", &TrainingConfig::non_finite},
 };
@@ -82,6 +83,7 @@ inline constexpr std::tuple kDataKeys = {
 inline constexpr std::tuple kValidationKeys = {
     Key{"every", &ValidationConfig::every},
     Key{"sequences", &ValidationConfig::sequences},
+    Key{"capacity_factor", &ValidationConfig::capacity_factor},
 };
 inline constexpr std::tuple kDistributedKeys = {
     Key{"expert_parallel", &DistributedConfig::expert_parallel},
@@ -101,7 +103,8 @@ inline constexpr std::tuple kOutputKeys = {
 template <class Enum>
 inline constexpr std::array<std::string_view, 0> kWords = {};
 template <>
-inline constexpr std::array kWords<RouterKind> = {std::string_view("softmax_topk"), std::string_view("relu")};
+inline constexpr std::array kWords<RouterKind> = {std::string_view("softmax_topk"), std::string_view("sigmoid_topk"),
+                                                  std::string_view("relu")};
 template <>
 inline constexpr std::array kWords<GateSharing> = {std::string_view("independent"), std::string_view("shared")};
 template <>
@@ -121,6 +124,8 @@ template <>
 inline constexpr std::array kWords<Device::Kind> = {std::string_view("cpu"), std::string_view("cuda")};
 template <>
 inline constexpr std::array kWords<ExchangeOrder> = {std::string_view("exact"), std::string_view("partial-sums")};
+template <>
+inline constexpr std::array kWords<Decay> = {std::string_view("all"), std::string_view("matrices")};
 template <>
 inline constexpr std::array kWords<OnNonFinite> = {std::string_view("stop"), std::string_view("skip")};
 template <>

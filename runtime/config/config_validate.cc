@@ -33,8 +33,18 @@ void check_finite_above_0(std::string_view key, double value) {
   check(std::isfinite(value) && value > 0, key, ": ", value, ", must be a finite number above 0");
 }
 
+/// Capacities are counted exactly, which takes a decimal.
+void check_capacity_factor(std::string_view key, double factor) {
+  constexpr double kMillion = 1e6, kRounding = 1e-9;
+  check_finite_from_0(key, factor);
+  check(factor <= static_cast<double>(kWidest), key, ": ", factor, ", must be at most ", kWidest);
+  const double millionths = factor * kMillion;
+  check(std::abs(millionths - std::round(millionths)) <= kRounding * std::max(1.0, millionths), key, ": ", factor,
+        ", must have at most six decimal places");
+}
+
 void check_capacity(const LayerConfig& layer) {
-  check_finite_from_0("layer.capacity_factor", layer.capacity_factor);
+  check_capacity_factor("layer.capacity_factor", layer.capacity_factor);
   const bool drops = layer.drop_policy != DropPolicy::kNone, bounded = layer.capacity_factor > 0;
   check(!drops || bounded, "layer.drop_policy: needs layer.capacity_factor above 0");
   check(drops || !bounded, "layer.capacity_factor: ", layer.capacity_factor,
@@ -74,6 +84,7 @@ void check_losses(const LayerConfig& layer) {
   check_finite_from_0("layer.balance_loss_coeff", layer.balance_loss_coeff);
   check_finite_from_0("layer.z_loss_coeff", layer.z_loss_coeff);
   check_finite_from_0("layer.l1_coeff", layer.l1_coeff);
+  check(layer.l1_coeff <= kHighestL1, "layer.l1_coeff: ", layer.l1_coeff, ", must be at most ", kHighestL1);
   if (layer.router != RouterKind::kRelu) return;
   check(layer.balance_loss == BalanceLoss::kNone, "layer.balance_loss: router \"relu\" has its own, must be \"none\"");
   check(layer.z_loss_coeff == 0, "layer.z_loss_coeff: ", layer.z_loss_coeff, ", must be 0 with router \"relu\"");
@@ -178,6 +189,10 @@ void validate(const Config& config) {
   check_data(config.data, config.model.vocab);
   check_range("validation.every", config.validation.every, 0, kMostSteps);
   check_range("validation.sequences", config.validation.sequences, 1, kMostSteps);
+  check_capacity_factor("validation.capacity_factor", config.validation.capacity_factor);
+  check(config.validation.capacity_factor == 0 || config.model.layer.drop_policy != DropPolicy::kNone,
+        "validation.capacity_factor: ", config.validation.capacity_factor,
+        " needs layer.drop_policy \"position\" or \"probability\"");
   check_range("distributed.expert_parallel", config.distributed.expert_parallel, 0, kWidest);
   const double deadline = config.distributed.deadline_seconds;
   check(deadline >= 0.001 && deadline <= kLongestDeadline, "distributed.deadline_seconds: ", deadline,

@@ -18,6 +18,14 @@ namespace {
 /// since an iteration runs as one chunk, and the next need not wait for who still reads it.
 constexpr int kPassing = 2;
 
+/// As many as experts always compute, 0 where they compute what comes.
+std::int64_t padded_rows(const LayerConfig& config, const Batch& batch, int ranks) {
+  if (!config.pad_to_capacity) return 0;
+  // Every rank of its own rounds up: together by less than one row a rank.
+  const std::int64_t rounding = config.capacity_scope == CapacityScope::kRank ? ranks - 1 : 0;
+  return capacity_of(config, batch.group_tokens()) + rounding;
+}
+
 void copy(const Tensor& from, const Tensor& to) {
   if (from.bytes() > 0) std::memcpy(to.raw(), from.raw(), from.bytes());
 }
@@ -57,7 +65,8 @@ void ChainLayer::update_router_bias(int iteration, float rate, std::span<const s
 ChainOutput ChainLayer::forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
                                 Arena& arena) {
   if (saved != nullptr) saved->iterations.resize(static_cast<std::size_t>(config_.iterations));
-  Forward pass{.batch = batch,
+  Forward pass{.config = context.capacity_factor ? with_capacity(config_, *context.capacity_factor) : config_,
+               .batch = batch,
                .context = context,
                .saved = saved != nullptr ? *saved : unsaved_,
                .lasting = saved != nullptr,
@@ -79,9 +88,9 @@ Task ChainLayer::pass_forward(const Tensor& x, Forward& pass, FrameArena& /*fram
     finish_gate(t, pass);
     table_memory_.reset();
     const Tensor table = table_memory_.make<std::int32_t>({context_.groups->experts().size(), config_.experts});
-    if (!alone()) co_await gather(t, saved.routed.counts, table);
+    if (!pass.alone()) co_await gather(t, saved.routed.counts, table);
     balance_and_admit(t, table, pass);
-    if (alone()) co_await gather(t, saved.routed.counts, table);
+    if (pass.alone()) co_await gather(t, saved.routed.counts, table);
     plan(t, table, pass);
 
     saved.flight = dispatch(t, pass);
@@ -143,17 +152,21 @@ Timed<PostedGather::Done> ChainLayer::gather(int t, const Tensor& counts, const 
 void ChainLayer::balance_and_admit(int t, const Tensor& table, Forward& pass) {
   const PartTimer timer(*context_.times, Part::kPlan);
   IterationSaved& saved = pass.at(t);
-  const Tensor& counts = alone() ? saved.routed.counts : table;
-  const Group group = alone() ? context_.groups->alone() : context_.groups->experts();
+  const bool alone = pass.alone();
+  const Tensor& counts = alone ? saved.routed.counts : table;
+  const Group group = alone ? context_.groups->alone() : context_.groups->experts();
   const std::int64_t choices = saved.routed.routing.choices();
   std::span<const std::int64_t> world;
-  if (needs_world_counts(config_)) world = world_counts(counts, phase("balance", t), pass.arena);
+  if (needs_world_counts(config_)) {
+    const Group others = alone ? context_.groups->world() : context_.groups->replicas();
+    world = world_counts(counts, others, phase("balance", t), pass.arena);
+  }
   const Balance losses = balance_loss(config_, pass.context.l1_coeff, saved.routed, world, pass.batch, pass.arena);
   saved.balance = losses.gradient;
   pass.out.balance_loss += losses.loss;
-  const std::int64_t tokens = alone() ? pass.batch.tokens() : pass.batch.group_tokens();
-  saved.routed.routing = admit(config_, tokens, saved.routed, counts, group, phase("admission", t), pass.arena);
-  if (config_.reroute_rounds > 0) router_->weigh(saved.routed.routing);
+  const std::int64_t tokens = alone ? pass.batch.tokens() : pass.batch.group_tokens();
+  saved.routed.routing = admit(pass.config, tokens, saved.routed, counts, group, phase("admission", t), pass.arena);
+  if (pass.config.reroute_rounds > 0) router_->weigh(saved.routed.routing);
 
   const Routing& routing = saved.routed.routing;
   IterationCounters& counters = counters_[static_cast<std::size_t>(t)];
@@ -167,7 +180,7 @@ void ChainLayer::plan(int t, const Tensor& table, Forward& pass) {
   IterationSaved& saved = pass.at(t);
   const Group group = context_.groups->experts();
   saved.plan = make_dispatch_plan(saved.routed.routing, table, *context_.placement, group.rank(), pass.arena,
-                                  padded_rows(pass.batch, group.size()));
+                                  padded_rows(pass.config, pass.batch, group.size()));
   counters_[static_cast<std::size_t>(t)].dropped -= saved.plan.rows_sent();
 }
 
@@ -196,20 +209,14 @@ void ChainLayer::turn_around(int t, const Tensor& next, const Tensor& shared, st
   if (t + 1 < config_.iterations) enter_iteration(t + 1, first, count, pass);
 }
 
-std::int64_t ChainLayer::padded_rows(const Batch& batch, int ranks) const {
-  if (!config_.pad_to_capacity) return 0;
-  // Every rank of its own rounds up: together by less than one row a rank.
-  const std::int64_t rounding = config_.capacity_scope == CapacityScope::kRank ? ranks - 1 : 0;
-  return capacity_of(config_, batch.group_tokens()) + rounding;
-}
-
-std::span<const std::int64_t> ChainLayer::world_counts(const Tensor& table, const Phase& phase, Arena& arena) const {
+std::span<const std::int64_t> ChainLayer::world_counts(const Tensor& table, Group others, const Phase& phase,
+                                                       Arena& arena) const {
   const std::int64_t experts = config_.experts;
   const auto counts = arena.zeros<std::int64_t>({experts}).span<std::int64_t>();
   for (std::int64_t i = 0; i < table.elements(); ++i) {
     counts[static_cast<std::size_t>(i % experts)] += table.data<std::int32_t>()[i];
   }
-  all_reduce_sum<std::int64_t>(alone() ? context_.groups->world() : context_.groups->replicas(), counts, phase);
+  all_reduce_sum<std::int64_t>(others, counts, phase);
   return counts;
 }
 

@@ -105,6 +105,7 @@ class ChainLayer {
  private:
   /// What the iterations of one forward have in common.
   struct Forward {
+    LayerConfig config;  ///< the layer's, with this forward's capacity
     const Batch& batch;
     const RoutingContext& context;
     ChainSaved& saved;  ///< of all iterations, or of two that take turns
@@ -113,6 +114,7 @@ class ChainLayer {
     ChainOutput out;
 
     IterationSaved& at(int t) const { return saved.iterations[static_cast<std::size_t>(t) % saved.iterations.size()]; }
+    bool alone() const { return config.capacity_scope == CapacityScope::kRank; }
   };
   struct Backward {
     const Batch& batch;
@@ -139,9 +141,8 @@ class ChainLayer {
   /// A block of sums becomes a block of `next`, the following iteration's x, which is entered.
   void turn_around(int t, const Tensor& next, const Tensor& shared, std::int64_t first, std::int64_t count,
                    Forward& pass);
-  std::int64_t padded_rows(const Batch& batch, int ranks) const;
-  std::span<const std::int64_t> world_counts(const Tensor& table, const Phase& phase, Arena& arena) const;
-  bool alone() const { return config_.capacity_scope == CapacityScope::kRank; }
+  /// The sums of `table` and of the `others`' tables.
+  std::span<const std::int64_t> world_counts(const Tensor& table, Group others, const Phase& phase, Arena& arena) const;
 
   Flight dispatch_gradient(int t, const Tensor& d, IterationSaved& saved);
   /// Releases the rows that arrived in the forward.

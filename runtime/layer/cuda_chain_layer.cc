@@ -92,6 +92,7 @@ void CudaChainLayer::begin_forward(const Tensor& x, const Batch& batch, const Ro
   check(!alone || batch.tokens() * context_.exchange->ranks() == batch.group_tokens(),
         "cuda chain layer: with capacity_scope \"rank\" every rank must have as many tokens; this one has ",
         batch.tokens(), " of ", batch.group_tokens());
+  require(!context.capacity_factor, "a capacity of its own where nothing is trained");
   batch_ = batch;
   routing_ = context;
   x_ = y_ = x;

@@ -44,6 +44,9 @@ std::int64_t entry_floats(const Extents& at) {
   const LayerConfig& config = at.config;
   const bool ranked = config.router_bias || config.groups_kept != config.groups;
   std::int64_t floats = at.token_rows() + config.experts * config.hidden + at.scores() * (ranked ? 2 : 1);
+  if (config.router == RouterKind::kSigmoidTopk && config.z_loss_coeff != 0) {
+    floats += at.scores() + at.use.tokens;
+  }
   if (config.iteration_norm) floats += at.token_rows() + at.use.tokens;
   if (config.router_jitter > 0 && at.use.backward) floats += 2 * at.token_rows();
   if (config.router_noise && at.use.backward) floats += at.scores();

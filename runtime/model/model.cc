@@ -11,6 +11,7 @@
 #include "kernels/routing/rows.h"
 #include "runtime/layer/layer_size.h"
 #include "runtime/model/model_parameters.h"
+#include "runtime/routing/admission.h"
 
 namespace coe {
 namespace {
@@ -32,9 +33,13 @@ ModelConfig completed(ModelConfig model) {
   return model;
 }
 
-std::int64_t expert_rows(const LayerConfig& layer, const RankGroups& groups, std::int64_t tokens) {
-  if (tokens == 0) return 0;
-  return layer_size(layer, {.tokens = tokens, .ranks = groups.experts().size()}).rows;
+/// In training or, where that needs more, in validation.
+std::int64_t expert_rows(const LayerConfig& layer, const RankGroups& groups, const ModelUse& use) {
+  if (use.tokens == 0) return 0;
+  const auto rows = [&](const LayerConfig& config) {
+    return layer_size(config, {.tokens = use.tokens, .ranks = groups.experts().size()}).rows;
+  };
+  return std::max(rows(layer), rows(with_capacity(layer, use.capacity_factor)));
 }
 
 }  // namespace
@@ -42,11 +47,12 @@ std::int64_t expert_rows(const LayerConfig& layer, const RankGroups& groups, std
 Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse& use)
     : config_(completed(config)),
       groups_(&groups),
+      capacity_factor_(use.capacity_factor),
       placement_(config.layer.experts, groups.experts().size()),
       parameters_(model_specs(config_, placement_.experts_of(groups.experts().rank())), use.trained),
       exchange_(make_exchange(use.order, groups.experts(), config.hidden,
                               ChainLayer::flight_hint(use.trained ? config.layers : 0, config.layer.iterations,
-                                                      expert_rows(config_.layer, groups, use.tokens)))),
+                                                      expert_rows(config_.layer, groups, use)))),
       rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float)),
       embedding_(trained("model.embed_tokens.weight")),
       final_norm_(trained("model.norm.weight")),
@@ -140,7 +146,7 @@ void Model::chain_backward(std::size_t layer, const Tensor& d, const Batch& batc
 void Model::logits(const Tensor& ids, const Batch& batch, const Tensor& logits, Arena& arena) {
   ArenaScope scratch(arena);
   double balance = 0;
-  const Tensor h = forward(ids, batch, {}, false, balance, arena);
+  const Tensor h = forward(ids, batch, {.capacity_factor = capacity_factor_}, false, balance, arena);
   const Tensor normed = arena.make<float>(h.shape()), inverse_rms = arena.make<float>({h.extent(0)});
   rms_norm(h, final_norm_.value, config_.norm_eps, normed, inverse_rms);
   for (std::int64_t t = 0; t < batch.tokens(); t += batch.length) {
@@ -151,7 +157,7 @@ void Model::logits(const Tensor& ids, const Batch& batch, const Tensor& logits, 
 double Model::loss(const Tensor& ids, const Tensor& labels, const Batch& batch, Arena& arena) {
   ArenaScope scratch(arena);
   double balance = 0, sum = 0;
-  const Tensor h = forward(ids, batch, {}, false, balance, arena);
+  const Tensor h = forward(ids, batch, {.capacity_factor = capacity_factor_}, false, balance, arena);
   const PartTimer timer(times_, Part::kHead);
   const Tensor normed = arena.make<float>(h.shape()), inverse_rms = arena.make<float>({h.extent(0)});
   const Tensor logits = arena.make<float>({batch.length, config_.vocab});

@@ -32,6 +32,7 @@ struct ModelUse {
   int threads = 1;          ///< of this rank, for its experts
   std::int64_t tokens = 0;  ///< the most that a rank has in one forward: exchanges make room for them at once, for none
                             ///< where it is 0
+  double capacity_factor = 0;  ///< of logits() and loss(), see ValidationConfig
 };
 
 /// A decoder: embedding, then per layer attention and a chain layer, final norm, untied head (Hugging Face's
@@ -55,7 +56,8 @@ class Model {
   Parameters& parameters() { return parameters_; }
   const Placement& placement() const { return placement_; }
 
-  /// ids [T] int32 -> logits [T, V] (overwritten).
+  /// ids [T] int32 -> logits [T, V] (overwritten). Unlike training, it and loss() drop no choice unless ModelUse names
+  /// a capacity, so that a sequence's logits depend on no other sequence.
   void logits(const Tensor& ids, const Batch& batch, const Tensor& logits, Arena& arena);
   /// Cross-entropy alone; labels [T] int32.
   double loss(const Tensor& ids, const Tensor& labels, const Batch& batch, Arena& arena);
@@ -86,6 +88,7 @@ class Model {
 
   ModelConfig config_;
   const RankGroups* groups_;
+  double capacity_factor_;
   Placement placement_;
   Parameters parameters_;
   std::unique_ptr<Exchange> exchange_;

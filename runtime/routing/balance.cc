@@ -5,13 +5,15 @@
 namespace coe {
 namespace {
 
-/// sum over the rows' scores of factor[i] * s_i, in double and row order.
-double weighted_scores(const Tensor& scores, std::int64_t first, std::int64_t rows, const float* factor) {
-  const std::int64_t experts = scores.extent(1);
+/// sum over the rows' scores of factor[i] * s_i, by their sum where there is one, in double and row order.
+double weighted_scores(const Routed& routed, std::int64_t first, std::int64_t rows, const float* factor) {
+  const std::int64_t experts = routed.scores.extent(1);
+  const bool shares = routed.score_sum.elements() > 0;
   double sum = 0;
   for (std::int64_t t = first; t < first + rows; ++t) {
-    const float* row = scores.data<float>() + t * experts;
-    for (std::int64_t i = 0; i < experts; ++i) sum += static_cast<double>(factor[i]) * row[i];
+    const float* row = routed.scores.data<float>() + t * experts;
+    const double divisor = shares ? static_cast<double>(routed.score_sum.data<float>()[t]) : 1.0;
+    for (std::int64_t i = 0; i < experts; ++i) sum += static_cast<double>(factor[i]) * row[i] / divisor;
   }
   return sum;
 }
@@ -28,7 +30,7 @@ Balance sequence_loss(const LayerConfig& config, const Routed& routed, const Bat
     count_choices(routed.routing, b * length, length, counts);
     float* row = balance.gradient.score.data<float>() + b * experts;
     std::ranges::transform(counts, row, [&](std::int32_t n) { return static_cast<float>(per_score * frequency * n); });
-    balance.loss += weighted_scores(routed.scores, b * length, length, row);
+    balance.loss += weighted_scores(routed, b * length, length, row);
   }
   return balance;
 }
@@ -40,7 +42,7 @@ Balance counted_loss(double per_count, const Routed& routed, std::span<const std
   float* row = balance.gradient.score.data<float>();
   std::ranges::transform(counts, row,
                          [&](std::int64_t n) { return static_cast<float>(per_count * static_cast<double>(n)); });
-  balance.loss = weighted_scores(routed.scores, 0, routed.routing.tokens(), row);
+  balance.loss = weighted_scores(routed, 0, routed.routing.tokens(), row);
   return balance;
 }
 

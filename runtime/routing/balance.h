@@ -19,7 +19,7 @@ struct Balance {
 /// True where balance_loss() needs the counts of all ranks of the world.
 bool needs_world_counts(const LayerConfig& config);
 
-/// Sequence or batch balance loss and z-loss of a softmax router, or the L1 loss of a ReLU router weighed by `l1_coeff`
+/// Sequence or batch balance loss and z-loss of a top-k router, or the L1 loss of a ReLU router weighed by `l1_coeff`
 /// (Switch, arXiv 2101.03961, section 2.2; DeepSeek-V2, arXiv 2405.04434, section 2.2; ReMoE, arXiv 2412.14711), times
 /// batch.share. `world_counts` [N] are the choices of the micro-batch over all ranks; only read where
 /// needs_world_counts(). Gradients live in the arena.

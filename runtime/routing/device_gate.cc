@@ -2,6 +2,7 @@
 
 #include "kernels/memory/copy.h"
 #include "kernels/products/linear.h"
+#include "kernels/routing/balance_loss.h"
 #include "kernels/routing/buckets.h"
 #include "kernels/routing/router_noise.h"
 
@@ -26,7 +27,8 @@ cuda::TopkRule DeviceGate::rule() const {
   return {.top_k = config_.top_k,
           .groups = config_.groups,
           .groups_kept = config_.groups_kept,
-          .normalise = config_.norm_topk_prob,
+          .sigmoid = config_.router == RouterKind::kSigmoidTopk,
+          .normalise = config_.normalises_weights(),
           .scale = config_.routed_scaling_factor};
 }
 
@@ -36,7 +38,8 @@ DeviceRouted DeviceGate::forward(const Tensor& x, const Batch& batch, const std:
   DeviceRouted routed;
   routed.x = x;
   routed.random = random;
-  routed.scores = arena.make<float>({tokens, config_.experts});
+  const Tensor logits = arena.make<float>({tokens, config_.experts});
+  routed.scores.score = logits;
   routed.lost = arena.make<std::int32_t>({1});
   routed.choices = {arena.make<std::int32_t>({tokens + 1}),
                     arena.make<std::int32_t>({choices}),
@@ -50,20 +53,23 @@ DeviceRouted DeviceGate::forward(const Tensor& x, const Batch& batch, const std:
                  first_counter(*random, batch, x.extent(1)), routed.x, stream);
   }
   const Tensor workspace = workspace_of(weights_.weight.value, tokens, arena);
-  cuda::linear(routed.x, weights_.weight.value, routed.scores, workspace, stream);
+  cuda::linear(routed.x, weights_.weight.value, logits, workspace, stream);
   if (random && weights_.noise.value.elements() > 0) {
-    routed.noise_slope = arena.make<float>(routed.scores.shape());
+    routed.noise_slope = arena.make<float>(logits.shape());
     cuda::linear(routed.x, weights_.noise.value, routed.noise_slope, workspace, stream);
-    cuda::add_router_noise(routed.scores, routed.noise_slope, routing_key(*random, place_, RoutingDraw::kNoise),
+    cuda::add_router_noise(logits, routed.noise_slope, routing_key(*random, place_, RoutingDraw::kNoise),
                            first_counter(*random, batch, config_.experts), stream);
   }
   if (relu()) {
-    cuda::route_relu(routed.scores, routed.scores, routed.choices, routed.lost, stream);
+    cuda::route_relu(logits, logits, routed.choices, routed.lost, stream);
     return routed;
   }
-  routed.logsumexp = arena.make<float>({tokens});
-  cuda::route_softmax_topk(routed.scores, weights_.bias, rule(), routed.scores, routed.logsumexp, routed.choices,
-                           routed.lost, stream);
+  const cuda::TopkRule rule = this->rule();
+  const bool z_loss = config_.z_loss_coeff != 0;
+  if (rule.sigmoid) routed.scores.sum = arena.make<float>({tokens});
+  if (rule.sigmoid && z_loss) routed.scores.probability = arena.make<float>(logits.shape());
+  if (!rule.sigmoid || z_loss) routed.scores.logsumexp = arena.make<float>({tokens});
+  cuda::route_topk(logits, weights_.bias, rule, routed.scores, routed.choices, routed.lost, stream);
   return routed;
 }
 
@@ -92,19 +98,19 @@ void DeviceGate::balance(DeviceRouted& routed, const Tensor& table, const Batch&
     cuda::scale_counts(totals.reshaped({1, experts}), scale, routed.balance, stream);
   }
   const Tensor partial = arena.make<double>({cuda::kLossParts});
-  cuda::add_balance_loss(routed.scores, routed.balance, routed.logsumexp, routed.z_scale, partial, loss, stream);
+  cuda::add_balance_loss(routed.scores, routed.balance, routed.z_scale, partial, loss, stream);
 }
 
 void DeviceGate::backward(const DeviceRouted& routed, const Batch& batch, const Tensor& dweight, const Tensor& dx,
                           Arena& arena, const Stream& stream) const {
   if (dx.extent(0) == 0) return;
   ArenaScope scratch(arena);
-  const Tensor dlogits = arena.make<float>(routed.scores.shape());
+  const Tensor dlogits = arena.make<float>(routed.scores.score.shape());
   if (relu()) {
     cuda::route_relu_backward(routed.choices, dweight, routed.balance, dlogits, stream);
   } else {
-    cuda::route_softmax_topk_backward(routed.scores, routed.logsumexp, routed.choices, rule(), dweight, routed.balance,
-                                      routed.z_scale, dlogits, stream);
+    cuda::route_topk_backward(routed.scores, routed.choices, rule(), dweight, routed.balance, routed.z_scale, dlogits,
+                              stream);
   }
   if (!jitters(routed.random)) return products_backward(routed, dlogits, 1, dx, arena, stream);
   const Tensor jittered = arena.make(dx.dtype(), dx.shape());

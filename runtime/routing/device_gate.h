@@ -13,8 +13,8 @@ namespace coe {
 /// A gate's decision on a device with what its backward needs; views the step's Arena.
 struct DeviceRouted {
   cuda::DeviceChoices choices;
-  Tensor scores, logsumexp;  ///< [T, N]; [T], empty with the ReLU router
-  Tensor balance;            ///< gradient of the balance loss with respect to scores, [B, N] or [1, N]; empty: none
+  cuda::TopkScores scores;  ///< with the ReLU router `score` alone
+  Tensor balance;           ///< gradient of the balance loss, [B, N] or [1, N]; empty: none
   float z_scale = 0;
   Tensor lost;                       ///< int32 [1]: the first token whose logits are not finite
   Tensor x;                          ///< [T, D] what the logits were made of: the gate's input, or that with jitter

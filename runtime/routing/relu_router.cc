@@ -6,6 +6,17 @@
 #include "kernels/memory/error.h"
 
 namespace coe {
+namespace {
+
+constexpr double kL1Step = 1.2, kLowestL1 = 1e-8;
+
+}  // namespace
+
+double next_l1_coeff(const LayerConfig& layer, double l1_coeff, double sparsity) {
+  const double wanted = 1 - static_cast<double>(layer.top_k) / static_cast<double>(layer.experts);
+  const double lowest = std::min<double>(kLowestL1, layer.l1_coeff);
+  return std::clamp<double>(sparsity < wanted ? l1_coeff * kL1Step : l1_coeff / kL1Step, lowest, kHighestL1);
+}
 
 Routed ReluRouter::begin_route(Shape logits, const Tensor& /*bias*/, Arena& arena) const {
   Routed routed;

@@ -4,6 +4,11 @@
 
 namespace coe {
 
+/// ReMoE's lambda for the next optimiser step: more, while a smaller share of the pairs (token, expert) than 1 - K/N is
+/// zero, else less (arXiv 2412.14711, section 3.3). It stays within 1e4 and 1e-8, or what it began with where that is
+/// less, so that it never needs long to come back.
+double next_l1_coeff(const LayerConfig& layer, double l1_coeff, double sparsity);
+
 /// ReMoE's router: R = relu(logits), every expert with R > 0 chosen, w = R (arXiv 2412.14711, section 3.2).
 class ReluRouter : public Router {
  public:

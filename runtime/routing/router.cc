@@ -1,13 +1,13 @@
 #include "runtime/routing/router.h"
 
 #include "runtime/routing/relu_router.h"
-#include "runtime/routing/softmax_topk_router.h"
+#include "runtime/routing/topk_router.h"
 
 namespace coe {
 
 std::unique_ptr<Router> make_router(const LayerConfig& config) {
   if (config.router == RouterKind::kRelu) return std::make_unique<ReluRouter>();
-  return std::make_unique<SoftmaxTopkRouter>(config);
+  return std::make_unique<TopkRouter>(config);
 }
 
 Routed Router::route(const Tensor& logits, const Tensor& bias, Arena& arena) const {

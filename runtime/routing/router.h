@@ -16,16 +16,18 @@ inline constexpr float kClosed = std::numeric_limits<float>::lowest();
 /// A router's decision with what its backward and the balance losses need. Views the step's Arena.
 struct Routed {
   Routing routing;
-  Tensor scores;     ///< fp32 [T, N]: probabilities, or ReLU's outputs
-  Tensor ranking;    ///< fp32 [T, N]: what experts are chosen by; kClosed where a token may not choose one
-  Tensor logsumexp;  ///< fp32 [T] of the logits; empty for a router without softmax
-  Tensor counts;     ///< int32 [1, N]: how many tokens chose each expert
+  Tensor scores;       ///< fp32 [T, N]: probabilities, sigmoids, or ReLU's outputs
+  Tensor score_sum;    ///< fp32 [T] that balance losses divide scores by; empty: they take them as they are
+  Tensor ranking;      ///< fp32 [T, N]: what experts are chosen by; kClosed where a token may not choose one
+  Tensor probability;  ///< fp32 [T, N]: softmax of the logits, where there is a logsumexp
+  Tensor logsumexp;    ///< fp32 [T] of the logits; empty where neither scores nor a z-loss need it
+  Tensor counts;       ///< int32 [1, N]: how many tokens chose each expert
 };
 
 /// Gradients of the balance losses with respect to scores and logits, as balance_loss() makes them.
 struct BalanceGradient {
-  Tensor score;       ///< fp32 [B, N] (row b for sequence b) or [1, N] (every token); empty: none
-  float z_scale = 0;  ///< d(logits) gets 2 * z_scale * logsumexp * p
+  Tensor score;  ///< fp32 [B, N] (row b for sequence b) or [1, N] (every token); empty: none; of scores / score_sum
+  float z_scale = 0;  ///< d(logits) gets 2 * z_scale * logsumexp * probability
 };
 
 /// Turns logits into choices and weights, and gradients of weights into gradients of logits (arXiv 2506.18945,

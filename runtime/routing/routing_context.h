@@ -23,8 +23,10 @@ RandomKey routing_key(const StepRandom& random, std::int64_t place, RoutingDraw 
 
 /// What routing depends on besides weights and tokens.
 struct RoutingContext {
-  double l1_coeff = 0;               ///< ReMoE's lambda
-  std::optional<StepRandom> random;  ///< none: no noise and no jitter, as where nothing is trained
+  double l1_coeff = 0;                 ///< ReMoE's lambda
+  std::optional<StepRandom> random{};  ///< none: no noise and no jitter, as where nothing is trained
+  /// Where nothing is trained: in the place of the layer's; 0: no choice is dropped, rerouted or padded for.
+  std::optional<double> capacity_factor{};
 };
 
 }  // namespace coe

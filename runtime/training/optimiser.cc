@@ -43,13 +43,14 @@ void Optimiser::update(std::int64_t step, double gradient_norm) {
   options.beta1 = config_.beta1;
   options.beta2 = config_.beta2;
   options.eps = config_.adam_eps;
-  options.weight_decay = config_.weight_decay;
   options.step = step;
   if (config_.clip > 0) {
     options.gradient_scale = static_cast<float>(std::min(1.0, config_.clip / (gradient_norm + kFloor)));
   }
   for (Parameter& parameter : parameters_->all()) {
     if (parameter.gradient.raw() == nullptr) continue;
+    const bool decays = config_.decay == Decay::kAll || parameter.value.shape().rank() > 1;
+    options.weight_decay = decays ? config_.weight_decay : 0.0F;
     adamw(options, parameter.gradient, parameter.value, parameter.first_moment, parameter.second_moment);
   }
 }

@@ -18,6 +18,7 @@
 #include "runtime/model/model_parameters.h"
 #include "runtime/ranks/batch.h"
 #include "runtime/ranks/rank_groups.h"
+#include "runtime/routing/relu_router.h"
 #include "runtime/training/checkpoint.h"
 #include "runtime/training/mean_loss.h"
 #include "runtime/training/non_finite.h"
@@ -29,15 +30,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-/// ReMoE's rule (arXiv 2412.14711, section 3.3): more sparsity is wanted while fewer than 1 - K/N of the pairs are
-/// zero.
-constexpr double kL1Factor = 1.2;
-
-double next_l1_coeff(const LayerConfig& layer, double l1_coeff, double sparsity) {
-  const double wanted = 1 - static_cast<double>(layer.top_k) / static_cast<double>(layer.experts);
-  return sparsity < wanted ? l1_coeff * kL1Factor : l1_coeff / kL1Factor;
-}
 
 /// The most that a rank has of a micro-batch.
 std::int64_t tokens_at_once(const Config& config, std::int64_t ranks) {
@@ -57,7 +49,8 @@ struct Trainer::State {
         model(wanted.model, groups,
               {.order = wanted.exchange.order,
                .threads = static_cast<int>(wanted.distributed.threads),
-               .tokens = tokens_at_once(wanted, world.size())}),
+               .tokens = tokens_at_once(wanted, world.size()),
+               .capacity_factor = wanted.validation.capacity_factor}),
         optimiser(wanted.training, groups, model.parameters()),
         train(&train_source),
         valid(&valid_source) {

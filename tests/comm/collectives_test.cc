@@ -157,6 +157,27 @@ TEST(CollectivesOnRanks, AllToAllMovesUnevenBlocks) {
   });
 }
 
+TEST(CollectivesOnRanks, AllGatherUnevenKeepsRankOrder) {
+  for_each_ranks([](Transport& transport) {
+    // Rank r has r of them, so rank 0 none.
+    std::vector<std::size_t> counts;
+    std::vector<std::int32_t> expected;
+    for (std::int32_t r = 0; r < transport.size(); ++r) {
+      counts.push_back(static_cast<std::size_t>(r));
+      for (std::int32_t i = 0; i < r; ++i) expected.push_back(100 * r + i);
+    }
+    std::vector<std::int32_t> mine, all(expected.size());
+    for (std::int32_t i = 0; i < transport.rank(); ++i) mine.push_back(100 * transport.rank() + i);
+    all_gather_uneven<std::int32_t>({&transport}, mine, all, counts, kPhase);
+    EXPECT_EQ(all, expected);
+    mine.push_back(0);
+    EXPECT_THROW(all_gather_uneven<std::int32_t>({&transport}, mine, all, counts, kPhase), Error);
+    all.push_back(0);
+    mine.pop_back();
+    EXPECT_THROW(all_gather_uneven<std::int32_t>({&transport}, mine, all, counts, kPhase), Error);
+  });
+}
+
 TEST(CollectivesOnRanks, AllToAllRefusesCountsThatDoNotFit) {
   for_each_ranks([](Transport& transport) {
     const auto ranks = static_cast<std::size_t>(transport.size());

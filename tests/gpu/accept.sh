@@ -64,7 +64,7 @@ sanitize() {
 
 verify() {
   local cases=() file ranks
-  for file in "$root"/../shared/cases/*.safetensors "$root"/tests/cases/*.safetensors; do
+  for file in "$root"/../shared/cases/{,routers/}*.safetensors "$root"/tests/cases/*.safetensors; do
     [ -f "$file" ] || continue
     case $(basename "$file") in model-*) continue ;; esac
     cases+=("$file")

@@ -2,6 +2,7 @@
 
 #include "kernels/routing/buckets.h"
 #include "kernels/routing/route.h"
+#include "kernels/routing/sigmoid.h"
 #include "kernels/routing/softmax.h"
 #include "kernels/routing/topk.h"
 #include "tests/kernels/memory/on_device.h"
@@ -29,12 +30,12 @@ TEST_F(RouteCuda, SoftmaxTopkIsTheCpus) {
     Ints best({tokens, k});
     topk(p, best);
     const cuda::DeviceChoices made = choices(tokens, tokens * k);
-    const Tensor scores = room(DType::kF32, {tokens, n}), logsumexp = room(DType::kF32, {tokens});
+    const cuda::TopkScores scores{.score = room(DType::kF32, {tokens, n}), .logsumexp = room(DType::kF32, {tokens})};
     const Tensor lost = put(Ints({1}, {cuda::kNoneLost}));
-    cuda::route_softmax_topk(put(logits), {}, {.top_k = k, .scale = 2}, scores, logsumexp, made, lost, stream_);
+    cuda::route_topk(put(logits), {}, {.top_k = k, .scale = 2}, scores, made, lost, stream_);
     EXPECT_EQ(get<std::int32_t>(made.expert).values(), best.values());
-    EXPECT_LE(error_of(get<float>(scores), p), 1e-5);
-    EXPECT_LE(error_of(get<float>(logsumexp), sums), 1e-5);
+    EXPECT_LE(error_of(get<float>(scores.score), p), 1e-5);
+    EXPECT_LE(error_of(get<float>(scores.logsumexp), sums), 1e-5);
     Floats weight({tokens * k});
     for (std::int64_t j = 0; j < tokens * k; ++j) weight[j] = 2 * p[j / k * n + best[j]];
     EXPECT_LE(error_of(get<float>(made.weight), weight), 1e-5);
@@ -43,17 +44,48 @@ TEST_F(RouteCuda, SoftmaxTopkIsTheCpus) {
   }
 }
 
+TEST_F(RouteCuda, SigmoidTopkIsTheCpus) {
+  for (const auto& [tokens, n, k] : {std::array<std::int64_t, 3>{13, 5, 2}, {9, 64, 4}, {5, 200, 8}, {3, 1000, 64}}) {
+    const Floats logits = normal_tensor({tokens, n}, 1, 2);
+    Floats s({tokens, n}), sums({tokens}), p({tokens, n}), logsumexp({tokens});
+    sigmoid(logits, s, sums);
+    softmax(logits, p, logsumexp);
+    Ints best({tokens, k});
+    topk(s, best);
+    const cuda::DeviceChoices made = choices(tokens, tokens * k);
+    const cuda::TopkScores scores{.score = put(logits),
+                                  .sum = room(DType::kF32, {tokens}),
+                                  .probability = room(DType::kF32, {tokens, n}),
+                                  .logsumexp = room(DType::kF32, {tokens})};
+    const Tensor lost = put(Ints({1}, {cuda::kNoneLost}));
+    const cuda::TopkRule rule{.top_k = k, .sigmoid = true, .normalise = true, .scale = 2};
+    cuda::route_topk(scores.score, {}, rule, scores, made, lost, stream_);
+    EXPECT_EQ(get<std::int32_t>(made.expert).values(), best.values());
+    EXPECT_LE(error_of(get<float>(scores.score), s), 1e-5);
+    EXPECT_LE(error_of(get<float>(scores.sum), sums), 1e-5);
+    EXPECT_LE(error_of(get<float>(scores.probability), p), 1e-5);
+    EXPECT_LE(error_of(get<float>(scores.logsumexp), logsumexp), 1e-5);
+    Floats weight({tokens * k});
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      float sum = 0;
+      for (std::int64_t j = t * k; j < (t + 1) * k; ++j) sum += s[t * n + best[j]];
+      for (std::int64_t j = t * k; j < (t + 1) * k; ++j) weight[j] = 2 * s[t * n + best[j]] / sum;
+    }
+    EXPECT_LE(error_of(get<float>(made.weight), weight), 1e-5);
+  }
+}
+
 TEST_F(RouteCuda, GroupsAndBiasChooseAndLostTokensAreTold) {
   // Group 0 is worth 1 + 1, group 1 is worth 3 + 0, group 2 is worth 0 + 0; the bias makes up for the softmax's order.
   const Floats logits({2, 6}, {0, 0, 0, 0, 0, 0, 0, std::numeric_limits<float>::infinity(), 0, 0, 0, 0});
   const Floats bias({6}, {1, 1, 3, 0, 0, 0});
   const cuda::DeviceChoices made = choices(2, 4);
-  const Tensor scores = room(DType::kF32, {2, 6}), logsumexp = room(DType::kF32, {2});
+  const cuda::TopkScores scores{.score = room(DType::kF32, {2, 6}), .logsumexp = room(DType::kF32, {2})};
   const Tensor lost = put(Ints({1}, {cuda::kNoneLost}));
-  const cuda::TopkRule rule{.top_k = 2, .groups = 3, .groups_kept = 1, .normalise = true};
-  cuda::route_softmax_topk(put(logits), put(bias), rule, scores, logsumexp, made, lost, stream_);
+  const cuda::TopkRule rule{.top_k = 2, .groups = 3, .groups_kept = 1, .normalise = true, .scale = 3};
+  cuda::route_topk(put(logits), put(bias), rule, scores, made, lost, stream_);
   EXPECT_EQ(get<std::int32_t>(made.expert).values(), (std::vector<std::int32_t>{2, 3, 2, 3}));
-  EXPECT_LE(error_of(get<float>(made.weight), Floats({4}, {0.5F, 0.5F, 0.5F, 0.5F})), 1e-5);
+  EXPECT_LE(error_of(get<float>(made.weight), Floats({4}, {1.5F, 1.5F, 1.5F, 1.5F})), 1e-5);
   EXPECT_EQ(get<std::int32_t>(lost)[0], 1);
 }
 

@@ -87,6 +87,27 @@ TEST_F(Eval, WithoutDataItJudgesByTheDataOfTheRun) {
   EXPECT_THAT(judge("run"), HasSubstr("on the built-in maths problems\n"));
 }
 
+TEST_F(Eval, DropsNoChoiceUnlessACapacityIsAskedFor) {
+  const std::vector<std::string> dropping = {"--set", "layer.drop_policy=position", "--set",
+                                             "layer.capacity_factor=0.5"};
+  ASSERT_EQ(run_program(scratch_, {"train", "config.toml", "--out", "dropping", dropping[0], dropping[1], dropping[2],
+                                   dropping[3]})
+                .code,
+            0);
+  const auto judged = [&](const std::string& setting) {
+    std::vector<std::string> arguments = {"eval", "config.toml", "--checkpoint", "dropping", "--set", setting};
+    arguments.insert(arguments.end(), dropping.begin(), dropping.end());
+    const Outcome outcome = run_program(scratch_, arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return outcome.out;
+  };
+  const std::string at_once = judged("training.micro_batch=4");
+  EXPECT_THAT(at_once, HasSubstr("problems, without dropping choices\n"));
+  EXPECT_EQ(judged("training.micro_batch=1"), at_once);
+  EXPECT_EQ(judged("training.micro_batch=2"), at_once);
+  EXPECT_THAT(judged("validation.capacity_factor=0.5"), HasSubstr("problems, with capacity factor 0.5\n"));
+}
+
 TEST_F(Eval, ACheckpointOfAnotherModelIsRefused) {
   expect_refusal(eval({"--set", "layer.experts=8"}), "experts");
   expect_refusal(eval({"--set", "layer.experts=8"}, 2), "experts");

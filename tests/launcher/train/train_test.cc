@@ -111,6 +111,18 @@ TEST_P(Train, GoesOnWhereItsCheckpointStands) {
   EXPECT_EQ(losses_of(scratch_ / "halves"), losses_of(scratch_ / "whole"));
 }
 
+TEST_P(Train, SaysThatItLooksAheadAndThatValidationDoesNot) {
+  const std::vector<std::string> dropping = {"--set", "layer.drop_policy=probability", "--set",
+                                             "layer.capacity_factor=1.0"};
+  const Outcome outcome = train(dropping);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("layer.drop_policy probability lets training look ahead"));
+  EXPECT_THAT(outcome.err, testing::ContainsRegex("step 4: validation loss [0-9.]+, without dropping choices\n"));
+  const Outcome plain = train({"--out", "plain"});
+  EXPECT_THAT(plain.err, testing::Not(HasSubstr("look ahead")));
+  EXPECT_THAT(plain.err, testing::ContainsRegex("step 4: validation loss [0-9.]+\n"));
+}
+
 TEST_P(Train, ResumingAFinishedRunChangesNothing) {
   ASSERT_EQ(train().code, 0);
   const std::string before = read_text(scratch_ / "run/metrics.jsonl");

@@ -55,7 +55,7 @@ TEST(CaseFile, RefusesWhatItDoesNotKnow) {
   EXPECT_THAT(refusal("format", "case-1", "case-9"), HasSubstr("format is coe-model-case-9"));
   EXPECT_THAT(refusal("config", "\"reroute_rounds\": 0", "\"reroute_rounds\": 2"),
               HasSubstr("reroute_rounds: 2, must be 0 with router \"relu\""));
-  EXPECT_THAT(refusal("config", "\"relu\"", "\"sigmoid\""), HasSubstr("allowed are softmax_topk, relu"));
+  EXPECT_THAT(refusal("config", "\"relu\"", "\"sigmoid\""), HasSubstr("allowed are softmax_topk, sigmoid_topk, relu"));
   EXPECT_THAT(refusal("config", "\"hidden\": 32", "\"hidden\": \"wide\""), HasSubstr("an integer is needed"));
   EXPECT_THAT(refusal("config", "\"hidden\"", "\"height\""), HasSubstr("hidden is missing"));
   EXPECT_THAT(refusal("config", "{", "{\"colour\": 1, "), HasSubstr("unknown option colour"));

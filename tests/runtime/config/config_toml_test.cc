@@ -138,11 +138,11 @@ TEST(ConfigToml, NamesTheTypeThatAKeyMustHave) {
 
 TEST(ConfigToml, NamesTheWordsThatAKeyMayHave) {
   EXPECT_EQ(refusal("[layer]\nrouter = \"relo\"\n"),
-            "x.toml:2: layer.router: 'relo', must be \"softmax_topk\" or \"relu\"");
+            "x.toml:2: layer.router: 'relo', must be \"softmax_topk\" or \"sigmoid_topk\" or \"relu\"");
   EXPECT_EQ(refusal("[exchange]\norder = \"fast\"\n"),
             "x.toml:2: exchange.order: 'fast', must be \"exact\" or \"partial-sums\"");
-  EXPECT_THAT(refusal("[layer]\nrouter = 1\n"), HasSubstr("must be \"softmax_topk\" or \"relu\""));
-  EXPECT_THAT(refusal("[layer]\nrouter = ''\n"), HasSubstr("must be \"softmax_topk\" or \"relu\""));
+  EXPECT_THAT(refusal("[layer]\nrouter = 1\n"), HasSubstr("must be \"softmax_topk\" or \"sigmoid_topk\" or \"relu\""));
+  EXPECT_THAT(refusal("[layer]\nrouter = ''\n"), HasSubstr("must be \"softmax_topk\" or \"sigmoid_topk\" or \"relu\""));
 }
 
 TEST(ConfigToml, NumbersThatDoNotFitAreTracedToWhereTheyStand) {

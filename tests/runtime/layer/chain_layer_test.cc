@@ -39,6 +39,34 @@ std::vector<NamedLayer> layers_of(std::int64_t hidden, std::int64_t width, std::
   add("shared gate", [](LayerConfig& layer) { layer.gate = GateSharing::kShared; });
   add("normalised weights", [](LayerConfig& layer) { layer.norm_topk_prob = true; });
   add("scaled weights", [](LayerConfig& layer) { layer.routed_scaling_factor = 2.5F; });
+  add("normalised and scaled weights", [](LayerConfig& layer) {
+    layer.norm_topk_prob = true;
+    layer.routed_scaling_factor = 2.5F;
+  });
+  add("one expert, normalised", [](LayerConfig& layer) {
+    layer.norm_topk_prob = true;
+    layer.routed_scaling_factor = 1.5F;
+    layer.top_k = 1;
+  });
+  add("sigmoid router, normalised and scaled, bias, groups, sequence balance and z", [](LayerConfig& layer) {
+    layer.router = RouterKind::kSigmoidTopk;
+    layer.norm_topk_prob = layer.router_bias = true;
+    layer.routed_scaling_factor = 2.5F;
+    layer.groups = layer.experts;
+    layer.groups_kept = 3;
+    layer.balance_loss = BalanceLoss::kSequence;
+    layer.balance_loss_coeff = layer.z_loss_coeff = 0.5F;
+  });
+  add("sigmoid router, noise and jitter, batch balance, rerouted by probability", [](LayerConfig& layer) {
+    layer.router = RouterKind::kSigmoidTopk;
+    layer.router_noise = true;
+    layer.router_jitter = 0.25F;
+    layer.balance_loss = BalanceLoss::kBatch;
+    layer.balance_loss_coeff = 0.5F;
+    layer.drop_policy = DropPolicy::kProbability;
+    layer.capacity_factor = 0.75;
+    layer.reroute_rounds = 1;
+  });
   add("relu router", [](LayerConfig& layer) { layer.router = RouterKind::kRelu; });
   add("sequence balance and z", [](LayerConfig& layer) {
     layer.balance_loss = BalanceLoss::kSequence;

@@ -199,7 +199,7 @@ std::vector<float> wave(std::size_t n, float step) {
 
 /// Between them all that the layer does on a device.
 std::vector<LayerConfig> layers() {
-  std::vector<LayerConfig> all(12, small_layer());
+  std::vector<LayerConfig> all(14, small_layer());
   all[1].iteration_norm = all[1].norm_topk_prob = all[1].router_bias = true;
   all[1].residual = Residual::kOuter;
   all[1].shared_experts = 0;
@@ -235,6 +235,15 @@ std::vector<LayerConfig> layers() {
   all[11] = all[7];
   all[11].reroute_rounds = 1;
   all[11].pad_to_capacity = all[11].norm_topk_prob = true;
+  all[11].routed_scaling_factor = 2.5F;
+  all[12] = all[10];
+  all[12].router = RouterKind::kSigmoidTopk;
+  all[12].routed_scaling_factor = 2.5F;
+  all[12].reroute_rounds = 2;
+  all[13] = all[7];
+  all[13].router = RouterKind::kSigmoidTopk;
+  all[13].norm_topk_prob = true;
+  all[13].top_k = 1;
   return all;
 }
 

@@ -79,13 +79,15 @@ bool grows_beyond(double share, const LayerConfig& layer, bool backward) {
 }
 
 TEST(LayerSize, ArenaBytesAreWithinATenthOfWhatALayerTakes) {
-  LayerConfig wide = kTopK, normed = kTopK, shared = kTopK;
+  LayerConfig wide = kTopK, normed = kTopK, shared = kTopK, sigmoid = kTopK;
+  sigmoid.router = RouterKind::kSigmoidTopk;
+  sigmoid.z_loss_coeff = 0.1F;
   wide.expert_hidden = 48;
   wide.iterations = 3;
   normed.iteration_norm = true;
   normed.router_bias = true;
   shared.shared_experts = 2;
-  for (const LayerConfig& layer : {kTopK, wide, normed, shared}) {
+  for (const LayerConfig& layer : {kTopK, wide, normed, shared, sigmoid}) {
     for (const bool backward : {true, false}) {
       EXPECT_FALSE(grows_beyond(1.05, layer, backward)) << layer.iterations << backward;
       EXPECT_TRUE(grows_beyond(0.9, layer, backward)) << layer.iterations << backward;

@@ -75,7 +75,7 @@ struct SlowChain {
       choices.push_back({static_cast<std::int32_t>(i), s[i] * config.routed_scaling_factor, s[i], true});
       sum += s[i];
     }
-    for (Choice& choice : choices) choice.weight = config.norm_topk_prob ? choice.score / sum : choice.weight;
+    for (Choice& choice : choices) choice.weight /= config.norm_topk_prob && config.top_k > 1 ? sum : 1;
     return choices;
   }
 
@@ -138,7 +138,7 @@ struct SlowChain {
       }
       const Doubles z = logits_of(rows.back(), t, token);
       logits.insert(logits.end(), z.begin(), z.end());
-      const Doubles s = config.router == RouterKind::kRelu ? z : slow_softmax(z);
+      const Doubles s = slow_scores(config.router, z);
       ranked.push_back({s, ranking_of(s, t)});
       choices.push_back(choose(s, ranked.back().ranking));
     }

@@ -32,19 +32,21 @@ ModelConfig small_model() {
   return config;
 }
 
+/// Weights of the size that training reaches, so that every path of the gradient counts and a lost expert shows.
+void draw_grown(Model& model) {
+  initialise(model.config(), kSeed, model.parameters());
+  for (const Parameter& parameter : model.parameters().all()) {
+    if (parameter.value.shape().rank() != 2) continue;
+    for (float& value : parameter.value.span<float>()) value *= 8;
+  }
+}
+
 /// A model on one rank with a fixed batch, as a function of its weights.
 class LossOfWeights {
  public:
   explicit LossOfWeights(const ModelConfig& config)
       : transport_(make_transport("local")), groups_(*transport_, 0, kDefaultDeadline), model_(config, groups_, {}) {
-    initialise(config, kSeed, model_.parameters());
-    // Weights of the size that training reaches, so that every path of the
-    // gradient counts.
-    for (const Parameter& parameter : weights()) {
-      if (parameter.value.shape().rank() == 2) {
-        for (float& value : parameter.value.span<float>()) value *= 8;
-      }
-    }
+    draw_grown(model_);
     batch_ = deal_batch(3, config.sequence, groups_);
     ids_ = token_arena_.make<std::int32_t>({batch_.tokens()});
     labels_ = token_arena_.make<std::int32_t>({batch_.tokens()});
@@ -221,6 +223,130 @@ TEST(Model, GradientsAgreeUnderCapacity) {
   config.layer.capacity_factor = 1.0;
   config.layer.balance_loss = BalanceLoss::kBatch;
   expect_central_differences(config);
+}
+
+/// Layers whose training drops choices, each in another way.
+std::vector<ModelConfig> dropping_models() {
+  std::vector<ModelConfig> models(5, small_model());
+  for (ModelConfig& model : models) {
+    model.layer.drop_policy = DropPolicy::kPosition;
+    model.layer.capacity_factor = 0.5;
+  }
+  models[1].layer.drop_policy = models[2].layer.drop_policy = DropPolicy::kProbability;
+  models[2].layer.reroute_rounds = models[3].layer.reroute_rounds = 1;
+  models[3].layer.pad_to_capacity = true;
+  models[3].layer.capacity_scope = CapacityScope::kRank;
+  models[4].layer.router = RouterKind::kRelu;
+  models[4].layer.balance_loss = BalanceLoss::kNone;
+  models[4].layer.z_loss_coeff = 0;
+  return models;
+}
+
+/// What a model that is not trained makes of texts.
+class Reader {
+ public:
+  explicit Reader(const ModelConfig& config, const ModelUse& use = {.trained = false})
+      : transport_(make_transport("local")), groups_(*transport_, 0, kDefaultDeadline), model_(config, groups_, use) {
+    draw_grown(model_);
+  }
+
+  /// Sequences of `length` tokens, one after the other -> logits [tokens * V].
+  std::vector<float> logits(const std::vector<std::int32_t>& ids, std::int64_t length) {
+    arena_.reset();
+    const Batch batch = deal_batch(std::ssize(ids) / length, length, groups_);
+    const Tensor tokens = arena_.make<std::int32_t>({batch.tokens()});
+    const Tensor logits = arena_.make<float>({batch.tokens(), model_.config().vocab});
+    std::ranges::copy(ids, tokens.data<std::int32_t>());
+    model_.logits(tokens, batch, logits, arena_);
+    const auto values = logits.span<float>();
+    return {values.begin(), values.end()};
+  }
+  double loss(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& labels, std::int64_t length) {
+    arena_.reset();
+    const Batch batch = deal_batch(std::ssize(ids) / length, length, groups_);
+    const Tensor tokens = arena_.make<std::int32_t>({batch.tokens()}), next = arena_.make<std::int32_t>(tokens.shape());
+    std::ranges::copy(ids, tokens.data<std::int32_t>());
+    std::ranges::copy(labels, next.data<std::int32_t>());
+    return model_.loss(tokens, next, batch, arena_);
+  }
+
+ private:
+  std::unique_ptr<Transport> transport_;
+  RankGroups groups_;
+  Model model_;
+  Arena arena_;
+};
+
+std::vector<std::int32_t> random_ids(std::size_t tokens, std::uint64_t seed) {
+  std::vector<std::int32_t> ids(tokens);
+  for (std::size_t i = 0; i < tokens; ++i) ids[i] = static_cast<std::int32_t>(random_below({seed, 2}, i, 32));
+  return ids;
+}
+
+std::vector<float> first(const std::vector<float>& values, std::size_t tokens) {
+  return {values.begin(), values.begin() + static_cast<std::ptrdiff_t>(tokens * 32)};
+}
+
+TEST(Model, LogitsDependOnNoLaterTokenAndNoOtherSequence) {
+  for (const ModelConfig& config : dropping_models()) {
+    Reader reader(config);
+    for (std::uint64_t seed = 0; seed < 10; ++seed) {
+      std::vector<std::int32_t> ids = random_ids(3 * 8, seed);
+      const std::vector<float> before = reader.logits(ids, 8);
+      ids[7] = (ids[7] + 13) % 32;
+      EXPECT_EQ(first(reader.logits(ids, 8), 7), first(before, 7)) << "the last token of the sequence changed";
+      ids[7] = (ids[7] + 19) % 32;
+      std::ranges::reverse(ids.begin() + 8, ids.end());
+      EXPECT_EQ(first(reader.logits(ids, 8), 8), first(before, 8)) << "other sequences changed";
+      EXPECT_EQ(reader.logits({ids.begin(), ids.begin() + 8}, 8), first(before, 8)) << "other sequences are not there";
+    }
+  }
+}
+
+TEST(Model, ATextsLogitsGoOnFromItsPrefixes) {
+  for (const ModelConfig& config : dropping_models()) {
+    Reader reader(config);
+    const std::vector<std::int32_t> ids = random_ids(8, 3);
+    const std::vector<float> whole = reader.logits(ids, 8);
+    for (std::size_t length = 1; length < 8; ++length) {
+      const std::vector<float> prefix =
+          reader.logits({ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(length)}, std::int64_t(length));
+      for (std::size_t i = 0; i < prefix.size(); ++i) EXPECT_NEAR(prefix[i], whole[i], 1e-4) << length;
+    }
+  }
+}
+
+TEST(Model, TheLossDoesNotDependOnHowManySequencesAreReadAtOnce) {
+  for (const ModelConfig& config : dropping_models()) {
+    Reader reader(config);
+    const std::vector<std::int32_t> ids = random_ids(4 * 8, 1), labels = random_ids(4 * 8, 2);
+    double one_by_one = 0;
+    for (std::ptrdiff_t at = 0; at < 32; at += 8) {
+      one_by_one +=
+          reader.loss({ids.begin() + at, ids.begin() + at + 8}, {labels.begin() + at, labels.begin() + at + 8}, 8);
+    }
+    EXPECT_NEAR(reader.loss(ids, labels, 8), one_by_one, 1e-12 * one_by_one);
+  }
+}
+
+TEST(Model, ACapacityThatIsAskedForIsTrainings) {
+  for (const ModelConfig& config : dropping_models()) {
+    const std::vector<std::int32_t> ids = random_ids(4 * 8, 1), labels = random_ids(4 * 8, 2);
+    const double dropless = Reader(config).loss(ids, labels, 8);
+    const double dropping = Reader(config, {.trained = false, .capacity_factor = 0.5}).loss(ids, labels, 8);
+    const auto transport = make_transport("local");
+    const RankGroups groups(*transport, 0, kDefaultDeadline);
+    Model model(config, groups, {});
+    draw_grown(model);
+    Arena arena;
+    const Batch batch = deal_batch(4, 8, groups);
+    const Tensor tokens = arena.make<std::int32_t>({32}), next = arena.make<std::int32_t>({32});
+    std::ranges::copy(ids, tokens.data<std::int32_t>());
+    std::ranges::copy(labels, next.data<std::int32_t>());
+    const double trained = model.loss_and_gradients(tokens, next, batch, 1, {.l1_coeff = 0.01}, arena).cross_entropy;
+    EXPECT_NEAR(dropping, trained, 1e-5 * trained);
+    EXPECT_GT(std::abs(dropping - dropless), 1e-4 * trained) << "nothing was dropped";
+  }
 }
 
 }  // namespace

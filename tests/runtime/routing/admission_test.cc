@@ -60,6 +60,47 @@ TEST(Capacity, IsRoundedUp) {
   EXPECT_EQ(capacity_of(config, 0), 0);
 }
 
+TEST(Capacity, IsCountedExactly) {
+  const auto capacity = [](std::int64_t experts, std::int64_t top_k, double factor, std::int64_t tokens) {
+    return capacity_of({.experts = experts, .top_k = top_k, .capacity_factor = factor}, tokens);
+  };
+  EXPECT_EQ(capacity(10, 2, 1.1, 100), 22);  // in doubles 22.000000000000004
+  EXPECT_EQ(capacity(10, 1, 0.7, 100), 7);
+  EXPECT_EQ(capacity(3, 1, 1.000001, 3'000'000), 1'000'001);
+  EXPECT_EQ(capacity(1, 8, 1'048'576, std::int64_t{1} << 30), std::int64_t{1} << 53);
+  // Factors of two places against whole numbers: every product of the two that comes out even is met, not passed.
+  for (std::int64_t hundredths = 1; hundredths <= 400; ++hundredths) {
+    for (const std::int64_t tokens : {1, 7, 100, 4096, 1'000'000}) {
+      const std::int64_t choices = tokens * 8 * hundredths, even = 64 * 100;
+      EXPECT_EQ(capacity(64, 8, static_cast<double>(hundredths) / 100, tokens), (choices + even - 1) / even);
+    }
+  }
+}
+
+TEST(Capacity, AnotherFactorChangesNothingElse) {
+  LayerConfig layer{.experts = 4, .top_k = 2, .drop_policy = DropPolicy::kProbability, .capacity_factor = 1.25};
+  layer.reroute_rounds = 1;
+  layer.pad_to_capacity = true;
+  layer.capacity_scope = CapacityScope::kRank;
+  LayerConfig wanted = layer;
+  wanted.capacity_factor = 2;
+  EXPECT_EQ(with_capacity(layer, 2), wanted);
+  EXPECT_EQ(with_capacity(layer, 0), (LayerConfig{.experts = 4, .top_k = 2}));
+  EXPECT_EQ(with_capacity({.experts = 4, .top_k = 2}, 2), (LayerConfig{.experts = 4, .top_k = 2}));
+}
+
+TEST(Capacity, ProbabilityAndReroutingLookAhead) {
+  LayerConfig layer{.experts = 4, .top_k = 2};
+  EXPECT_FALSE(looks_ahead(layer));
+  layer.drop_policy = DropPolicy::kPosition;
+  EXPECT_FALSE(looks_ahead(layer));
+  layer.reroute_rounds = 1;
+  EXPECT_TRUE(looks_ahead(layer));
+  layer.reroute_rounds = 0;
+  layer.drop_policy = DropPolicy::kProbability;
+  EXPECT_TRUE(looks_ahead(layer));
+}
+
 TEST(AdmissionOnRanks, WithoutAPolicyEverythingIsKept) { expect_admission_at_any_ranks(DropPolicy::kNone, 2, 2); }
 
 TEST(AdmissionOnRanks, ByPositionTheFirstTokensOfAllRanksKeepTheirPlaces) {

@@ -103,7 +103,7 @@ TEST(Balance, WithoutTokensThereIsNoLoss) {
   EXPECT_EQ(balance_loss(config, 0, routed, {}, whole_batch(0, 2), arena).loss, 0.0);
 }
 
-std::vector<LayerConfig> softmax_losses() {
+std::vector<LayerConfig> topk_losses() {
   std::vector<LayerConfig> configs(4, {.experts = 5, .top_k = 2});
   configs[0].balance_loss = BalanceLoss::kSequence;
   configs[1].balance_loss = BalanceLoss::kBatch;
@@ -111,11 +111,15 @@ std::vector<LayerConfig> softmax_losses() {
   configs[3].balance_loss = BalanceLoss::kSequence;
   configs[3].z_loss_coeff = 0.25F;
   for (LayerConfig& config : configs) config.balance_loss_coeff = 0.5F;
+  for (std::size_t i = 0; i < 4; ++i) {
+    configs.push_back(configs[i]);
+    configs.back().router = RouterKind::kSigmoidTopk;
+  }
   return configs;
 }
 
 TEST(Balance, LossesAndGradientsAgreeWithCentralDifferences) {
-  for (const LayerConfig& config : softmax_losses()) {
+  for (const LayerConfig& config : topk_losses()) {
     Arena arena;
     std::mt19937 random(11);
     const Tensor logits = random_tensor({12, 5}, 2, random, arena);
@@ -146,7 +150,7 @@ std::pair<double, std::vector<float>> part_of_loss(const LayerConfig& config, co
 }
 
 TEST(Balance, PartsOfRanksAddUpToTheWholeLoss) {
-  std::vector<LayerConfig> configs = softmax_losses();
+  std::vector<LayerConfig> configs = topk_losses();
   configs.push_back({.experts = 5, .top_k = 2, .router = RouterKind::kRelu});
   for (const LayerConfig& config : configs) {
     Arena arena;

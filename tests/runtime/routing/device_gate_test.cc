@@ -15,7 +15,7 @@ constexpr int kLayer = 2;
 /// All that a gate does on a device, between them.
 std::vector<LayerConfig> layers() {
   const LayerConfig small{.hidden = 20, .experts = 9, .top_k = 3};
-  std::vector<LayerConfig> all(8, small);
+  std::vector<LayerConfig> all(11, small);
   all[1].groups = 3;
   all[1].groups_kept = 2;
   all[1].router_bias = all[1].norm_topk_prob = true;
@@ -30,6 +30,16 @@ std::vector<LayerConfig> layers() {
   all[6] = all[2];
   all[7].router_noise = true;
   all[6].router_jitter = all[7].router_jitter = 0.3F;
+  all[8] = all[1];
+  all[8].router = RouterKind::kSigmoidTopk;
+  all[8].routed_scaling_factor = 2.5F;
+  all[9] = all[3];
+  all[9].router = RouterKind::kSigmoidTopk;
+  all[9].top_k = 1;
+  all[9].norm_topk_prob = true;
+  all[10].router = RouterKind::kSigmoidTopk;
+  all[10].router_noise = true;
+  all[10].router_jitter = 0.3F;
   all[4].hidden = 33;
   all[4].experts = 130;
   all[4].top_k = 8;
@@ -99,9 +109,10 @@ void DeviceGateCuda::compare(const LayerConfig& config, const Batch& batch) {
   gate.balance(there, put(table), batch, kL1, loss, memory, stream_);
   gate.backward(there, batch, put(dweight), dx, memory, stream_);
 
-  EXPECT_LE(error_of(get<float>(there.scores), Floats(routed.scores.shape(), {routed.scores.span<float>().begin(),
-                                                                              routed.scores.span<float>().end()})),
-            1e-5);
+  EXPECT_LE(
+      error_of(get<float>(there.scores.score),
+               Floats(routed.scores.shape(), {routed.scores.span<float>().begin(), routed.scores.span<float>().end()})),
+      1e-5);
   const auto same_first = [&](const auto& got, const auto& wanted, std::int64_t count) {
     return std::equal(got.begin(), got.begin() + count, wanted.begin());
   };

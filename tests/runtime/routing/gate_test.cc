@@ -6,7 +6,7 @@
 #include <limits>
 #include <memory>
 
-#include "runtime/routing/softmax_topk_router.h"
+#include "runtime/routing/topk_router.h"
 #include "tests/runtime/routing/oracle.h"
 #include "tests/runtime/routing/tensors.h"
 
@@ -36,7 +36,7 @@ TEST(Gate, GradientsAgreeWithCentralDifferencesAndAddUp) {
   const Tensor dweight = random_tensor({kTokens * kTopK}, 1, random, arena);
   const Tensor gradient = tensor_of<float>(weight.shape(), std::vector<float>(kExperts * kHidden, 2), arena);
   const Tensor dx = tensor_of<float>(x.shape(), std::vector<float>(kTokens * kHidden, 3), arena);
-  const SoftmaxTopkRouter router(kLayer);
+  const TopkRouter router(kLayer);
   const Gate gate(kLayer, 0, 0, {.weight = {weight, gradient}, .noise = {}, .bias = {}}, router);
   const Batch batch{.sequences = kTokens / kLength, .length = kLength};
   GateSaved saved;
@@ -57,7 +57,7 @@ TEST(Gate, BitsOfASequenceDoNotDependOnItsNeighbours) {
   std::mt19937 random(2);
   constexpr std::int64_t kWide = 40, kMany = 20, kLong = 7;
   const LayerConfig layer{.hidden = kWide, .experts = kMany, .top_k = kTopK};
-  const SoftmaxTopkRouter router(layer);
+  const TopkRouter router(layer);
   const Tensor weight = random_tensor({kMany, kWide}, 1, random, arena);
   const Tensor gradient = arena.zeros<float>(weight.shape());
   const Gate gate(layer, 0, 0, {.weight = {weight, gradient}, .noise = {}, .bias = {}}, router);
@@ -80,7 +80,7 @@ TEST(Gate, BitsOfASequenceDoNotDependOnItsNeighbours) {
 TEST(Gate, TokensWithLogitsThatAreNotFiniteAreRoutedAsIfAllWereZeroAndTold) {
   Arena arena;
   std::mt19937 random(3);
-  const SoftmaxTopkRouter router(kLayer);
+  const TopkRouter router(kLayer);
   const Tensor weight = random_tensor({kExperts, kHidden}, 1, random, arena);
   const Gate gate(kLayer, 0, 0, {.weight = {weight, {}}, .noise = {}, .bias = {}}, router);
   const Tensor x = random_tensor({kTokens, kHidden}, 1, random, arena);
@@ -132,7 +132,7 @@ std::vector<float> routed_in_blocks(RouterKind kind, std::int64_t block) {
 }
 
 TEST(Gate, BitsDoNotDependOnTheBlocksThatTokensComeIn) {
-  for (const RouterKind kind : {RouterKind::kSoftmaxTopk, RouterKind::kRelu}) {
+  for (const RouterKind kind : {RouterKind::kSoftmaxTopk, RouterKind::kSigmoidTopk, RouterKind::kRelu}) {
     const std::vector<float> whole = routed_in_blocks(kind, kTokens);
     for (const std::int64_t block : {1, 4, 5}) EXPECT_EQ(routed_in_blocks(kind, block), whole) << block;
   }
@@ -140,7 +140,7 @@ TEST(Gate, BitsDoNotDependOnTheBlocksThatTokensComeIn) {
 
 TEST(Gate, ThereMayBeNoTokens) {
   Arena arena;
-  const SoftmaxTopkRouter router(kLayer);
+  const TopkRouter router(kLayer);
   const Tensor gradient = arena.zeros<float>({kExperts, kHidden});
   const TrainedTensor weight{arena.zeros<float>({kExperts, kHidden}), gradient};
   const Gate gate(kLayer, 0, 0, {.weight = weight, .noise = {}, .bias = {}}, router);

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
+#include "comm/local_transport.h"
 #include "tests/ranks.h"
 #include "tests/runtime/routing/tensors.h"
+#include "tests/runtime/routing/thread_seconds.h"
 
 namespace coe {
 namespace {
@@ -40,6 +44,29 @@ TEST(GrantPlaces, ByProbabilityTheLargestScoresGetThemAndTheEarlierOnATie) {
   EXPECT_EQ(result.granted, (std::vector<std::uint8_t>{1, 0, 1, 1, 0}));
   EXPECT_EQ(result.room, (std::vector<std::int64_t>{0, 0}));
   EXPECT_EQ(result.counts, (std::vector<std::int32_t>{2, 1}));
+}
+
+// As many ranks squared would take 64 times as long.
+TEST(GrantPlaces, EightTimesTheRanksTakeNotMuchMoreThanEightTimesAsLong) {
+  const std::unique_ptr<Transport> alone = make_lone_transport();
+  const auto seconds = [&](DropPolicy policy, std::int64_t ranks) {
+    constexpr std::int64_t kExperts = 1024;
+    Arena arena;
+    const std::vector<std::int32_t> ones(static_cast<std::size_t>(ranks * kExperts), 1);
+    const Tensor counts = tensor_of<std::int32_t>({ranks, kExperts}, ones, arena);
+    std::vector<std::int32_t> each(kExperts);
+    std::iota(each.begin(), each.end(), 0);
+    const Asks asks{tensor_of<std::int32_t>({kExperts}, each, arena), arena.zeros<float>({kExperts}),
+                    arena.make<std::uint8_t>({kExperts})};
+    return thread_seconds([&] {
+      std::vector<std::int64_t> room(kExperts, ranks);
+      grant_places(policy, room, asks, counts, {alone.get()}, {"granting"}, arena);
+      EXPECT_EQ(room, std::vector<std::int64_t>(kExperts, 0));
+    });
+  };
+  for (const DropPolicy policy : {DropPolicy::kPosition, DropPolicy::kProbability}) {
+    EXPECT_LT(seconds(policy, 512), 24 * seconds(policy, 64));
+  }
 }
 
 TEST(GrantPlacesOnRanks, EarlierRanksComeFirstAndRoomIsTheSameEverywhere) {

@@ -35,6 +35,18 @@ inline Doubles slow_softmax(Doubles logits) {
   return logits;
 }
 
+inline Doubles slow_sigmoid(Doubles logits) {
+  for (double& z : logits) z = 1 / (1 + std::exp(-z));
+  return logits;
+}
+
+/// Each over the sum of all.
+inline Doubles slow_shares(Doubles x) {
+  const double sum = std::accumulate(x.begin(), x.end(), 0.0);
+  for (double& each : x) each /= sum;
+  return x;
+}
+
 /// The indices of the k largest, ascending.
 inline std::vector<std::size_t> slow_topk(const Doubles& scores, std::size_t k) {
   std::vector<std::size_t> order(scores.size());

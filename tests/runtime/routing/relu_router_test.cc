@@ -82,5 +82,31 @@ TEST(ReluRouter, ALogitThatIsNotFiniteIsRefused) {
   }
 }
 
+LayerConfig two_of_eight(float l1_coeff) { return {.experts = 8, .top_k = 2, .l1_coeff = l1_coeff}; }
+
+TEST(NextL1Coeff, RisesWhileTooFewPairsAreZero) {
+  const LayerConfig layer = two_of_eight(1e-8F);
+  EXPECT_DOUBLE_EQ(next_l1_coeff(layer, 0.5, 0.74), 0.6);
+  EXPECT_DOUBLE_EQ(next_l1_coeff(layer, 0.6, 0.75), 0.5);
+}
+
+TEST(NextL1Coeff, StaysWithinItsBounds) {
+  const LayerConfig layer = two_of_eight(1e-8F);
+  double low = 1e-8, high = 1e-8;
+  for (int step = 0; step < 5000; ++step) low = next_l1_coeff(layer, low, 1);
+  for (int step = 0; step < 5000; ++step) high = next_l1_coeff(layer, high, 0);
+  EXPECT_NEAR(low, 1e-8, 1e-15);
+  EXPECT_EQ(high, 1e4);
+  EXPECT_EQ(next_l1_coeff(layer, 1e-323, 0), low) << "a run of before is back at once";
+  EXPECT_NEAR(next_l1_coeff(two_of_eight(2), 2e-8, 1), 2e-8 / 1.2, 1e-15) << "what it began with is no bound below";
+}
+
+TEST(NextL1Coeff, MayBeginLowerOrNotAtAll) {
+  EXPECT_EQ(next_l1_coeff(two_of_eight(0), 0, 0), 0);
+  const LayerConfig layer = two_of_eight(1e-10F);
+  EXPECT_NEAR(next_l1_coeff(layer, 1e-10, 1), 1e-10, 1e-17);
+  EXPECT_NEAR(next_l1_coeff(layer, 1e-10, 0), 1.2e-10, 1e-17);
+}
+
 }  // namespace
 }  // namespace coe

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/routing/admission.h"
-#include "runtime/routing/softmax_topk_router.h"
+#include "runtime/routing/topk_router.h"
 #include "tests/ranks.h"
 #include "tests/runtime/ranks/splits.h"
 #include "tests/runtime/routing/slow_admission.h"
@@ -59,7 +59,7 @@ const std::vector<float> kBias = {0, 0.1F, -0.1F, 0, 0.05F, 0.2F, 0, -0.05F};
 
 void expect_rerouting(const LayerConfig& config, unsigned seed, Transport& world) {
   Arena arena;
-  const SoftmaxTopkRouter router(config);
+  const TopkRouter router(config);
   const Tensor bias = tensor_of<float>({kExperts}, kBias, arena);
   const Routed all = router.route(random_logits(seed, arena), bias, arena);
   const std::vector<Choices> before = deal_unevenly(choices_of(all.routing), world.size());
@@ -110,7 +110,7 @@ TEST(Reroute, WithEnoughRoundsEveryPlaceIsTaken) {
   on_ranks(1, [](Transport& world) {
     Arena arena;
     const LayerConfig config = layer_of(DropPolicy::kPosition, 1.0, kExperts);  // 60 choices, 8 experts of 8 places
-    const Routed routed = SoftmaxTopkRouter(config).route(random_logits(1, arena), {}, arena);
+    const Routed routed = TopkRouter(config).route(random_logits(1, arena), {}, arena);
     const Tensor counts = table_of({choices_of(routed.routing)}, kExperts, false, arena);
     const Routing routing = admit(config, kTokens, routed, counts, {&world}, {"admission"}, arena);
     EXPECT_EQ(std::ranges::count(routing.kept.span<std::uint8_t>(), 1), 60);
@@ -125,7 +125,7 @@ TEST(Reroute, ATokenAsksForItsNextBestExpert) {
     const Tensor logits = tensor_of<float>({3, 3}, {9, 2, 1, 9, 1, 2, 9, 1, 2}, arena);
     LayerConfig config{.experts = 3, .top_k = 1, .drop_policy = DropPolicy::kPosition, .capacity_factor = 1.0};
     config.reroute_rounds = 1;
-    const Routed routed = SoftmaxTopkRouter(config).route(logits, {}, arena);
+    const Routed routed = TopkRouter(config).route(logits, {}, arena);
     const Tensor counts = tensor_of<std::int32_t>({1, 3}, {3, 0, 0}, arena);
     const Routing routing = admit(config, 3, routed, counts, {&world}, {"admission"}, arena);
     EXPECT_EQ(values_of<std::int32_t>(routing.offsets), (std::vector<std::int32_t>{0, 1, 3, 4}));

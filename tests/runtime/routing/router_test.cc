@@ -15,6 +15,10 @@ TEST(Router, TheConfigurationNamesTheKind) {
     return values_of<std::int32_t>(make_router(config)->route(logits, {}, arena).routing.expert);
   };
   EXPECT_EQ(expert_of_choices(), (std::vector<std::int32_t>{1, 2}));
+  config.router = RouterKind::kSigmoidTopk;
+  EXPECT_EQ(expert_of_choices(), (std::vector<std::int32_t>{1, 2}));
+  const Tensor none = tensor_of<float>({1, 3}, {0, 0, 0}, arena);
+  EXPECT_EQ(values_of<float>(make_router(config)->route(none, {}, arena).scores), (std::vector<float>{0.5, 0.5, 0.5}));
   config.router = RouterKind::kRelu;
   EXPECT_EQ(expert_of_choices(), (std::vector<std::int32_t>{0, 1}));
 }

@@ -79,20 +79,26 @@ inline void slow_reroute(const LayerConfig& config, const std::vector<RankedToke
     for (const SlowAsk& ask : slow_grants(config.drop_policy, asks, room)) {
       --homeless[ask.token];
       const double weight =
-          config.norm_topk_prob ? ask.score / sum[ask.token] : ask.score * config.routed_scaling_factor;
+          ask.score * config.routed_scaling_factor / (config.norm_topk_prob && config.top_k > 1 ? sum[ask.token] : 1);
       tokens[ask.token].push_back({ask.expert, weight, ask.score, true, false});
     }
   }
   for (std::vector<Choice>& token : tokens) std::ranges::sort(token, {}, &Choice::expert);
 }
 
+/// The fewest rows a share of which no expert exceeds by more than the factor, which has six decimal places.
+inline std::int64_t slow_capacity(const LayerConfig& config, std::int64_t tokens) {
+  const std::int64_t millionths = std::llround(config.capacity_factor * 1e6), choices = tokens * config.top_k;
+  std::int64_t rows = 0;
+  while (rows * config.experts * 1'000'000 < choices * millionths) ++rows;
+  return rows;
+}
+
 /// Admission the slow obvious way: sorts all of an expert's choices, over all tokens, and keeps as many as it has room
 /// for. `ranked` is only read where choices are rerouted.
 inline void slow_admission(const LayerConfig& config, const std::vector<RankedToken>& ranked, Choices& tokens) {
   if (config.drop_policy == DropPolicy::kNone) return;
-  const double capacity = std::ceil(static_cast<double>(std::ssize(tokens) * config.top_k) * config.capacity_factor /
-                                    static_cast<double>(config.experts));
-  std::vector<std::int64_t> room(static_cast<std::size_t>(config.experts), static_cast<std::int64_t>(capacity));
+  std::vector<std::int64_t> room(static_cast<std::size_t>(config.experts), slow_capacity(config, std::ssize(tokens)));
   std::vector<SlowAsk> asks;
   for (std::size_t t = 0; t < tokens.size(); ++t) {
     for (const Choice& choice : tokens[t]) asks.push_back({t, choice.expert, choice.score});

@@ -8,6 +8,12 @@
 
 namespace coe {
 
+/// A router's scores of one token; of ReLU's those that are not positive are not chosen.
+inline Doubles slow_scores(RouterKind router, const Doubles& logits) {
+  if (router == RouterKind::kRelu) return logits;
+  return router == RouterKind::kSigmoidTopk ? slow_sigmoid(logits) : slow_softmax(logits);
+}
+
 /// The balance, z or L1 loss of one iteration over whole sequences of `length` tokens.
 inline double slow_balance(const LayerConfig& config, std::size_t length, double l1_coeff, const Doubles& logits) {
   const auto experts = static_cast<std::size_t>(config.experts);
@@ -21,7 +27,7 @@ inline double slow_balance(const LayerConfig& config, std::size_t length, double
     for (std::size_t t = first; t < first + window; ++t) {
       Doubles s = slow_row(logits, experts, t);
       if (!relu) loss += config.z_loss_coeff * std::pow(slow_logsumexp(s), 2) / static_cast<double>(tokens);
-      if (!relu) s = slow_softmax(s);
+      if (!relu) s = slow_shares(slow_scores(config.router, s));
       for (std::size_t i = 0; relu && i < experts; ++i) count[i] += s[i] > 0 ? 1 : 0;
       for (std::size_t i = 0; relu && i < experts; ++i) s[i] = std::max(s[i], 0.0);
       for (const std::size_t i : slow_topk(s, relu ? 0 : static_cast<std::size_t>(config.top_k))) count[i] += 1;

@@ -168,6 +168,24 @@ TEST(Optimiser, LeavesAloneWhatIsNotTrained) {
   EXPECT_EQ(parameters.at("bias").value.data<float>()[0], 1);
 }
 
+TEST(Optimiser, OfMatricesAloneVectorsDoNotDecay) {
+  const std::unique_ptr<Transport> alone = make_lone_transport();
+  const RankGroups groups(*alone, 0, kDefaultDeadline);
+  TrainingConfig config = schedule_of(Schedule::kConstant);
+  config.weight_decay = 0.5F;
+  for (const Decay decay : {Decay::kAll, Decay::kMatrices}) {
+    Parameters parameters(std::vector<ParameterSpec>{{"norm", {1}}, {"matrix", {1, 1}}, {"expert", {1, 1}, true}},
+                          true);
+    for (const Parameter& parameter : parameters.all()) parameter.value.data<float>()[0] = 1;
+    config.decay = decay;
+    Optimiser(config, groups, parameters).update(4, 0);
+    const float decayed = 1 - 0.01F * 0.5F;
+    EXPECT_FLOAT_EQ(parameters.at("norm").value.data<float>()[0], decay == Decay::kAll ? decayed : 1);
+    EXPECT_FLOAT_EQ(parameters.at("matrix").value.data<float>()[0], decayed);
+    EXPECT_FLOAT_EQ(parameters.at("expert").value.data<float>()[0], decayed);
+  }
+}
+
 TEST(Optimiser, WithoutClippingGradientsAreTakenAsTheyAre) { expect_updates(0, 1); }
 
 TEST(Optimiser, ALargeGradientIsScaledDownToTheLimit) { expect_updates(1, 1 / (5 + 1e-6)); }

@@ -4,11 +4,12 @@
 
 namespace coe {
 
-/// s = softmax(logits), the K largest s + bias of the groups kept are chosen (ties to the lower expert), w = c s, or s
-/// over the sum of the chosen (the bias: Wang et al. 2024, arXiv 2408.15664).
-class SoftmaxTopkRouter : public Router {
+/// s = softmax(logits), or each sigmoid(logit) (DeepSeek-V3, arXiv 2412.19437, section 2.1.2); the K largest s + bias
+/// of the groups kept are chosen (ties to the lower expert), w = c s, or c s over the sum of the chosen where K > 1
+/// (the bias: Wang et al. 2024, arXiv 2408.15664).
+class TopkRouter : public Router {
  public:
-  explicit SoftmaxTopkRouter(const LayerConfig& config);
+  explicit TopkRouter(const LayerConfig& config);
   Routed begin_route(Shape logits, const Tensor& bias, Arena& arena) const override;
   void route_tokens(const Tensor& logits, const Tensor& bias, std::int64_t first, const Routed& routed,
                     Arena& scratch) const override;
@@ -19,13 +20,19 @@ class SoftmaxTopkRouter : public Router {
 
  private:
   bool ranks_by_score(const Tensor& bias) const { return bias.elements() == 0 && groups_kept_ == groups_; }
+  /// Logits [n, N] of tokens from `first` on become their scores.
+  void score(const Tensor& logits, std::int64_t first, const Routed& routed) const;
   void rank(const Tensor& scores, const Tensor& bias, const Tensor& ranking, Arena& scratch) const;
+  /// What weights are divided by, of one token.
+  float divisor(const Routing& routing, std::int64_t token) const;
   void weigh_token(const Routing& routing, std::int64_t token) const;
+  /// ds [N] of one token (overwritten) from its balance losses' gradient [N] with respect to s over the sum of s.
+  void balance_backward(const Routed& routed, std::int64_t token, const float* dshare, float* ds) const;
   /// ds of one token's choices, added to ds [N].
   void weigh_backward(const Routing& routing, std::int64_t token, const float* dweight, float* ds) const;
 
   std::int64_t top_k_, groups_, groups_kept_;
-  bool normalise_;
+  bool sigmoid_, z_loss_, normalise_;
   float scale_;
 };
 

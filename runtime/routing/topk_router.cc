@@ -1,10 +1,12 @@
-#include "runtime/routing/softmax_topk_router.h"
+#include "runtime/routing/topk_router.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "kernels/memory/error.h"
+#include "kernels/products/ordered_sum.h"
 #include "kernels/routing/rows.h"
+#include "kernels/routing/sigmoid.h"
 #include "kernels/routing/softmax.h"
 #include "kernels/routing/topk.h"
 #include "runtime/routing/expert_groups.h"
@@ -24,29 +26,35 @@ float sum_of_scores(const Routing& routing, std::int64_t token) {
   return sum + kNormFloor;
 }
 
-void expect_finite(const Tensor& logsumexp, std::int64_t first) {
-  const auto sums = logsumexp.span<float>();
-  const auto bad = std::ranges::find_if_not(sums, [](float sum) { return std::isfinite(sum); });
-  if (bad != sums.end()) {
-    fail(ErrorCode::kNonFinite, "softmax router: a logit of token ", first + (bad - sums.begin()), " is not finite");
+/// `numbers` are not finite where a logit is not: `width` of each token from `first` on.
+void expect_finite(const Tensor& numbers, std::int64_t width, std::int64_t first) {
+  const auto all = numbers.span<float>();
+  const auto bad = std::ranges::find_if_not(all, [](float number) { return std::isfinite(number); });
+  if (bad != all.end()) {
+    fail(ErrorCode::kNonFinite, "top-k router: a logit of token ", first + (bad - all.begin()) / width,
+         " is not finite");
   }
 }
 
 }  // namespace
 
-SoftmaxTopkRouter::SoftmaxTopkRouter(const LayerConfig& config)
+TopkRouter::TopkRouter(const LayerConfig& config)
     : top_k_(config.top_k),
       groups_(config.groups),
       groups_kept_(config.groups_kept),
-      normalise_(config.norm_topk_prob),
+      sigmoid_(config.router == RouterKind::kSigmoidTopk),
+      z_loss_(config.z_loss_coeff != 0),
+      normalise_(config.normalises_weights()),
       scale_(config.routed_scaling_factor) {}
 
-Routed SoftmaxTopkRouter::begin_route(Shape logits, const Tensor& bias, Arena& arena) const {
+Routed TopkRouter::begin_route(Shape logits, const Tensor& bias, Arena& arena) const {
   const std::int64_t tokens = logits[0], choices = tokens * top_k_;
   Routed routed;
   routed.scores = arena.make<float>(logits);
   routed.ranking = ranks_by_score(bias) ? routed.scores : arena.make<float>(logits);
-  routed.logsumexp = arena.make<float>({tokens});
+  if (sigmoid_) routed.score_sum = arena.make<float>({tokens});
+  routed.probability = sigmoid_ && z_loss_ ? arena.make<float>(logits) : routed.scores;
+  if (!sigmoid_ || z_loss_) routed.logsumexp = arena.make<float>({tokens});
   routed.counts = arena.zeros<std::int32_t>({1, logits[1]});
 
   Routing& routing = routed.routing;
@@ -65,30 +73,41 @@ Routed SoftmaxTopkRouter::begin_route(Shape logits, const Tensor& bias, Arena& a
   return routed;
 }
 
-void SoftmaxTopkRouter::route_tokens(const Tensor& logits, const Tensor& bias, std::int64_t first, const Routed& routed,
-                                     Arena& scratch) const {
+void TopkRouter::route_tokens(const Tensor& logits, const Tensor& bias, std::int64_t first, const Routed& routed,
+                              Arena& scratch) const {
   const std::int64_t tokens = logits.extent(0), experts = logits.extent(1);
   const Tensor scores = routed.scores.rows(first, tokens), ranking = routed.ranking.rows(first, tokens);
-  const Tensor logsumexp = routed.logsumexp.rows(first, tokens);
-  softmax(logits, scores, logsumexp);
-  expect_finite(logsumexp, first);
+  score(logits, first, routed);
   if (!ranks_by_score(bias)) rank(scores, bias, ranking, scratch);
 
   const Routing& routing = routed.routing;
   const Tensor chosen = routing.expert.rows(first * top_k_, tokens * top_k_);
   topk(ranking, chosen.reshaped({tokens, top_k_}));
-  float* score = routing.score.data<float>() + first * top_k_;
+  float* chosen_score = routing.score.data<float>() + first * top_k_;
   for (std::int64_t j = 0; j < chosen.elements(); ++j) {
     const std::int32_t expert = chosen.data<std::int32_t>()[j];
-    score[j] = scores.data<float>()[j / top_k_ * experts + expert];
+    chosen_score[j] = scores.data<float>()[j / top_k_ * experts + expert];
     ++routed.counts.data<std::int32_t>()[expert];
   }
   for (std::int64_t t = first; t < first + tokens; ++t) weigh_token(routing, t);
 }
 
-void SoftmaxTopkRouter::finish_route(Routed& /*routed*/, Arena& /*arena*/) const {}
+void TopkRouter::finish_route(Routed& /*routed*/, Arena& /*arena*/) const {}
 
-void SoftmaxTopkRouter::rank(const Tensor& scores, const Tensor& bias, const Tensor& ranking, Arena& scratch) const {
+void TopkRouter::score(const Tensor& logits, std::int64_t first, const Routed& routed) const {
+  const std::int64_t tokens = logits.extent(0);
+  if (!sigmoid_ || z_loss_) {
+    softmax(logits, routed.probability.rows(first, tokens), routed.logsumexp.rows(first, tokens));
+    expect_finite(routed.logsumexp.rows(first, tokens), 1, first);
+  }
+  if (!sigmoid_) return;
+  expect_finite(logits, logits.extent(1), first);  // the sigmoid of infinity is 1
+  const Tensor sums = routed.score_sum.rows(first, tokens);
+  sigmoid(logits, routed.scores.rows(first, tokens), sums);
+  for (float& sum : sums.span<float>()) sum += kNormFloor;
+}
+
+void TopkRouter::rank(const Tensor& scores, const Tensor& bias, const Tensor& ranking, Arena& scratch) const {
   std::ranges::copy(scores.span<float>(), ranking.data<float>());
   if (bias.elements() > 0) {
     for (std::int64_t t = 0; t < scores.extent(0); ++t) add(bias, 1, ranking.rows(t, 1).reshaped(bias.shape()));
@@ -96,59 +115,73 @@ void SoftmaxTopkRouter::rank(const Tensor& scores, const Tensor& bias, const Ten
   keep_best_groups(ranking, groups_, groups_kept_, scratch);
 }
 
-void SoftmaxTopkRouter::weigh(const Routing& routing) const {
+void TopkRouter::weigh(const Routing& routing) const {
   for (std::int64_t t = 0; t < routing.tokens(); ++t) weigh_token(routing, t);
 }
 
-void SoftmaxTopkRouter::weigh_token(const Routing& routing, std::int64_t token) const {
+float TopkRouter::divisor(const Routing& routing, std::int64_t token) const {
+  return normalise_ ? sum_of_scores(routing, token) : 1.0F;
+}
+
+void TopkRouter::weigh_token(const Routing& routing, std::int64_t token) const {
   const auto* offsets = routing.offsets.data<std::int32_t>();
   const auto* score = routing.score.data<float>();
   auto* weight = routing.weight.data<float>();
-  const float sum = normalise_ ? sum_of_scores(routing, token) : 1.0F;
-  for (std::int32_t j = offsets[token]; j < offsets[token + 1]; ++j) {
-    weight[j] = normalise_ ? score[j] / sum : scale_ * score[j];
-  }
+  const float sum = divisor(routing, token);
+  for (std::int32_t j = offsets[token]; j < offsets[token + 1]; ++j) weight[j] = scale_ * score[j] / sum;
 }
 
-void SoftmaxTopkRouter::backward(const Routed& routed, const Tensor& dweight, const BalanceGradient& balance,
-                                 const Tensor& dlogits) const {
+void TopkRouter::backward(const Routed& routed, const Tensor& dweight, const BalanceGradient& balance,
+                          const Tensor& dlogits) const {
   const std::int64_t tokens = dlogits.extent(0), experts = dlogits.extent(1);
   const bool balanced = balance.score.elements() > 0;
   const std::int64_t tokens_per_row = balanced ? std::max<std::int64_t>(1, tokens / balance.score.extent(0)) : 1;
   for (std::int64_t t = 0; t < tokens; ++t) {
     float* ds = dlogits.data<float>() + t * experts;
     if (balanced) {
-      std::copy_n(balance.score.data<float>() + t / tokens_per_row * experts, experts, ds);
+      balance_backward(routed, t, balance.score.data<float>() + t / tokens_per_row * experts, ds);
     } else {
       std::fill_n(ds, experts, 0.0F);
     }
     weigh_backward(routed.routing, t, dweight.data<float>(), ds);
   }
-  softmax_backward(routed.scores, dlogits, dlogits);
+  if (sigmoid_) {
+    sigmoid_backward(routed.scores, dlogits, dlogits);
+  } else {
+    softmax_backward(routed.scores, dlogits, dlogits);
+  }
   if (balance.z_scale == 0) return;
   for (std::int64_t t = 0; t < tokens; ++t) {
     const float factor = 2 * balance.z_scale * routed.logsumexp.data<float>()[t];
     for (std::int64_t i = t * experts; i < (t + 1) * experts; ++i) {
-      dlogits.data<float>()[i] += factor * routed.scores.data<float>()[i];
+      dlogits.data<float>()[i] += factor * routed.probability.data<float>()[i];
     }
   }
 }
 
-void SoftmaxTopkRouter::weigh_backward(const Routing& routing, std::int64_t token, const float* dweight,
-                                       float* ds) const {
+void TopkRouter::balance_backward(const Routed& routed, std::int64_t token, const float* dshare, float* ds) const {
+  const std::int64_t experts = routed.scores.extent(1);
+  if (!sigmoid_) {  // whose scores add up to 1
+    std::copy_n(dshare, experts, ds);
+    return;
+  }
+  const float sum = routed.score_sum.data<float>()[token];
+  const float mean = ordered_dot(dshare, routed.scores.data<float>() + token * experts, experts) / sum;
+  std::transform(dshare, dshare + experts, ds, [=](float d) { return (d - mean) / sum; });
+}
+
+void TopkRouter::weigh_backward(const Routing& routing, std::int64_t token, const float* dweight, float* ds) const {
   const auto* offsets = routing.offsets.data<std::int32_t>();
   const auto* expert = routing.expert.data<std::int32_t>();
   const auto* weight = routing.weight.data<float>();
   const auto* chosen = routing.chosen.data<std::uint8_t>();
   const std::int32_t first = offsets[token], last = offsets[token + 1];
-  if (!normalise_) {
-    for (std::int32_t j = first; j < last; ++j) ds[expert[j]] += scale_ * dweight[j];
-    return;
-  }
   float mean = 0;
-  for (std::int32_t j = first; j < last; ++j) mean += weight[j] * dweight[j];
-  const float sum = sum_of_scores(routing, token);
-  for (std::int32_t j = first; j < last; ++j) ds[expert[j]] += (dweight[j] - (chosen[j] != 0 ? mean : 0.0F)) / sum;
+  for (std::int32_t j = first; normalise_ && j < last; ++j) mean += weight[j] * dweight[j];
+  const float sum = divisor(routing, token);
+  for (std::int32_t j = first; j < last; ++j) {
+    ds[expert[j]] += (scale_ * dweight[j] - (chosen[j] != 0 ? mean : 0.0F)) / sum;
+  }
 }
 
 }  // namespace coe
