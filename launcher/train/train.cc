@@ -8,6 +8,7 @@
 #include "launcher/options.h"
 #include "launcher/pinning.h"
 #include "launcher/run_directory.h"
+#include "launcher/train/stop_signals.h"
 #include "launcher/train/training_run.h"
 #include "runtime/config/config.h"
 #include "runtime/data/token_source.h"
@@ -35,12 +36,14 @@ po::options_description option_list() {
 }
 
 std::optional<TrainArguments> parse(std::span<const std::string> arguments) {
-  const VerbSyntax syntax{.verb = "train",
-                          .usage = "CONFIG [options]",
-                          .text =
-                              "Trains the model of a TOML file, alone or as every rank of mpirun -np R.\n"
-                              "SIGTERM, SIGINT or SIGUSR1 ends it after the step, with a checkpoint.",
-                          .positional = "config"};
+  const VerbSyntax syntax{
+      .verb = "train",
+      .usage = "CONFIG [options]",
+      .text =
+          "Trains the model of a TOML file, alone or as every rank of mpirun -np R.\n"
+          "SIGTERM, SIGINT, SIGHUP or SIGUSR1 ends it with a checkpoint: after the step, or after the\n"
+          "last whole one where a step or a validation takes several micro-batches.",
+      .positional = "config"};
   const auto values = parse_options(syntax, option_list(), arguments);
   if (!values) return std::nullopt;
   TrainArguments result{configured(*values), false, std::nullopt};
@@ -55,6 +58,7 @@ std::optional<TrainArguments> parse(std::span<const std::string> arguments) {
 int run_train(std::span<const std::string> arguments) {
   const auto parsed = parse(arguments);
   if (!parsed) return 0;
+  StopSignals signals(launched_local_rank() == 0);
   const Config& config = parsed->config;
   const ModelConfig& model = config.model;
   const auto open = [&](Split split) {
@@ -67,10 +71,14 @@ int run_train(std::span<const std::string> arguments) {
   std::optional<RecordingOptions> recording;
   if (parsed->record) recording = recording_options(*parsed->record, model, parsed->resume);
   const Pinning pinning(static_cast<int>(config.distributed.threads));
-  return run_recorded_ranks(directory.flight(), [&](Transport& world, FlightRecorder& recorder) {
+  const auto body = [&](Transport& world, FlightRecorder& recorder) {
     const PinnedTeam team = pinning.pin(world);
-    TrainingRun(config, world, recorder, *train, *valid, parsed->resume, recording).run();
-  });
+    Config own = config;
+    own.distributed.threads = team.threads();
+    TrainingRun(own, world, recorder, *train, *valid, signals, parsed->resume, recording).run();
+  };
+  signals.keep_running();
+  return run_recorded_ranks(directory.flight(), body, config.distributed.deadline());
 }
 
 }  // namespace coe
