@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "comm/wait.h"
 #include "kernels/memory/buffer.h"
 #include "kernels/memory/error.h"
 
@@ -14,8 +15,9 @@ namespace {
 constexpr int kPeersAtOnce = 16;
 /// Up to so many bytes over all ranks, a sum gathers everything on every rank.
 constexpr std::size_t kSmallSum = 16 << 10;
-/// Scratch of a large sum.
-constexpr std::size_t kSumScratch = 1 << 20;
+/// Scratch of a large sum: at least this, and room for a part of this size from every rank, so that messages stay long
+/// and rounds few however many ranks there are.
+constexpr std::size_t kLeastSumScratch = 1 << 20, kSumPart = 64 << 10;
 
 /// A Piece to send from; post() only reads it.
 Piece piece_of(std::span<const std::byte> bytes) { return {const_cast<std::byte*>(bytes.data()), bytes.size()}; }
@@ -195,7 +197,7 @@ void all_reduce_sum(Group group, std::span<T> values, const Phase& phase) {
   const auto ranks = static_cast<std::size_t>(group.size());
   if (values.size_bytes() * ranks <= kSmallSum) return sum_small(group, values, phase);
   // Parts of a stretch of whole multiples of the ranks are equal, so that their terms fit the scratch exactly.
-  const std::size_t stretch = std::max<std::size_t>(kSumScratch / sizeof(T) / ranks, 1) * ranks;
+  const std::size_t stretch = std::max(kLeastSumScratch / ranks, kSumPart) / sizeof(T) * ranks;
   const Buffer scratch(stretch * sizeof(T));
   const std::span<T> terms(reinterpret_cast<T*>(scratch.data()), stretch);
   for (std::size_t begin = 0; begin < values.size(); begin += stretch) {

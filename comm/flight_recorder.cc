@@ -1,7 +1,6 @@
 #include "comm/flight_recorder.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -146,19 +145,6 @@ void FlightRecorder::end(std::uint64_t number, FlightState state) {
   if (record == nullptr) return;
   record->ended = now;
   record->state = state;
-}
-
-int FlightRecorder::dead_among(std::span<const int> peers) const {
-  for (const int peer : peers) {
-    try {
-      const FlightHeader header = read_flight_header(flight_path(folder_, peer));
-      const bool here = header.host == header_->host && header.process > 0;
-      if (here && kill(static_cast<pid_t>(header.process), 0) != 0 && errno == ESRCH) return peer;
-    } catch (const Error&) {
-      continue;  // its machine keeps its own folder, or it has ended in order
-    }
-  }
-  return -1;
 }
 
 bool FlightRecorder::claim_failure(const std::string& message) const {

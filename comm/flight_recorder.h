@@ -39,8 +39,6 @@ class FlightRecorder {
   void miss(std::uint64_t number, std::span<const int> peers);
   void end(std::uint64_t number, FlightState state);
 
-  /// The first of `peers` whose process, of this machine, is no more; -1 where all live or nothing is known.
-  int dead_among(std::span<const int> peers) const;
   /// Keeps `message` as the job's first failure, in the folder; false where another rank's is there already.
   bool claim_failure(const std::string& message) const;
   /// Whether some rank has claimed a failure.

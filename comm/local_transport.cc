@@ -66,8 +66,10 @@ class LocalWindow : public Window {
 /// thread.
 class LocalTransport : public Transport {
  public:
-  LocalTransport(LocalHub& hub, int rank) : hub_(hub), rank_(rank), expected_(static_cast<std::size_t>(hub.size())) {}
-  explicit LocalTransport(std::unique_ptr<LocalHub> hub) : owned_(std::move(hub)), hub_(*owned_), expected_(1) {}
+  LocalTransport(LocalHub& hub, int rank, std::chrono::milliseconds deadline)
+      : Transport(deadline), hub_(hub), rank_(rank), expected_(static_cast<std::size_t>(hub.size())) {}
+  LocalTransport(std::unique_ptr<LocalHub> hub, std::chrono::milliseconds deadline)
+      : Transport(deadline), owned_(std::move(hub)), hub_(*owned_), expected_(1) {}
   ~LocalTransport() override { take_back_all(); }
   LocalTransport(const LocalTransport&) = delete;
   LocalTransport& operator=(const LocalTransport&) = delete;
@@ -306,14 +308,15 @@ std::unique_ptr<Transport> LocalTransport::split(int color, int key) {
   return part.connect(static_cast<int>(std::ranges::find(members, rank_) - members.begin()));
 }
 
-LocalHub::LocalHub(int ranks) : root_(this) {
+LocalHub::LocalHub(int ranks, std::chrono::milliseconds deadline) : root_(this), deadline_(deadline) {
   check(ranks >= 1, "local transport: ranks are ", ranks, ", must be at least 1");
   job_ranks_.resize(static_cast<std::size_t>(ranks));
   std::iota(job_ranks_.begin(), job_ranks_.end(), 0);
   make_mailboxes();
 }
 
-LocalHub::LocalHub(LocalHub& root, std::vector<int> job_ranks) : root_(&root), job_ranks_(std::move(job_ranks)) {
+LocalHub::LocalHub(LocalHub& root, std::vector<int> job_ranks)
+    : root_(&root), deadline_(root.deadline_), job_ranks_(std::move(job_ranks)) {
   make_mailboxes();
 }
 
@@ -358,10 +361,12 @@ void LocalHub::close_window(std::uint64_t number) {
   if (--found->second.users == 0) windows_.erase(found);
 }
 
-std::unique_ptr<Transport> LocalHub::connect(int rank) { return std::make_unique<LocalTransport>(*this, rank); }
+std::unique_ptr<Transport> LocalHub::connect(int rank) {
+  return std::make_unique<LocalTransport>(*this, rank, deadline_);
+}
 
-std::unique_ptr<Transport> make_lone_transport() {
-  return std::make_unique<LocalTransport>(std::make_unique<LocalHub>(1));
+std::unique_ptr<Transport> make_lone_transport(std::chrono::milliseconds deadline) {
+  return std::make_unique<LocalTransport>(std::make_unique<LocalHub>(1, deadline), deadline);
 }
 
 }  // namespace coe

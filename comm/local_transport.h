@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -19,7 +20,7 @@ namespace coe {
 class LocalHub {
  public:
   /// The whole job.
-  explicit LocalHub(int ranks);
+  explicit LocalHub(int ranks, std::chrono::milliseconds deadline = kDefaultDeadline);
 
   /// The Transport of `rank`, to be used by one thread.
   std::unique_ptr<Transport> connect(int rank);
@@ -63,6 +64,7 @@ class LocalHub {
   void close_window(std::uint64_t number);
 
   LocalHub* root_;
+  std::chrono::milliseconds deadline_;
   std::vector<int> job_ranks_;
   std::vector<std::unique_ptr<Mailbox>> mailboxes_;
   Failure failure_;  ///< Of the root only.
@@ -73,6 +75,6 @@ class LocalHub {
 };
 
 /// The one rank of a job of its own.
-std::unique_ptr<Transport> make_lone_transport();
+std::unique_ptr<Transport> make_lone_transport(std::chrono::milliseconds deadline = kDefaultDeadline);
 
 }  // namespace coe

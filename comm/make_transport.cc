@@ -81,14 +81,14 @@ std::span<const Backend> backends() {
   return kBackends;
 }
 
-std::unique_ptr<Transport> make_transport(std::string_view backend) {
-  if (backend == "local") return make_lone_transport();
-  if (backend == "mpi") return make_mpi_transport();
+std::unique_ptr<Transport> make_transport(std::string_view backend, const TransportOptions& options) {
+  if (backend == "local") return make_lone_transport(options.deadline);
+  if (backend == "mpi") return make_mpi_transport(options);
   fail(ErrorCode::kBadInput, "transport: '", backend, "' is unknown, must be local or mpi");
 }
 
-void run_local_ranks(int ranks, const std::function<void(Transport&)>& body) {
-  LocalHub hub(ranks);
+void run_local_ranks(int ranks, const std::function<void(Transport&)>& body, std::chrono::milliseconds deadline) {
+  LocalHub hub(ranks, deadline);
   FirstFailure first;
   std::vector<std::unique_ptr<Transport>> transports;
   transports.reserve(static_cast<std::size_t>(ranks));
@@ -108,5 +108,12 @@ int launched_ranks() { return launch_in_environment().ranks; }
 bool launched_by_mpi() { return launch_in_environment().ranks > 1; }
 
 int launched_rank() { return launch_in_environment().rank; }
+
+int launched_local_rank() {
+  for (const char* variable : {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"}) {
+    if (const int number = number_in_environment(variable); number >= 0) return number;
+  }
+  return 0;
+}
 
 }  // namespace coe

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
 
 #include "comm/transport.h"
+#include "comm/transport_options.h"
 
 namespace coe {
 
@@ -20,17 +22,20 @@ std::span<const Backend> backends();
 
 /// This process's rank of the job on a launched backend ("mpi"), or the one rank of a job of its own ("local").
 /// Throws kBadInput for a name that backends() does not list and for one that this build lacks.
-std::unique_ptr<Transport> make_transport(std::string_view backend);
+std::unique_ptr<Transport> make_transport(std::string_view backend, const TransportOptions& options = {});
 
 /// Runs `body` on `ranks` threads of this process, each with its Transport of one local group; returns when all have
 /// ended. The first failure is passed to the other ranks (their waits end) and rethrown here.
-void run_local_ranks(int ranks, const std::function<void(Transport&)>& body);
+void run_local_ranks(int ranks, const std::function<void(Transport&)>& body,
+                     std::chrono::milliseconds deadline = kDefaultDeadline);
 
 /// True where a launcher (mpirun, srun) started this process as one of several ranks; asks the environment, starts
 /// nothing.
 bool launched_by_mpi();
 /// How many ranks the launcher started, 1 without one.
 int launched_ranks();
+/// This process's number among those of its machine, as mpirun, srun or a PMI launcher says it; 0 without one.
+int launched_local_rank();
 /// This process's rank as the launcher's environment says, 0 without one: who speaks before MPI has started.
 int launched_rank();
 

@@ -1,19 +1,16 @@
 #include "comm/mpi_transport.h"
 
 #include <mpi.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <deque>
-#include <exception>
-#include <fstream>
-#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "comm/collectives.h"
+#include "comm/mpi_job.h"
 #include "comm/shared_memory.h"
 #include "comm/watchdog.h"
 
@@ -24,92 +21,7 @@ namespace {
 constexpr std::size_t kLongestMessage = std::size_t{1} << 30;
 constexpr int kTag = 0;
 
-void check_mpi(int result, const char* call) {
-  if (result == MPI_SUCCESS) return;
-  std::array<char, MPI_MAX_ERROR_STRING> text{};
-  int length = 0;
-  MPI_Error_string(result, text.data(), &length);
-  fail(ErrorCode::kPeer, "mpi transport: ", call, ": ", text.data());
-}
-
-/// MPI's life in this process, where nobody else has started it. Ended in order only when the job went well: a rank
-/// that leaves by an exception must not wait for the others in MPI_Finalize; the launcher notices its exit.
-class MpiJob {
- public:
-  MpiJob() {
-    int started = 0, ended = 0;
-    MPI_Initialized(&started);
-    MPI_Finalized(&ended);
-    check(ended == 0, "mpi transport: MPI has been ended in this process and cannot start again");
-    owns_ = started == 0;
-    if (!owns_) return;
-    const Watchdog watchdog("mpi transport: MPI_Init", kDefaultDeadline);
-    int provided = 0;
-    const int result = MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
-    if (result != MPI_SUCCESS) fail(ErrorCode::kSystem, "mpi transport: MPI_Init failed with code ", result);
-  }
-  ~MpiJob() {
-    if (!owns_ || std::uncaught_exceptions() > exceptions_) return;
-    const Watchdog watchdog("mpi transport: MPI_Finalize", kDefaultDeadline);
-    MPI_Finalize();
-  }
-  MpiJob(const MpiJob&) = delete;
-  MpiJob& operator=(const MpiJob&) = delete;
-
- private:
-  bool owns_ = false;
-  int exceptions_ = std::uncaught_exceptions();
-};
-
-/// A communicator of its own, so that its messages meet no others.
-class Communicator {
- public:
-  explicit Communicator(MPI_Comm handle) : handle_(handle) {
-    check_mpi(MPI_Comm_set_errhandler(handle_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-  }
-  ~Communicator() {
-    if (std::uncaught_exceptions() == exceptions_) MPI_Comm_free(&handle_);
-  }
-  Communicator(const Communicator&) = delete;
-  Communicator& operator=(const Communicator&) = delete;
-  MPI_Comm get() const { return handle_; }
-
- private:
-  MPI_Comm handle_;
-  int exceptions_ = std::uncaught_exceptions();
-};
-
-MPI_Comm duplicate_world() {
-  const Watchdog watchdog("mpi transport: MPI_Comm_dup", kDefaultDeadline);
-  MPI_Comm handle = MPI_COMM_NULL;
-  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &handle), "MPI_Comm_dup");
-  return handle;
-}
-
-/// The world's rank of every rank of `group`.
-std::vector<int> job_ranks_of(MPI_Comm communicator, int ranks) {
-  MPI_Group group = MPI_GROUP_NULL, world = MPI_GROUP_NULL;
-  check_mpi(MPI_Comm_group(communicator, &group), "MPI_Comm_group");
-  check_mpi(MPI_Comm_group(MPI_COMM_WORLD, &world), "MPI_Comm_group");
-  std::vector<int> own(static_cast<std::size_t>(ranks)), job(own.size());
-  std::iota(own.begin(), own.end(), 0);
-  check_mpi(MPI_Group_translate_ranks(group, ranks, own.data(), world, job.data()), "MPI_Group_translate_ranks");
-  MPI_Group_free(&group);
-  MPI_Group_free(&world);
-  return job;
-}
-
-/// This machine, as far as shared memory goes: its name, and one number a boot.
-std::string machine_name() {
-  std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
-  int length = 0;
-  check_mpi(MPI_Get_processor_name(name.data(), &length), "MPI_Get_processor_name");
-  std::string boot;
-  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
-  return name.data() + ("/" + boot);
-}
-
-/// Shared memory of the ranks of this machine.
+/// Memory that ranks of this machine share; a rank that shares with none has memory of its own.
 class MpiWindow : public Window {
  public:
   MpiWindow(std::vector<std::byte*> parts, std::size_t bytes, std::vector<SharedMemory> memory)
@@ -119,30 +31,13 @@ class MpiWindow : public Window {
   std::vector<SharedMemory> memory_;
 };
 
-/// What a rank tells the others of its part of a window.
-struct WindowOffer {
-  std::array<char, 256> machine{};
-  std::array<char, 64> name{};
-};
-
-/// Where the peer's part is mapped now, or nullptr.
-std::byte* try_open(const WindowOffer& offer, std::size_t bytes, std::vector<SharedMemory>& memory) {
-  try {
-    memory.push_back(SharedMemory::open(offer.name.data(), bytes));
-    return memory.back().data();
-  } catch (const Error&) {
-    return nullptr;
-  }
-}
-
 /// A rank of an MPI communicator; every piece is a message, MPI_Isend to MPI_Irecv.
 class MpiTransport : public Transport {
  public:
-  MpiTransport(std::unique_ptr<MpiJob> job, MPI_Comm handle) : job_(std::move(job)), communicator_(handle) {
-    check_mpi(MPI_Comm_rank(handle, &rank_), "MPI_Comm_rank");
-    check_mpi(MPI_Comm_size(handle, &size_), "MPI_Comm_size");
-    job_ranks_ = job_ranks_of(handle, size_);
-  }
+  /// The whole job.
+  explicit MpiTransport(std::unique_ptr<MpiJob> job);
+  /// A part of it.
+  MpiTransport(MpiJob& job, MPI_Comm handle);
   ~MpiTransport() override;
   MpiTransport(const MpiTransport&) = delete;
   MpiTransport& operator=(const MpiTransport&) = delete;
@@ -154,7 +49,7 @@ class MpiTransport : public Transport {
   bool test(Ticket ticket) override;
   Shortfall lack(Ticket ticket) override;
   void give_up(Ticket ticket) override { take_back(find(ticket)); }
-  void check_peers() override {}  // an abort takes the whole job down
+  void check_peers() override;
   Shortfall lack_of(std::span<const int> peers) const override;
   using Transport::make_window;
   std::unique_ptr<Window> make_window(std::size_t bytes, Device device) override;
@@ -182,7 +77,12 @@ class MpiTransport : public Transport {
   static void take_back(Operation& operation);
   int job_rank(int rank) const { return job_ranks_[static_cast<std::size_t>(rank)]; }
 
-  std::unique_ptr<MpiJob> job_;  ///< Of the world only; ends last.
+  void learn_size();
+  void tell_hindrance();
+  std::vector<int> sharing_ranks() const;
+
+  std::unique_ptr<MpiJob> owned_;  ///< The world's; ends last.
+  MpiJob& job_;
   Communicator communicator_;
   int rank_ = 0, size_ = 1;
   std::vector<int> job_ranks_;
@@ -191,6 +91,41 @@ class MpiTransport : public Transport {
   std::vector<int> indices_;
   std::vector<MPI_Status> statuses_;
 };
+
+MpiTransport::MpiTransport(std::unique_ptr<MpiJob> job)
+    : Transport(job->options.deadline),
+      owned_(std::move(job)),
+      job_(*owned_),
+      communicator_(duplicate_world(job_.options.deadline)) {
+  learn_size();
+  const RankPlace own = own_place();
+  job_.places.resize(static_cast<std::size_t>(size_));
+  all_gather<RankPlace>({this}, {&own, 1}, job_.places, {.name = "meeting the ranks"});
+  set_places(job_.places);
+  job_.neighbours.emplace(Group{this}, job_.places);
+  tell_hindrance();
+}
+
+/// The first rank that has one says it.
+void MpiTransport::tell_hindrance() {
+  const std::string& hindrance = job_.neighbours->hindrance();
+  const std::uint8_t mine = hindrance.empty() ? 0 : 1;
+  std::vector<std::uint8_t> all(static_cast<std::size_t>(size_));
+  all_gather<std::uint8_t>({this}, {&mine, 1}, all, {.name = "meeting the ranks"});
+  const bool first = mine == 1 && std::ranges::find(all, 1) - all.begin() == rank_;
+  if (first && job_.options.say) job_.options.say(hindrance);
+}
+
+MpiTransport::MpiTransport(MpiJob& job, MPI_Comm handle)
+    : Transport(job.options.deadline, job.places), job_(job), communicator_(handle) {
+  learn_size();
+}
+
+void MpiTransport::learn_size() {
+  check_mpi(MPI_Comm_rank(communicator_.get(), &rank_), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(communicator_.get(), &size_), "MPI_Comm_size");
+  job_ranks_ = job_ranks_of(communicator_.get(), size_);
+}
 
 MpiTransport::~MpiTransport() {
   for (Operation& operation : operations_) {
@@ -304,36 +239,36 @@ Shortfall MpiTransport::lack_of(std::span<const int> peers) const {
   return lack;
 }
 
-// A peer is mapped where both have opened the other's memory: containers of one machine may not share /dev/shm.
+/// Those of this group that share memory with this one.
+std::vector<int> MpiTransport::sharing_ranks() const {
+  std::vector<int> ranks;
+  for (int peer = 0; peer < size_; ++peer) {
+    if (peer != rank_ && job_.neighbours->shares_memory(job_rank(peer))) ranks.push_back(peer);
+  }
+  return ranks;
+}
+
 std::unique_ptr<Window> MpiTransport::make_window(std::size_t bytes, Device device) {
   check(device == kCpu, "mpi transport: maps no device's memory; on a device ranks are threads of the local transport");
-  const Phase phase{.name = "making a window"};
-  const auto ranks = static_cast<std::size_t>(size_);
-  // No two live transports of a process have one address; a name is only used until all have opened it.
-  const std::string name =
-      "/coe-" + std::to_string(getpid()) + "-" + std::to_string(reinterpret_cast<std::uintptr_t>(this));
-  SharedMemory::forget(name);  // of a killed process that had this one's number
-  std::vector<SharedMemory> memory;
-  memory.push_back(SharedMemory::create(name, bytes));
-  WindowOffer mine;
-  machine_name().copy(mine.machine.data(), mine.machine.size() - 1);
-  name.copy(mine.name.data(), mine.name.size() - 1);
-  std::vector<WindowOffer> offers(ranks);
-  all_gather<WindowOffer>({this}, {&mine, 1}, offers, phase);
-
-  std::vector<std::byte*> parts(ranks, nullptr);
-  std::vector<std::uint8_t> opened(ranks, 0), all(ranks * ranks);
-  for (std::size_t peer = 0; peer < ranks; ++peer) {
-    if (offers[peer].machine != mine.machine) continue;
-    parts[peer] = std::cmp_equal(peer, rank_) ? memory.front().data() : try_open(offers[peer], bytes, memory);
-    opened[peer] = parts[peer] != nullptr ? 1 : 0;
-  }
-  all_gather<std::uint8_t>({this}, opened, all, phase);
-  SharedMemory::forget(name);
-  for (std::size_t peer = 0; peer < ranks; ++peer) {
-    if (all[peer * ranks + static_cast<std::size_t>(rank_)] == 0) parts[peer] = nullptr;
-  }
+  const std::vector<int> peers = sharing_ranks();
+  std::vector<int> job_peers;
+  for (const int peer : peers) job_peers.push_back(job_rank(peer));
+  std::vector<std::byte*> parts(static_cast<std::size_t>(size_), nullptr);
+  const bool shares = !peers.empty();
+  SharedMemory mine =
+      shares ? SharedMemory::create(bytes, static_cast<int>(peers.size()) + 1) : SharedMemory::own(bytes);
+  std::vector<SharedMemory> memory = job_.neighbours->trade({this}, job_peers, mine, {.name = "making a window"});
+  for (std::size_t i = 0; i < peers.size(); ++i) parts[static_cast<std::size_t>(peers[i])] = memory[i].data();
+  parts[static_cast<std::size_t>(rank_)] = mine.data();
+  mine.close_file();
+  memory.push_back(std::move(mine));
   return std::make_unique<MpiWindow>(std::move(parts), bytes, std::move(memory));
+}
+
+/// An abort takes the whole job down; what waits for something else than a message lets messages travel here.
+void MpiTransport::check_peers() {
+  int there = 0;
+  check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, communicator_.get(), &there, MPI_STATUS_IGNORE), "MPI_Iprobe");
 }
 
 /// A receive can be cancelled; a send cannot, and is left to MPI until the job ends.
@@ -354,20 +289,18 @@ std::unique_ptr<Transport> MpiTransport::split(int color, int key) {
   check(color >= 0, "mpi transport: color is ", color, ", must be at least 0");
   // Once all have come here, MPI_Comm_split has nobody to wait for.
   barrier({this}, {.name = "splitting a group"});
-  const Watchdog watchdog("mpi transport: MPI_Comm_split", kDefaultDeadline);
+  const Watchdog watchdog("mpi transport: MPI_Comm_split", deadline(), job_.options.on_hang);
   MPI_Comm handle = MPI_COMM_NULL;
   check_mpi(MPI_Comm_split(communicator_.get(), color, key, &handle), "MPI_Comm_split");
-  return std::make_unique<MpiTransport>(nullptr, handle);
+  return std::make_unique<MpiTransport>(job_, handle);
 }
 
 }  // namespace
 
 std::string_view mpi_missing() { return ""; }
 
-std::unique_ptr<Transport> make_mpi_transport() {
-  auto job = std::make_unique<MpiJob>();
-  const MPI_Comm handle = duplicate_world();
-  return std::make_unique<MpiTransport>(std::move(job), handle);
+std::unique_ptr<Transport> make_mpi_transport(const TransportOptions& options) {
+  return std::make_unique<MpiTransport>(std::make_unique<MpiJob>(options));
 }
 
 }  // namespace coe

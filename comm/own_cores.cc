@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <memory>
 #include <numeric>
 
 #include "comm/collectives.h"
@@ -55,29 +54,30 @@ std::vector<OwnCores> deal_cores(std::span<const std::vector<int>> cores, std::s
   std::vector<std::size_t> order(allowed.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::stable_sort(order, {}, [&](std::size_t rank) { return allowed[rank].size(); });
-  Deal deal(cores);
-  std::vector<OwnCores> ranks(allowed.size());
-  bool enough = true;
-  for (const std::size_t rank : order) {
-    ranks[rank] = deal.take(allowed[rank], threads);
-    enough = enough && std::ssize(ranks[rank].processors) == threads;
+  for (int each = threads; each >= 1; --each) {
+    Deal deal(cores);
+    std::vector<OwnCores> ranks(allowed.size());
+    for (const std::size_t rank : order) ranks[rank] = deal.take(allowed[rank], each);
+    const auto has_enough = [&](const OwnCores& rank) { return std::ssize(rank.processors) == each; };
+    if (std::ranges::all_of(ranks, has_enough)) return ranks;
   }
-  for (OwnCores& rank : ranks) {
-    if (!enough) rank.processors.clear();
-  }
-  return ranks;
+  return std::vector<OwnCores>(allowed.size());
+}
+
+int threads_worth_having(const OwnCores& own, int threads) {
+  return std::clamp(static_cast<int>(own.processors.size()), 1, threads);
 }
 
 OwnCores own_cores(const Topology& topology, Transport& world, int threads) {
   constexpr Phase kPhase{"dealing cores"};
   const std::vector<int> mine = topology.binding();
   const auto bindings = all_gather_bytes({&world}, std::as_bytes(std::span(mine)), kPhase);
-  // Ranks that can map one another's memory are those of one machine.
-  const std::unique_ptr<Window> window = world.make_window(1);
+  const std::span<const RankPlace> places = world.places();
+  const auto place_of = [&](int rank) { return places[static_cast<std::size_t>(rank)]; };
   std::vector<std::vector<int>> allowed;
   std::size_t place = 0;
   for (int peer = 0; peer < world.size(); ++peer) {
-    if (window->of(peer) == nullptr) continue;
+    if (!places.empty() && !on_one_machine(place_of(peer), place_of(world.rank()))) continue;
     if (peer == world.rank()) place = allowed.size();
     allowed.push_back(numbers_of(bindings[static_cast<std::size_t>(peer)]));
   }

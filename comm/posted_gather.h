@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "comm/group.h"
+#include "comm/wait.h"
 #include "comm/task.h"
 
 namespace coe {

@@ -1,7 +1,5 @@
 #include "comm/stream_meeting.h"
 
-#include <thread>
-
 namespace coe {
 namespace {
 
@@ -34,17 +32,6 @@ void StreamMeeting::follow(const Stream& stream, const Phase& phase) {
   if (awaited_.empty()) return;
   wait(group_, signals_, awaited_, 0, phase);
   for (const AwaitedSignal& awaited : awaited_) events_->event(awaited.source, number_).hold(stream);
-}
-
-void wait(const Group& group, const Stream& stream, const Phase& phase) {
-  const auto end = std::chrono::steady_clock::now() + group.deadline;
-  while (!stream.done()) {
-    if (std::chrono::steady_clock::now() > end) {
-      fail(ErrorCode::kPeer, "rank ", group.rank(), ": the device has not finished ", phase.text(), " after ",
-           group.deadline.count(), " ms");
-    }
-    std::this_thread::yield();
-  }
 }
 
 }  // namespace coe

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "comm/group.h"
+#include "comm/wait.h"
 #include "kernels/memory/stream.h"
 
 namespace coe {
@@ -28,9 +29,5 @@ class StreamMeeting {
   std::uint64_t number_ = 0;
   std::vector<AwaitedSignal> awaited_;
 };
-
-/// Waits until all the work given to the stream is done, with the group's patience; throws kPeer where it is not by
-/// then.
-void wait(const Group& group, const Stream& stream, const Phase& phase);
 
 }  // namespace coe

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "comm/rank_place.h"
 #include "comm/window.h"
 #include "kernels/memory/error.h"
 
@@ -64,6 +65,9 @@ class PostedMemory {
   virtual ~PostedMemory() = default;
 };
 
+/// How long any wait may last; the default of the configuration.
+inline constexpr std::chrono::milliseconds kDefaultDeadline{60'000};
+
 /// Who can reach whom in one group of ranks: posts sends and receives and says when they are done.
 ///
 /// A Transport belongs to one rank and one thread. Operations are matched between two ranks in the order in which each
@@ -72,6 +76,9 @@ class PostedMemory {
 class Transport {
  public:
   virtual ~Transport() = default;
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+
   /// Keeps memory that requests under way or peers may still touch until the transport ends.
   void park(std::unique_ptr<PostedMemory> memory) { parked_.push_back(std::move(memory)); }
   virtual int rank() const = 0;
@@ -88,12 +95,14 @@ class Transport {
   /// Takes `ticket` back for a wait that ran out: ranks of this process no longer touch its memory. The group is then
   /// of no further use but to abort.
   virtual void give_up(Ticket ticket) = 0;
-  /// Throws kPeer when a rank of the group has aborted, as test() does; for waits that are not for a ticket.
+  /// For waits that are not for a ticket: moves operations forward, and throws kPeer when a rank of the group has
+  /// aborted, as test() does.
   virtual void check_peers() = 0;
   /// What a wait that is not for a ticket lacks from ranks of this group: their numbers in the whole job.
   virtual Shortfall lack_of(std::span<const int> peers) const = 0;
-  /// Memory of `bytes` on every rank, mapped between ranks of one machine. Collective; throws kSystem where the machine
-  /// has too little, kBadInput for a device whose memory this transport does not map.
+  /// Memory of `bytes` on every rank, mapped between ranks of one machine that can share memory: the same ranks in
+  /// every window. Collective; throws kSystem where the machine has too little, kBadInput for a device whose memory
+  /// this transport does not map.
   std::unique_ptr<Window> make_window(std::size_t bytes) { return make_window(bytes, kCpu); }
   virtual std::unique_ptr<Window> make_window(std::size_t bytes, Device device) = 0;
   /// Tells every rank of the job that this one failed, so that their waits end. A launcher's job may be taken down by
@@ -103,11 +112,21 @@ class Transport {
   /// outlive this one.
   virtual std::unique_ptr<Transport> split(int color, int key) = 0;
 
+  /// How long this rank waits where nobody says otherwise, in make_window() and split() too.
+  std::chrono::milliseconds deadline() const { return deadline_; }
+  /// Where the ranks of the whole job run, by their numbers in it; empty where they are threads of one process.
+  std::span<const RankPlace> places() const { return places_; }
+
+ protected:
+  explicit Transport(std::chrono::milliseconds deadline = kDefaultDeadline, std::span<const RankPlace> places = {})
+      : deadline_(deadline), places_(places) {}
+  /// Views what must outlive this.
+  void set_places(std::span<const RankPlace> places) { places_ = places; }
+
  private:
+  std::chrono::milliseconds deadline_;
+  std::span<const RankPlace> places_;
   std::vector<std::unique_ptr<PostedMemory>> parked_;
 };
-
-/// How long any wait may last; the default of the configuration.
-inline constexpr std::chrono::milliseconds kDefaultDeadline{60'000};
 
 }  // namespace coe

@@ -1,9 +1,9 @@
 #include "launcher/failure.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <memory>
 #include <new>
 #include <string>
@@ -12,7 +12,7 @@
 #include "comm/collectives.h"
 #include "comm/make_transport.h"
 #include "kernels/memory/error.h"
-#include "launcher/flight_report.h"
+#include "launcher/tell.h"
 
 namespace coe {
 namespace {
@@ -30,13 +30,6 @@ Error as_error(const std::exception& error) {
   return {ErrorCode::kInternal, error.what()};
 }
 
-/// This process's number among those of its machine, as mpirun, srun or a PMI launcher says it.
-int launched_local_rank() {
-  for (const char* variable : {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"})
-    if (const char* text = std::getenv(variable)) return std::atoi(text);
-  return 0;
-}
-
 std::string one_line(std::string text) {
   for (char& letter : text)
     if (letter == '\n' || letter == '\r') letter = ' ';
@@ -45,7 +38,7 @@ std::string one_line(std::string text) {
 
 int exit_code(const Error& error) { return error.code() == ErrorCode::kBadInput ? 2 : 1; }
 
-void say(const Error& error) { fmt::print(stderr, "coe: {}\n", one_line(error.what())); }
+void say(const Error& error) { tell("coe: " + one_line(error.what())); }
 
 /// Whether every rank of the job has come here. `failures` is used for nothing else, so nobody else's wait is
 /// disturbed.
@@ -71,12 +64,6 @@ int end_rank(const Error& error, Transport& world, Transport& failures) {
   return exit_code(error);
 }
 
-Error with_who_was_behind(const Error& error, const FlightRecorder& recorder) {
-  if (error.code() != ErrorCode::kPeer) return error;
-  const std::string behind = who_was_behind(recorder.folder());
-  return {error.code(), error.what() + (behind.empty() ? "" : "; " + behind)};
-}
-
 int end_recorded_rank(const Error& error, Transport& world, Transport& failures, FlightRecorder& recorder) {
   const bool shared = is_shared(error, failures);
   if (shared && error.code() == ErrorCode::kBadInput) {
@@ -84,11 +71,22 @@ int end_recorded_rank(const Error& error, Transport& world, Transport& failures,
     if (world.rank() == 0) say(error);
     return exit_code(error);
   }
-  const std::string told = one_line(with_who_was_behind(error, recorder).what());
+  const std::string told = one_line(error.what());
   if (recorder.claim_failure(told))
-    fmt::print(stderr, "coe: {}; coe inspect {} tells more\n", told, recorder.folder().string());
+    tell(fmt::format("coe: {}; coe inspect {} tells more", told, recorder.folder().string()));
   if (!shared) world.abort(error);
   return exit_code(error);
+}
+
+/// This process's rank of the job that a launcher has started, or a job of its own.
+std::unique_ptr<Transport> make_world(std::chrono::milliseconds deadline) {
+  const auto tell_line = [](const std::string& sentence) { tell("coe: " + sentence); };
+  const auto end_process = [](const std::string& sentence) {
+    tell("coe: " + sentence);
+    _exit(1);
+  };
+  return make_transport(launched_by_mpi() ? "mpi" : "local",
+                        {.deadline = deadline, .on_hang = end_process, .say = tell_line});
 }
 
 }  // namespace
@@ -102,7 +100,7 @@ int report_failure(const std::exception& error) {
 }
 
 int run_ranks(const std::function<void(Transport& world)>& body) {
-  const std::unique_ptr<Transport> world = make_transport(launched_by_mpi() ? "mpi" : "local");
+  const std::unique_ptr<Transport> world = make_world(kDefaultDeadline);
   const std::unique_ptr<Transport> failures = world->split(0, world->rank());
   try {
     body(*world);
@@ -113,8 +111,9 @@ int run_ranks(const std::function<void(Transport& world)>& body) {
 }
 
 int run_recorded_ranks(const std::filesystem::path& folder,
-                       const std::function<void(Transport& world, FlightRecorder& recorder)>& body) {
-  const std::unique_ptr<Transport> world = make_transport(launched_by_mpi() ? "mpi" : "local");
+                       const std::function<void(Transport& world, FlightRecorder& recorder)>& body,
+                       std::chrono::milliseconds deadline) {
+  const std::unique_ptr<Transport> world = make_world(deadline);
   if (world->rank() == 0) FlightRecorder::clear(folder);
   const std::unique_ptr<Transport> failures =
       world->split(0, world->rank());  // nobody leaves it before the folder is clear

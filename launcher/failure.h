@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <exception>
 #include <filesystem>
 #include <functional>
@@ -19,8 +20,10 @@ int report_failure(const std::exception& error);
 int run_ranks(const std::function<void(Transport& world)>& body);
 
 /// The same with a flight recorder, whose files lie in `folder` until the job ends in order or for bad input that all
-/// ranks share. Of ranks that fail on their own the first speaks, saying who is behind and where the files lie.
+/// ranks share. Of ranks that fail on their own the first speaks, saying where the files lie. `deadline` is the world's
+/// own patience.
 int run_recorded_ranks(const std::filesystem::path& folder,
-                       const std::function<void(Transport& world, FlightRecorder& recorder)>& body);
+                       const std::function<void(Transport& world, FlightRecorder& recorder)>& body,
+                       std::chrono::milliseconds deadline = kDefaultDeadline);
 
 }  // namespace coe

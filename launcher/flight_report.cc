@@ -96,19 +96,4 @@ std::string last_doing(const FlightFile& flight) {
   return (newest->state == FlightState::kDone ? "after " : "in ") + newest->text();
 }
 
-std::string who_was_behind(const fs::path& folder) {
-  try {
-    const auto flights = at_first_failure(read_flights(flight_files_of(folder)));
-    std::string sentence;
-    for (const FlightFile* const flight : silent_first(flights)) {
-      if (!sentence.empty()) sentence += ", ";
-      sentence += fmt::format("rank {} is behind, silent for {:.2f} s {}", flight->header.rank,
-                              silence_of(*flight, flights), last_doing(*flight));
-    }
-    return sentence;
-  } catch (const Error&) {
-    return "";  // a report on a failure must not fail itself
-  }
-}
-
 }  // namespace coe

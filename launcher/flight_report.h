@@ -29,7 +29,4 @@ double silence_of(const FlightFile& flight, std::span<const FlightFile> flights)
 /// What a rank did last: "in dispatch of layer 0, iteration 1 of step 7", "after combine of ...".
 std::string last_doing(const FlightFile& flight);
 
-/// One sentence on who held the job of this folder up; empty where nothing is known.
-std::string who_was_behind(const std::filesystem::path& folder);
-
 }  // namespace coe

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the named sets need and that are missing: install_packages.sh [build|test|lint|fuzz]...
+# Installs the Debian packages that the named sets need and that are missing: install_packages.sh [build|bench|test|lint|fuzz]...
 # Asks nothing, removes nothing. COE_INSTALL=no trusts that what is needed is there (other systems, modules).
 set -euo pipefail
 
 declare -A sets=(
-  [build]="g++ cmake ninja-build git libopenmpi-dev openmpi-bin openssh-client libopenblas-serial-dev libdnnl-dev
-    libboost1.81-dev libboost-program-options1.81-dev libboost-json1.81-dev libtomlplusplus-dev libfmt-dev
-    libxxhash-dev librandom123-dev libhwloc-dev gnuplot-nox"
+  [build]="g++ cmake ninja-build git libopenmpi-dev openmpi-bin openssh-client libboost1.81-dev
+    libboost-program-options1.81-dev libboost-json1.81-dev libtomlplusplus-dev libfmt-dev libxxhash-dev
+    librandom123-dev libhwloc-dev gnuplot-nox"
+  [bench]="libopenblas-serial-dev libdnnl-dev"
   [test]="libgtest-dev libgmock-dev"
   [lint]="clang-format clang-tidy"
   [fuzz]="clang libclang-rt-dev"
@@ -17,7 +18,7 @@ die() { say "$@"; exit 1; }
 
 wanted=()
 for set in "${@:-build}"; do
-  [ -n "${sets[$set]:-}" ] || die "no set of packages is called '$set'; there are: build test lint fuzz"
+  [ -n "${sets[$set]:-}" ] || die "no set of packages is called '$set'; there are: build bench test lint fuzz"
   read -r -d '' -a names <<<"${sets[$set]}" || true
   wanted+=("${names[@]}")
 done

@@ -1,6 +1,6 @@
 #include "launcher/pinning.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -12,27 +12,36 @@
 #include "comm/make_transport.h"
 #include "comm/own_cores.h"
 #include "kernels/memory/error.h"
+#include "launcher/tell.h"
 #include "runtime/layer/thread_team.h"
 
 namespace coe {
 namespace {
 
+/// What would let ranks have as many cores as threads.
+std::string what_helps(int threads) {
+  if (!launched_by_mpi()) return "";
+  return fmt::format(
+      "; what helps is fewer threads (--threads), fewer ranks, or, where the machine has the cores, "
+      "mpirun --map-by slot:PE={}",
+      threads);
+}
+
 /// The first rank with fewer cores than threads says so. Collective.
-void warn_of_too_few(int cores, int threads, Transport& world) {
+void warn_of_too_few(const OwnCores& own, int threads, Transport& world) {
   std::vector<int> all(static_cast<std::size_t>(world.size()));
-  all_gather<int>({&world}, std::array{cores}, all, {"dealing cores"});
+  all_gather<int>({&world}, std::array{own.cores}, all, {"dealing cores"});
   const auto first = std::ranges::find_if(all, [&](int one) { return one < threads; });
   if (first - all.begin() != world.rank()) return;
-  const std::string more =
-      launched_by_mpi() ? fmt::format("; mpirun --map-by slot:PE={} or --bind-to none lets it use more", threads) : "";
-  fmt::print(stderr, "coe: rank {} has {} threads on {} core{} of its own{}\n", world.rank(), threads, cores,
-             cores == 1 ? "" : "s", more);
+  const int works = threads_worth_having(own, threads);
+  tell(fmt::format("coe: rank {} is to have {} threads, and has {} core{} of its own: it works with {}{}", world.rank(),
+                   threads, own.cores, own.cores == 1 ? "" : "s", works, what_helps(threads)));
 }
 
 }  // namespace
 
-PinnedTeam::PinnedTeam(const Topology* topology, std::vector<int> processors)
-    : topology_(topology), processors_(std::move(processors)) {
+PinnedTeam::PinnedTeam(const Topology* topology, std::vector<int> processors, int threads)
+    : topology_(topology), processors_(std::move(processors)), threads_(threads) {
   if (processors_.empty()) return;
   before_ = topology_->binding();
   on_threads(static_cast<int>(processors_.size()), [this](int thread) {
@@ -56,12 +65,12 @@ Pinning::Pinning(int threads) : threads_(threads) {
 PinnedTeam Pinning::pin(Transport& world) const {
   if (!topology_) {
     const bool unbound = threads_ > 1 && world.rank() == 0;
-    if (unbound) fmt::print(stderr, "coe: threads are not bound to cores: this build has no hwloc (libhwloc-dev)\n");
-    return {nullptr, {}};
+    if (unbound) tell("coe: threads are not bound to cores: this build has no hwloc (libhwloc-dev)");
+    return {nullptr, {}, threads_};
   }
   OwnCores own = own_cores(*topology_, world, threads_);
-  warn_of_too_few(own.cores, threads_, world);
-  return {&*topology_, std::move(own.processors)};
+  warn_of_too_few(own, threads_, world);
+  return {&*topology_, std::move(own.processors), threads_worth_having(own, threads_)};
 }
 
 }  // namespace coe

@@ -27,7 +27,7 @@ if [ "$(id -u)" = 0 ]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 # Two ranks run on any machine; on one core they must not spin while the other works.
-launch=(mpirun -q -np 2 --oversubscribe --bind-to none --mca odls_base_sigkill_timeout 3)
+launch=(bash launcher/mpirun.sh -q -np 2 --oversubscribe --bind-to none)
 [ "$(nproc)" -ge 2 ] || launch+=(--mca mpi_yield_when_idle 1)
 
 settings=()
@@ -35,7 +35,12 @@ for setting in training.steps="$steps" training.batch=8 training.warmup_steps=25
   validation.every=25 validation.sequences=32 output.checkpoint_every=50; do
   settings+=(--set "$setting")
 done
-train() { "${launch[@]}" build/launcher/coe train "$1" --out "$2" --resume "${settings[@]}" >/dev/null; }
+stopped=no
+trap 'stopped=yes' INT # mpirun.sh ends well then
+train() {
+  "${launch[@]}" build/launcher/coe train "$1" --out "$2" --resume "${settings[@]}" >/dev/null
+  [ "$stopped" = no ] || exit 130
+}
 train configs/moe_8of64.toml $runs/moe
 train configs/coe_2x4of64.toml $runs/coe
 

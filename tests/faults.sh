@@ -110,10 +110,10 @@ stop_once() {
   finish  # mpirun gives the stopped rank a second of grace
   none_left
   [ "$(grep -c '^coe: ' err.txt)" = 1 ] || die "stop $1: not one line"
-  grep -Eq "^coe: .* in .*; rank $rank is behind, silent for [0-9.]+ s (in|after) .* of step [0-9]+; coe inspect $1/flight" err.txt ||
+  grep -Eq "^coe: rank [0-9]+ \\(.*, pid [0-9]+\\) waits for ranks? .*\\<$rank \\([^ ]+, pid $victim\\).* in .*; rank $rank is stopped \\(SIGSTOP\\); coe inspect $1/flight" err.txt ||
     die "stop $1: rank $rank is not named"
   "$build/launcher/coe" inspect "$1" | grep -q "^rank $rank was behind" || die "stop $1: inspect names another"
-  echo "stop $1: rank $rank: others down in $took ms, the job in $(ms_since "$from") ms: $(sed -n 's/^coe: .*; \(rank .*\);.*/\1/p' err.txt)"
+  echo "stop $1: rank $rank: others down in $took ms, the job in $(ms_since "$from") ms: $(sed -n 's/^coe: \(.*\); coe inspect.*/\1/p' err.txt)"
   rm -rf "$1"
 }
 

@@ -2,7 +2,7 @@
 # Installs what is missing, builds in build/ and runs every test. Arguments go to ctest: tests/run.sh -R launcher
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-bash launcher/install_packages.sh build test
+bash launcher/install_packages.sh build bench test
 
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1

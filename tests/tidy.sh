@@ -2,7 +2,7 @@
 # Runs clang-tidy over every source, or with --changed over those that differ from a branch: tidy.sh [--changed [BRANCH]]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-bash launcher/install_packages.sh build test lint
+bash launcher/install_packages.sh build bench test lint
 cmake -S . -B build -G Ninja >/dev/null
 
 files() {

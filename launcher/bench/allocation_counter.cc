@@ -15,6 +15,7 @@ void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);
 void* __libc_realloc(void*, std::size_t);
 void* __libc_memalign(std::size_t, std::size_t);
+void __libc_free(void*);
 }
 
 namespace {
@@ -93,6 +94,9 @@ int posix_memalign(void** memory, std::size_t alignment, std::size_t bytes) {
   *memory = __libc_memalign(alignment, bytes);
   return *memory == nullptr ? ENOMEM : 0;
 }
+
+// Whoever else replaces malloc (a preloaded jemalloc) must not be given what glibc made.
+void free(void* memory) { __libc_free(memory); }
 
 }  // extern "C"
 

@@ -1,3 +1,5 @@
+#include "launcher/bench/bench.h"
+
 #include <fmt/core.h>
 
 #include <fstream>
@@ -11,7 +13,6 @@
 #include "launcher/bench/bench_gate.h"
 #include "launcher/bench/bench_layer.h"
 #include "launcher/bench/bench_options.h"
-#include "launcher/command.h"
 #include "launcher/failure.h"
 #include "launcher/pinning.h"
 #include "runtime/layer/cuda_chain_layer.h"
@@ -39,7 +40,7 @@ BenchReport run_benchmark(const BenchOptions& options, Transport& world) {
 
 }  // namespace
 
-int run_bench(std::span<const std::string> arguments) {
+int run_benchmarks(std::span<const std::string> arguments) {
   const auto options = parse_bench_options(arguments);
   if (!options) return 0;
   if (on_cuda(options->benchmark)) check_cuda_device();
@@ -51,7 +52,9 @@ int run_bench(std::span<const std::string> arguments) {
   const Pinning pinning(options->benchmark.threads);
   return run_ranks([&](Transport& world) {
     const PinnedTeam team = pinning.pin(world);
-    const BenchReport report = run_benchmark(*options, world);
+    BenchOptions own = *options;
+    own.benchmark.threads = team.threads();
+    const BenchReport report = run_benchmark(own, world);
     if (world.rank() != 0) return;
     fmt::print("{}", report.text);
     if (json.is_open()) json << boost::json::serialize(report.numbers) << std::endl;

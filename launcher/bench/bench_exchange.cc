@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "kernels/memory/random.h"
@@ -44,8 +45,8 @@ class RandomExchange {
         plan_(plan_of(routing_, placement_, group_, inputs_)),
         x_(inputs_.make<float>({benchmark.tokens, benchmark.layer.hidden})),
         sum_(inputs_.zeros<float>(x_.shape())),
-        bound_(group_, plan_, benchmark.layer.hidden),
         timer_(group_) {
+    if (CopyBound::reaches_all(group_)) bound_.emplace(group_, plan_, benchmark.layer.hidden);
     fill_normal(x_, {8, static_cast<std::uint64_t>(world.rank())}, 0, 1);
   }
 
@@ -67,13 +68,15 @@ class RandomExchange {
     return exchange.bytes_sent() - sent_before;
   }
 
+  bool has_bound() const { return bound_.has_value(); }
+
   void copy(Series& series) {
     const auto faster = [&](const std::function<void()>& one, const std::function<void()>& other) {
       const double seconds = timer_.time(one);
       return std::min(seconds, timer_.time(other));
     };
-    const double out = faster([&] { bound_.copy_out_of_tokens(x_); }, [&] { bound_.copy_out_packed(); });
-    series.add(out, faster([&] { bound_.copy_back_to_choices(); }, [&] { bound_.copy_back_packed(); }));
+    const double out = faster([&] { bound_->copy_out_of_tokens(x_); }, [&] { bound_->copy_out_packed(); });
+    series.add(out, faster([&] { bound_->copy_back_to_choices(); }, [&] { bound_->copy_back_packed(); }));
   }
 
   /// Rows there and back, over all ranks, in bytes.
@@ -106,7 +109,7 @@ class RandomExchange {
   Routing routing_;
   DispatchPlan plan_;
   Tensor x_, sum_;
-  CopyBound bound_;
+  std::optional<CopyBound> bound_;
   ColdTimer timer_;
 };
 
@@ -125,12 +128,12 @@ ExchangeBenchmarkResult bench_exchange(const Benchmark& benchmark, Transport& wo
     if (step == 0) fast = bound = slow = summed = plain = {};
     const std::int64_t sent = traffic.exchange(one_copy, fast), sent_sums = traffic.exchange(partial_sums, summed);
     if (step == 0) traffic.count(sent, sent_sums, result);
-    traffic.copy(bound);
+    if (traffic.has_bound()) traffic.copy(bound);
     traffic.exchange(reference, slow);
     if (alltoallv != nullptr) traffic.exchange(*alltoallv, plain);
   }
   result.one_copy = fast.times();
-  result.bound = bound.against(fast);
+  if (traffic.has_bound()) result.bound = bound.against(fast);
   result.reference = slow.against(fast);
   result.partial_sums = summed.against(fast);
   if (alltoallv != nullptr) result.alltoallv = plain.against(fast);

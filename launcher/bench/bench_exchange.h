@@ -23,7 +23,8 @@ struct ExchangeComparison {
 /// Bytes are of rows of one exchange, there and back, all ranks together.
 struct ExchangeBenchmarkResult {
   ExchangeTimes one_copy;
-  ExchangeComparison bound, reference, partial_sums;  ///< the bound's ratios are fractions of the copy bound
+  std::optional<ExchangeComparison> bound;  ///< ratios are fractions of it; none where ranks are on several machines
+  ExchangeComparison reference, partial_sums;
   std::optional<ExchangeComparison> alltoallv;
   double bytes_copied = 0;                      ///< every row once each way, those that stay on their rank too
   double bytes_sent = 0;                        ///< between ranks, as the exchange counted them
@@ -32,8 +33,8 @@ struct ExchangeBenchmarkResult {
 };
 
 /// Dispatch and combine of one iteration's forward, on random routing and cold caches, in turns with plain copies of
-/// the same rows (CopyBound, the faster way each), with the reference exchange, with partial sums and with pack,
-/// MPI_Alltoallv, unpack.
+/// the same rows (CopyBound, the faster way each; where all ranks share memory), with the reference exchange, with
+/// partial sums and with pack, MPI_Alltoallv, unpack.
 /// Collective.
 ExchangeBenchmarkResult bench_exchange(const Benchmark& benchmark, Transport& world);
 

@@ -46,8 +46,12 @@ void say_bytes(BenchReport& report, const Benchmark& benchmark, const ExchangeBe
 BenchReport report_exchange(const Benchmark& benchmark, const ExchangeBenchmarkResult& result, int ranks) {
   BenchReport report = begin_report("exchange", benchmark, ranks);
   say(report, "one_copy", "one copy", result.one_copy);
-  say(report, "copy_bound", "copy bound", result.bound.times);
-  compare(report, "bound_fraction", "fraction of the bound", result.bound);
+  if (result.bound) {
+    say(report, "copy_bound", "copy bound", result.bound->times);
+    compare(report, "bound_fraction", "fraction of the bound", *result.bound);
+  } else {
+    report.text += "  no copy bound: not every rank can copy into every other's memory\n";
+  }
   say(report, "reference", "reference", result.reference.times);
   compare(report, "reference_ratio", "reference / one copy", result.reference);
   say(report, "partial_sums", "partial sums", result.partial_sums.times);

@@ -7,6 +7,14 @@
 
 namespace coe {
 
+bool CopyBound::reaches_all(Group group) {
+  const std::unique_ptr<Window> window = group.transport->make_window(1);
+  std::int32_t unreached = 0;
+  for (int peer = 0; peer < group.size(); ++peer) unreached += window->of(peer) == nullptr ? 1 : 0;
+  all_reduce_sum<std::int32_t>(group, {&unreached, 1}, {"looking for a common machine"});
+  return unreached == 0;
+}
+
 CopyBound::CopyBound(Group group, const DispatchPlan& plan, std::int64_t hidden)
     : group_(group), plan_(plan), hidden_(hidden) {
   const auto row_bytes = static_cast<std::size_t>(hidden) * sizeof(float);

@@ -12,7 +12,9 @@ namespace coe {
 /// expert's rank, and the results once back, by plain memcpy and without a word to anybody.
 class CopyBound {
  public:
-  /// Memory for the rows of `plan`, touched once. Throws kBadInput where a rank is on another machine. Collective.
+  /// Whether every rank can copy into every other's memory. Collective.
+  static bool reaches_all(Group group);
+  /// Memory for the rows of `plan`, touched once. Throws kBadInput unless reaches_all(). Collective.
   CopyBound(Group group, const DispatchPlan& plan, std::int64_t hidden);
 
   /// From the rows of x [T, D], which are read once for each choice; or from rows that lie in the order of sending.

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "kernels/memory/random.h"
-#include "kernels/products/gemm_rate.h"
+#include "launcher/bench/gemm_rate.h"
 
 namespace coe {
 namespace {

@@ -10,6 +10,7 @@
 
 #include "launcher/report/gnuplot.h"
 #include "launcher/report/routing_statistics.h"
+#include "launcher/tell.h"
 #include "runtime/routing/routing_record_file.h"
 
 namespace coe {
@@ -99,7 +100,7 @@ void draw(const HeatMapPicture& picture, const std::filesystem::path& file) {
   if (run_gnuplot(heat_map_program(picture, file), file)) {
     fmt::print("{}\n", file.string());
   } else {
-    fmt::print(stderr, "inspect: gnuplot is missing, so {} is not drawn; apt-get install gnuplot-nox\n", file.string());
+    tell(fmt::format("inspect: gnuplot is missing, so {} is not drawn; apt-get install gnuplot-nox", file.string()));
   }
 }
 

@@ -1,4 +1,5 @@
 #include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <vector>
 
@@ -6,6 +7,7 @@
 #include "launcher/options.h"
 #include "launcher/report/loss_plot.h"
 #include "launcher/run_directory.h"
+#include "launcher/tell.h"
 
 namespace coe {
 namespace po = boost::program_options;
@@ -29,7 +31,7 @@ int run_plot(std::span<const std::string> arguments) {
   if (draw_losses(directories, picture)) {
     fmt::print("{}\n", picture.string());
   } else {
-    fmt::print(stderr, "plot: gnuplot is missing, so {} is not drawn; apt-get install gnuplot-nox\n", picture.string());
+    tell(fmt::format("plot: gnuplot is missing, so {} is not drawn; apt-get install gnuplot-nox", picture.string()));
   }
   return 0;
 }

@@ -61,7 +61,9 @@ int run_eval(std::span<const std::string> arguments) {
   const Pinning pinning(static_cast<int>(config.distributed.threads));
   return run_ranks([&](Transport& world) {
     const PinnedTeam team = pinning.pin(world);
-    TrainedModel trained(config, checkpoint, world);
+    Config own = config;
+    own.distributed.threads = team.threads();
+    TrainedModel trained(own, checkpoint, world);
     std::optional<RoutingRecording> record;
     if (recording) {
       record.emplace(*recording, model, 0, world.rank());

@@ -109,7 +109,9 @@ int run_generate(std::span<const std::string> arguments) {
   const Pinning pinning(static_cast<int>(parsed->config.distributed.threads));
   return run_ranks([&](Transport& world) {
     const PinnedTeam team = pinning.pin(world);
-    generate(*parsed, world);
+    GenerateArguments own = *parsed;
+    own.config.distributed.threads = team.threads();
+    generate(own, world);
   });
 }
 

@@ -1,12 +1,12 @@
 #include "launcher/train/progress.h"
 
-#include <fmt/core.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <filesystem>
 
 #include "comm/make_transport.h"
+#include "launcher/tell.h"
 
 namespace coe {
 namespace {
@@ -37,7 +37,7 @@ Progress::Progress(std::int64_t first, std::int64_t last, bool terminal)
     : first_(first), last_(last), terminal_(terminal) {}
 
 void Progress::say(const std::string& sentence) {
-  fmt::print(stderr, "{}{}\n", bar_drawn_ ? "\r\033[K" : "", sentence);
+  tell((bar_drawn_ ? "\r\033[K" : "") + sentence);
   bar_drawn_ = false;
 }
 
@@ -59,8 +59,9 @@ void Progress::show(const StepReport& report) {
 void Progress::draw_bar(const StepReport& report) {
   const std::int64_t done = last_ > 0 ? kBarWidth * report.step / last_ : kBarWidth;
   const std::string bar = std::string(static_cast<std::size_t>(done), '=') + (done < kBarWidth ? ">" : "");
-  fmt::print(stderr, "\r\033[K{}/{} [{:<{}}] loss {:.3f}  {:.0f} tokens/s  {} left", report.step, last_, bar, kBarWidth,
-             report.loss, report.tokens_per_second(), clock_time(seconds_left(report.step)));
+  tell_unfinished(fmt::format("\r\033[K{}/{} [{:<{}}] loss {:.3f}  {:.0f} tokens/s  {} left", report.step, last_, bar,
+                              kBarWidth, report.loss, report.tokens_per_second(),
+                              clock_time(seconds_left(report.step))));
   bar_drawn_ = true;
 }
 

@@ -6,21 +6,27 @@
 
 namespace coe {
 
-/// While it lives, SIGTERM, SIGINT and SIGUSR1 no longer end the process but ask it to stop, once: a second signal of
-/// the same kind acts as without it. One at a time in a process.
+/// While it lives, SIGTERM, SIGINT, SIGUSR1 and, unless it was ignored before, SIGHUP no longer end the process at once
+/// but ask it to stop, once: a second signal of the same kind acts as without it. SIGPIPE is ignored: who reads what a
+/// run prints may go. One at a time in a process.
 class StopSignals {
  public:
-  StopSignals();
+  /// Until there is something to keep, a signal ends the process in one line, which `speaks` says whether this process
+  /// writes, with exit code 128 + its number.
+  explicit StopSignals(bool speaks);
   ~StopSignals();
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
 
+  /// From now on a signal is only remembered.
+  void keep_running();
   /// The signal that came, 0 without one.
   int raised() const;
 
  private:
-  static constexpr std::array<int, 3> kSignals{SIGTERM, SIGINT, SIGUSR1};
+  static constexpr std::array<int, 4> kSignals{SIGTERM, SIGINT, SIGUSR1, SIGHUP};
   std::array<struct sigaction, kSignals.size()> before_{};
+  struct sigaction pipe_before_ {};
 };
 
 }  // namespace coe

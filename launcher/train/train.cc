@@ -8,6 +8,7 @@
 #include "launcher/options.h"
 #include "launcher/pinning.h"
 #include "launcher/run_directory.h"
+#include "launcher/train/stop_signals.h"
 #include "launcher/train/training_run.h"
 #include "runtime/config/config.h"
 #include "runtime/data/corpus.h"
@@ -40,7 +41,8 @@ std::optional<TrainArguments> parse(std::span<const std::string> arguments) {
       .usage = "CONFIG [options]",
       .text =
           "Trains the model of a TOML file, alone or as every rank of mpirun -np R.\n"
-          "SIGTERM, SIGINT or SIGUSR1 ends it after the step, with a checkpoint.\n"
+          "SIGTERM, SIGINT, SIGHUP or SIGUSR1 ends it with a checkpoint: after the step, or after the\n"
+          "last whole one where a step or a validation takes several micro-batches.\n"
           "layer.drop_policy \"probability\" and layer.reroute_rounds look ahead: a later token can\n"
           "take an earlier one's expert. Validation drops nothing unless\n"
           "validation.capacity_factor says so.",
@@ -59,6 +61,7 @@ std::optional<TrainArguments> parse(std::span<const std::string> arguments) {
 int run_train(std::span<const std::string> arguments) {
   const auto parsed = parse(arguments);
   if (!parsed) return 0;
+  StopSignals signals(launched_local_rank() == 0);
   const Config& config = parsed->config;
   const ModelConfig& model = config.model;
   Corpus corpus(config.data, model.sequence, model.vocab, config.training.seed);
@@ -69,12 +72,16 @@ int run_train(std::span<const std::string> arguments) {
   std::optional<RecordingOptions> recording;
   if (parsed->record) recording = recording_options(*parsed->record, model, parsed->resume);
   const Pinning pinning(static_cast<int>(config.distributed.threads));
-  return run_recorded_ranks(directory.flight(), [&](Transport& world, FlightRecorder& recorder) {
+  const auto body = [&](Transport& world, FlightRecorder& recorder) {
     const PinnedTeam team = pinning.pin(world);
     corpus.complete({&world, config.distributed.deadline(), &recorder});
     const std::unique_ptr<TokenSource> train = corpus.source(Split::kTrain), valid = corpus.source(Split::kValidation);
-    TrainingRun(config, world, recorder, *train, *valid, parsed->resume, recording).run();
-  });
+    Config own = config;
+    own.distributed.threads = team.threads();
+    TrainingRun(own, world, recorder, *train, *valid, signals, parsed->resume, recording).run();
+  };
+  signals.keep_running();
+  return run_recorded_ranks(directory.flight(), body, config.distributed.deadline());
 }
 
 }  // namespace coe

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kernels/memory/error.h"
+#include "launcher/tell.h"
 #include "runtime/training/checkpoint.h"
 
 namespace coe {
@@ -21,7 +22,7 @@ TrainedModel::TrainedModel(const Config& config, const std::filesystem::path& pl
   check(found.has_value(), place.string(), ": holds no complete checkpoint");
   steps = found->state.step;
   for (const std::string& line : found->damage) {
-    if (world.rank() == 0) fmt::print(stderr, "{}\n", line);
+    if (world.rank() == 0) tell(line);
   }
   for (ChainLayer& chain : model.chains()) chain.pack_experts();
 }

@@ -1,15 +1,18 @@
 #include "launcher/train/training_run.h"
 
-#include <fmt/core.h>
 #include <fmt/format.h>
 
 #include <array>
+#include <cstdio>
+#include <cstdlib>
 #include <fstream>
 
 #include "comm/collectives.h"
+#include "comm/make_transport.h"
 #include "kernels/memory/error.h"
 #include "launcher/report/loss_plot.h"
 #include "launcher/report/run_summary.h"
+#include "launcher/tell.h"
 #include "launcher/train/capacity_note.h"
 #include "runtime/files/durable_file.h"
 #include "runtime/training/checkpoint_directory.h"
@@ -17,13 +20,16 @@
 namespace coe {
 
 TrainingRun::TrainingRun(const Config& config, Transport& world, FlightRecorder& recorder, const TokenSource& train,
-                         const TokenSource& valid, bool resume, const std::optional<RecordingOptions>& recording)
+                         const TokenSource& valid, const StopSignals& signals, bool resume,
+                         const std::optional<RecordingOptions>& recording)
     : config_(config),
       world_(world),
       recorder_(recorder),
       directory_{config.output.directory},
+      signals_(signals),
       trainer_(config, world, train, valid, &recorder),
       resumed_(resume ? trainer_.resume() : std::nullopt) {
+  trainer_.stop_when([this] { return signals_.raised() != 0; });
   if (resumed_) saved_step_ = trainer_.steps_done();
   if (!recording) return;
   recording_.emplace(*recording, config.model, trainer_.steps_done(), world.rank());
@@ -44,12 +50,11 @@ void TrainingRun::run() {
 void TrainingRun::train() {
   if (speaks()) open_directory();
   begin();
-  bool stopped = false;
-  while (trainer_.steps_done() < config_.training.steps && !stopped) {
-    stopped = agreed_to_stop();
-    if (!stopped) step();
+  while (!stopped_ && trainer_.steps_done() < config_.training.steps) {
+    stopped_ = agreed_to_stop();
+    if (!stopped_) step();
   }
-  finish(stopped);
+  finish();
 }
 
 void TrainingRun::say(const std::string& sentence) {
@@ -69,13 +74,31 @@ void TrainingRun::begin() {
   say(fmt::format("{}: {} parameters, {} rank{}, into {}", model_name(config_.model.layer), trainer_.parameters(),
                   world_.size(), world_.size() == 1 ? "" : "s", directory_.root.string()));
   if (const std::string note = look_ahead_note(config_.model.layer); !note.empty()) say(note);
+  tell_how_to_stop();
   if (resumed_) {
     for (const std::string& line : resumed_->damage) say(line);
     return say(fmt::format("going on after step {}", trainer_.steps_done()));
   }
-  const double loss = trainer_.validate();
+  const std::optional<double> loss = validate();
   if (metrics_) metrics_->write({.step = 0, .validation_loss = loss});
-  say(fmt::format("step 0: validation loss {:.4f}{}", loss, capacity_note(config_)));
+  if (loss) say(fmt::format("step 0: validation loss {:.4f}{}", *loss, capacity_note(config_)));
+}
+
+/// Open MPI's mpirun gives its ranks a second after Ctrl-C or SIGTERM, which may be less than a step and a checkpoint.
+void TrainingRun::tell_how_to_stop() {
+  const bool gentle = std::getenv("COE_STOPS_GENTLY") != nullptr;
+  if (gentle || std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr || !launched_by_mpi()) return;
+  say("Ctrl-C and SIGTERM at mpirun leave a second for step and checkpoint; kill -USR1 to mpirun leaves all the time "
+      "that they take, and launcher/mpirun.sh makes the one the other");
+}
+
+std::optional<double> TrainingRun::validate() {
+  try {
+    return trainer_.validate();
+  } catch (const Stopped&) {
+    stopped_ = true;
+    return std::nullopt;
+  }
 }
 
 bool TrainingRun::agreed_to_stop() {
@@ -87,11 +110,17 @@ bool TrainingRun::agreed_to_stop() {
 }
 
 void TrainingRun::step() {
-  const StepReport report = trainer_.step();
+  StepReport report;
+  try {
+    report = trainer_.step();
+  } catch (const Stopped&) {
+    stopped_ = true;
+    return;
+  }
   const bool last = report.step == config_.training.steps;
   const auto due = [&](std::int64_t every) { return last || (every > 0 && report.step % every == 0); };
   std::optional<double> validation;
-  if (due(config_.validation.every)) validation = trainer_.validate();
+  if (due(config_.validation.every)) validation = validate();
   if (metrics_) metrics_->write(make_step_metrics(report, validation));
   tell(report);
   if (validation) {
@@ -127,16 +156,18 @@ void TrainingRun::draw_picture() {
   }
 }
 
-void TrainingRun::finish(bool stopped) {
+void TrainingRun::finish() {
   save();
   if (!speaks()) return;
-  if (stopped)
+  if (stopped_)
     say(fmt::format("a signal asked to stop: ended after step {} of {} with checkpoint {}; --resume goes on",
                     trainer_.steps_done(), config_.training.steps,
                     checkpoint_path(directory_.checkpoints(), *saved_step_).string()));
   draw_picture();
   const std::array summary{summarise_run(directory_.root)};
-  fmt::print("{}", comparison_table(summary));
+  if (print_out(comparison_table(summary))) return;
+  std::clearerr(stdout);  // the run has succeeded all the same
+  say("the table of the run cannot be written to stdout; coe compare " + directory_.root.string() + " prints it");
 }
 
 }  // namespace coe

@@ -23,7 +23,8 @@ class TrainingRun {
  public:
   /// Views everything but the Config's values. `recording` asks for a routing record, written with every checkpoint.
   TrainingRun(const Config& config, Transport& world, FlightRecorder& recorder, const TokenSource& train,
-              const TokenSource& valid, bool resume, const std::optional<RecordingOptions>& recording);
+              const TokenSource& valid, const StopSignals& signals, bool resume,
+              const std::optional<RecordingOptions>& recording);
   /// Throws what Trainer throws; for kNonFinite with the last good checkpoint.
   void run();
 
@@ -32,20 +33,24 @@ class TrainingRun {
   void say(const std::string& sentence);
   void open_directory();
   void begin();
+  void tell_how_to_stop();
   /// Whether any rank was asked to stop.
   bool agreed_to_stop();
   void train();
   void step();
+  /// Nothing where a signal ended it.
+  std::optional<double> validate();
   void tell(const StepReport& report);
   void save();
   void draw_picture();
-  void finish(bool stopped);
+  void finish();
 
   const Config& config_;
   Transport& world_;
   FlightRecorder& recorder_;
   RunDirectory directory_;
-  StopSignals signals_;
+  const StopSignals& signals_;
+  bool stopped_ = false;
   Trainer trainer_;
   std::optional<FoundCheckpoint> resumed_;
   std::optional<std::int64_t> saved_step_;

@@ -88,11 +88,10 @@ std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
 }
 
 /// Runs all cases on one rank; true where all pass. Rank 0 prints.
-bool verify_all(const VerifyArguments& arguments, Transport& world) {
+bool verify_all(const VerifyArguments& arguments, Transport& world, int threads) {
   bool all_pass = true;
   for (const std::filesystem::path& path : arguments.cases) {
-    const CaseOutcome outcome =
-        verify_case(path, world, kDefaultDeadline, arguments.device, arguments.order, arguments.threads);
+    const CaseOutcome outcome = verify_case(path, world, kDefaultDeadline, arguments.device, arguments.order, threads);
     const bool pass = outcome.max_error <= arguments.tolerance;
     all_pass = all_pass && pass;
     if (world.rank() != 0) continue;
@@ -117,7 +116,7 @@ int run_verify(std::span<const std::string> arguments) {
   const Pinning pinning(parsed->threads);
   const auto body = [&](Transport& world) {
     const PinnedTeam team = pinning.pin(world);
-    const bool pass = verify_all(*parsed, world);
+    const bool pass = verify_all(*parsed, world, team.threads());
     if (parsed->processes || world.rank() == 0) all_pass = pass;
   };
   int code = 0;

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "comm/group.h"
+#include "comm/wait.h"
 #include "runtime/exchange/exchange.h"
 #include "runtime/exchange/flight_pool.h"
 #include "runtime/exchange/row_mail.h"

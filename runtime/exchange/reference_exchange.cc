@@ -4,6 +4,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "comm/wait.h"
 #include "kernels/routing/rows.h"
 
 namespace coe {

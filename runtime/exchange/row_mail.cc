@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "comm/wait.h"
+
 namespace coe {
 namespace {
 

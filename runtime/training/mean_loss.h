@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "kernels/memory/arena.h"
 #include "runtime/data/token_source.h"
@@ -9,9 +10,10 @@
 namespace coe {
 
 /// Mean cross-entropy, nats per label that counts, over the first `sequences` sequences of `source` (all of a
-/// shorter one), of which `micro_batch` are taken at once over all ranks. Resets the arena. Collective over the world;
-/// throws kBadInput on every rank where no label counts.
+/// shorter one), of which `micro_batch` are taken at once over all ranks. Resets the arena. Calls `between` before each
+/// micro-batch, where it is given; what that throws ends it. Collective over the world; throws kBadInput on every rank
+/// where no label counts.
 double mean_loss(Model& model, const RankGroups& groups, const TokenSource& source, std::int64_t sequences,
-                 std::int64_t micro_batch, Arena& arena);
+                 std::int64_t micro_batch, Arena& arena, const std::function<void()>& between = {});
 
 }  // namespace coe

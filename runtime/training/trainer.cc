@@ -4,11 +4,13 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <span>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "comm/collectives.h"
@@ -82,7 +84,11 @@ struct Trainer::State {
     return {config.output.directory / "checkpoints", config.output.checkpoints_kept};
   }
 
+  /// Throws Stopped where a rank was asked to stop. Collective.
+  void look_for_stop();
+
   Config config;
+  std::function<bool()> stop_asked;
   FlightRecorder* recorder;
   RankGroups groups;
   Model model;
@@ -109,6 +115,7 @@ void Trainer::State::for_each_micro_batch(const Visit& visit) {
   Batch batch = deal_batch(micro, config.model.sequence, groups);
   batch.share = static_cast<double>(micro) / static_cast<double>(whole);
   for (std::int64_t done = 0; done < whole; done += micro) {
+    if (whole > micro && routing_counter == nullptr) look_for_stop();
     arena.reset();
     TokenBatch tokens;
     {
@@ -120,6 +127,13 @@ void Trainer::State::for_each_micro_batch(const Visit& visit) {
     batch.documents = tokens.documents;
     visit(tokens, batch, routing, done);
   }
+}
+
+void Trainer::State::look_for_stop() {
+  if (!stop_asked) return;
+  std::int32_t asked = stop_asked() ? 1 : 0;
+  if (groups.world().size() > 1) all_reduce_sum<std::int32_t>(groups.world(), {&asked, 1}, {"agreeing to stop"});
+  if (asked > 0) throw Stopped();
 }
 
 std::int64_t Trainer::State::count_labels() {
@@ -281,12 +295,14 @@ void Trainer::State::adapt_routing(const StepReport& report) {
 double Trainer::validate() {
   State& state = *state_;
   const double loss = mean_loss(state.model, state.groups, *state.valid, state.config.validation.sequences,
-                                state.config.training.sequences_at_once(), state.arena);
+                                state.config.training.sequences_at_once(), state.arena, [&] { state.look_for_stop(); });
   if (std::isfinite(loss)) return loss;
   const std::string where = "validation after step " + std::to_string(state.progress.step);
   state.expect_finite_weights(where);
   fail(ErrorCode::kNonFinite, where, ": loss is ", loss, ", must be finite");
 }
+
+void Trainer::stop_when(std::function<bool()> asked) { state_->stop_asked = std::move(asked); }
 
 void Trainer::record_routing(RoutingCounter& counter) { state_->routing_counter = &counter; }
 

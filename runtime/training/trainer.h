@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -14,6 +16,12 @@
 #include "runtime/training/step_report.h"
 
 namespace coe {
+
+/// Thrown on all ranks alike where the caller asked to stop; nothing is wrong. See Trainer::stop_when().
+class Stopped : public std::exception {
+ public:
+  const char* what() const noexcept override { return "stopped as asked for"; }
+};
 
 /// Trains one model over all ranks of `world`: data, forward, backward, reduction, clipping, AdamW. Every method but
 /// the plain getters is collective.
@@ -35,6 +43,11 @@ class Trainer {
 
   /// Counts the routing of every step from now on, but not of validation, in `counter`, which is viewed.
   void record_routing(RoutingCounter& counter);
+
+  /// From now on `asked` is looked at before every micro-batch of a step or a validation; where it is true on any rank,
+  /// step() and validate() throw Stopped on every rank, and nothing has changed since the last whole step. A step
+  /// whose routing is counted is finished first.
+  void stop_when(std::function<bool()> asked);
 
   /// Steps done so far.
   std::int64_t steps_done() const;

@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "comm/make_transport.h"
+#include "tests/node_transport.h"
 #include "tests/ranks.h"
 
 namespace coe {
@@ -108,6 +110,19 @@ TEST(CollectivesOnRanks, SumsAreTakenInAscendingRankOrderWhateverTheirSize) {
   for_each_ranks([](Transport& transport) {
     for (const std::size_t count : {0, 1, 3, 7, 500, 4097, 300'001}) expect_sums<float>(transport, count);
     expect_sums<double>(transport, 150'003);
+  });
+}
+
+// 4 MiB over 32 ranks: 64 KiB from every rank at once are two rounds each way.
+TEST(Collectives, ASumOfManyRanksStaysOneOfLongMessages) {
+  constexpr int kRanks = 32;
+  run_local_ranks(kRanks, [](Transport& world) {
+    NodeTransport counted(world, 1);
+    std::vector<float> values(1 << 20, 1.0F);
+    all_reduce_sum<float>({&counted}, values, kPhase);
+    EXPECT_EQ(counted.messages(), 2 * 2 * (kRanks - 1));
+    EXPECT_EQ(values.front(), 32.0F);
+    EXPECT_EQ(values.back(), 32.0F);
   });
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "comm/group.h"
+#include "comm/wait.h"
 
 namespace coe {
 namespace {

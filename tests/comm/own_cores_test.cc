@@ -33,11 +33,33 @@ TEST(DealCores, RanksStayInsideWhatTheyMayUse) {
   EXPECT_EQ(ranks[1], (OwnCores{{0}, 1}));
 }
 
-TEST(DealCores, WhereOneHasTooFewNobodyIsBound) {
+TEST(DealCores, WhereOneHasTooFewAllGetEquallyFewer) {
   const std::vector<OwnCores> ranks = deal_cores(kCores, Sets{kAll, {0}}, 2);
-  EXPECT_TRUE(ranks[0].processors.empty());
-  EXPECT_TRUE(ranks[1].processors.empty());
-  EXPECT_EQ(ranks[1].cores, 1);
+  EXPECT_EQ(ranks[0], (OwnCores{{1}, 1}));
+  EXPECT_EQ(ranks[1], (OwnCores{{0}, 1}));
+}
+
+TEST(DealCores, TwoRanksOfTwoThreadsShareTwoCoresEvenly) {
+  const std::vector<OwnCores> ranks = deal_cores(Sets{{0}, {1}}, Sets{{0, 1}, {0, 1}}, 2);
+  EXPECT_EQ(ranks[0], (OwnCores{{0}, 1}));
+  EXPECT_EQ(ranks[1], (OwnCores{{1}, 1}));
+  EXPECT_EQ(threads_worth_having(ranks[0], 2), 1);
+}
+
+TEST(DealCores, MoreRanksThanProcessorsAreNotBoundAndWorkAlone) {
+  const std::vector<OwnCores> ranks = deal_cores(Sets{{0}, {1}}, Sets{{0, 1}, {0, 1}, {0, 1}}, 4);
+  for (const OwnCores& rank : ranks) {
+    EXPECT_EQ(rank, OwnCores{});
+    EXPECT_EQ(threads_worth_having(rank, 4), 1);
+  }
+}
+
+TEST(DealCores, WhoHasEnoughKeepsAllItsThreads) {
+  const std::vector<OwnCores> ranks = deal_cores(kCores, Sets{kAll, kAll}, 4);
+  for (const OwnCores& rank : ranks) {
+    EXPECT_EQ(rank.processors.size(), 4U);
+    EXPECT_EQ(threads_worth_having(rank, 4), 4);
+  }
 }
 
 TEST(OwnCoresOnRanks, NoTwoRanksOfAMachineGetTheSameProcessor) {

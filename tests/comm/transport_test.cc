@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "comm/collectives.h"
+#include "comm/make_transport.h"
+#include "comm/wait.h"
 #include "tests/ranks.h"
 
 namespace coe {
@@ -228,14 +230,41 @@ std::string message_of_failed_wait(Transport& transport, const std::vector<int>&
   return "no error";
 }
 
+/// Processes are named with host and number.
+std::string waits(const Transport& transport, int rank, const std::vector<int>& peers) {
+  return name_of_rank(rank, transport.places()) + " waits for " + names_of_ranks(peers, transport.places());
+}
+
+TEST(TransportOnRanks, PlacesSayWhereProcessesRun) {
+  for_each_ranks([](Transport& transport) {
+    if (!ranks_are_processes()) {
+      EXPECT_TRUE(transport.places().empty());
+      return;
+    }
+    const int me = transport.lack_of({}).rank;
+    EXPECT_EQ(transport.places()[static_cast<std::size_t>(me)], own_place());
+  });
+}
+
+TEST(TransportOnRanks, APartHasThePatienceOfTheWhole) {
+  const auto body = [](Transport& transport) {
+    EXPECT_EQ(transport.deadline(), milliseconds(7000));
+    EXPECT_EQ(transport.split(0, 0)->deadline(), milliseconds(7000));
+    EXPECT_EQ(Group{&transport}.deadline, milliseconds(7000));
+  };
+  if (!ranks_are_processes()) run_local_ranks(2, body, milliseconds(7000));
+}
+
 TEST(TransportOnRanks, WaitThatRunsOutNamesRanksPhaseAndBytesInTime) {
   on_ranks(4, [](Transport& transport) {
     if (transport.rank() == 2) {
       const auto start = std::chrono::steady_clock::now();
-      EXPECT_EQ(message_of_failed_wait(transport, {1}, 12288),
-                "rank 2 waits for rank 1 in dispatch of layer 3, iteration 1: 0 of 12288 bytes arrived after 0.1 s");
-      EXPECT_EQ(message_of_failed_wait(transport, {3, 0}, 8),
-                "rank 2 waits for ranks 0, 3 in dispatch of layer 3, iteration 1: 0 of 16 bytes arrived after 0.1 s");
+      EXPECT_EQ(
+          message_of_failed_wait(transport, {1}, 12288),
+          waits(transport, 2, {1}) + " in dispatch of layer 3, iteration 1: 0 of 12288 bytes arrived after 0.1 s");
+      EXPECT_EQ(
+          message_of_failed_wait(transport, {3, 0}, 8),
+          waits(transport, 2, {0, 3}) + " in dispatch of layer 3, iteration 1: 0 of 16 bytes arrived after 0.1 s");
       const auto waited = std::chrono::steady_clock::now() - start;
       EXPECT_GE(waited, milliseconds(200));
       EXPECT_LT(waited, milliseconds(2000));
@@ -247,7 +276,8 @@ TEST(TransportOnRanks, FailedWaitInAPartNamesRanksOfTheWholeJob) {
   on_ranks(4, [](Transport& transport) {
     const std::unique_ptr<Transport> part = transport.split(transport.rank() % 2, 0);
     if (transport.rank() == 3) {
-      EXPECT_THAT(message_of_failed_wait(*part, {0}, 4), testing::StartsWith("rank 3 waits for rank 1 in dispatch"));
+      EXPECT_THAT(message_of_failed_wait(*part, {0}, 4),
+                  testing::StartsWith(waits(transport, 3, {1}) + " in dispatch"));
     }
   });
 }
@@ -266,7 +296,7 @@ TEST(TransportOnRanks, FailedWaitCountsWhatArrived) {
       wait({&transport, milliseconds(300)}, transport.post({}, receives), kPhase);
       ADD_FAILURE() << "the second message never comes";
     } catch (const Error& error) {
-      EXPECT_STREQ(error.what(), "rank 1 waits for rank 0 in test: 8 of 12 bytes arrived after 0.3 s");
+      EXPECT_EQ(error.what(), waits(transport, 1, {0}) + " in test: 8 of 12 bytes arrived after 0.3 s");
     }
   });
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "comm/collectives.h"
+#include "comm/wait.h"
 #include "tests/ranks.h"
 
 namespace coe {
@@ -91,6 +92,29 @@ TEST(SignalsOnRanks, WhatWasWrittenBeforeIsSeenAfter) {
       wait({&transport}, signals, {&arrived, 1}, kRow, kPhase);
       for (std::size_t i = 0; i < kRow; ++i) ASSERT_EQ(mine[i], static_cast<std::byte>(round));
       signals.raise(before, 1, round);
+    }
+    barrier({&transport}, kPhase);
+  });
+}
+
+// Rank 1 raises the signal once it has a message that rank 0, which waits for the signal alone, must help to travel.
+TEST(SignalsOnRanks, MessagesTravelWhileASignalIsAwaited) {
+  on_ranks(2, [](Transport& transport) {
+    std::vector<std::byte> row(std::size_t{16} << 20, static_cast<std::byte>(transport.rank() + 1));
+    const Piece piece{row.data(), row.size()};
+    const Message message{1 - transport.rank(), {&piece, 1}};
+    const auto window = transport.make_window(Signals::bytes_for(2, 1));
+    const Signals signals(*window, 0, transport.rank(), 1);
+    const Group group{&transport, std::chrono::milliseconds(20'000)};
+    if (transport.rank() == 0) {
+      const Ticket ticket = post(group, {&message, 1}, {}, kPhase);
+      const AwaitedSignal arrived{1, 0, 1};
+      wait(group, signals, {&arrived, 1}, 0, kPhase);
+      wait(group, ticket, kPhase);
+    } else {
+      wait(group, post(group, {}, {&message, 1}, kPhase), kPhase);
+      EXPECT_EQ(row.back(), std::byte{1});
+      signals.raise(0, 0, 1);
     }
     barrier({&transport}, kPhase);
   });

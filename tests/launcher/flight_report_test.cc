@@ -91,12 +91,5 @@ TEST(FlightReport, FilesOfSeveralJobsAreRefused) {
   EXPECT_THAT(bad_input([&] { read_flights(other); }), HasSubstr("is of a job of 3 ranks"));
 }
 
-TEST(FlightReport, NothingIsSaidWhereFilesAreDamaged) {
-  const Scratch scratch;
-  scratch.write("rank_0.flight", "garbage");
-  EXPECT_EQ(who_was_behind(scratch.path()), "");
-  EXPECT_EQ(who_was_behind(scratch / "none"), "");
-}
-
 }  // namespace
 }  // namespace coe

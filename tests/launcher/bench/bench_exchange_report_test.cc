@@ -12,7 +12,7 @@ using testing::Not;
 TEST(ReportExchange, SaysEveryWayItsRatioAndTheBytes) {
   ExchangeBenchmarkResult result;
   result.one_copy.total_ms = {2, 1, 3};
-  result.bound.total = {0.5, 0.25, 0.75};
+  result.bound.emplace().total = {0.5, 0.25, 0.75};
   result.reference.total = {3, 2, 4};
   result.partial_sums.total = {1.5, 1.25, 1.75};
   result.bytes_copied = 8e6;
@@ -41,6 +41,8 @@ TEST(ReportExchange, SkewedTrafficHasNoBytesByChance) {
   const BenchReport report = report_exchange(benchmark, result, 2);
   EXPECT_FALSE(report.numbers.contains("bytes_expected"));
   EXPECT_TRUE(report.numbers.contains("alltoallv_ratio"));
+  EXPECT_FALSE(report.numbers.contains("bound_fraction"));
+  EXPECT_THAT(report.text, HasSubstr("no copy bound: not every rank can copy"));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "tests/node_transport.h"
 #include "tests/ranks.h"
 
 namespace coe {
@@ -29,11 +30,29 @@ TEST(BenchExchangeOnRanks, CountsBytesAndComparesWithEveryOtherWay) {
     EXPECT_GE(result.partial_sums_bytes_sent, result.bytes_counted.once_per_rank);
     EXPECT_LE(result.partial_sums_bytes_sent, result.bytes_counted.once_per_rank + 2 * 32 * (4 + 4 * 8));
     EXPECT_EQ(result.alltoallv.has_value(), ranks_are_processes());
-    for (const Spread& ratio : {result.bound.dispatch, result.bound.combine, result.bound.total, result.reference.total,
-                                result.partial_sums.total}) {
+    ASSERT_TRUE(result.bound.has_value());
+    for (const Spread& ratio : {result.bound->dispatch, result.bound->combine, result.bound->total,
+                                result.reference.total, result.partial_sums.total}) {
       EXPECT_GT(ratio.median, 0);
       EXPECT_TRUE(std::isfinite(ratio.median));
     }
+  });
+}
+
+TEST(BenchExchangeOnRanks, OverSeveralMachinesItMeasuresAllButTheCopyBound) {
+  on_ranks(2, [](Transport& world) {
+    NodeTransport apart(world, 1);
+    Benchmark benchmark;
+    benchmark.tokens = 32;
+    benchmark.layer.hidden = 16;
+    benchmark.layer.experts = benchmark.layer.top_k = 4;
+    benchmark.warmup_steps = 0;
+    benchmark.steps = 1;
+    const ExchangeBenchmarkResult result = bench_exchange(benchmark, apart);
+    EXPECT_FALSE(result.bound.has_value());
+    EXPECT_GT(result.one_copy.total_ms.median, 0);
+    EXPECT_GT(result.reference.total.median, 0);
+    EXPECT_EQ(result.bytes_sent, 2 * 32 * 4 * 64 * 2 / 2);
   });
 }
 

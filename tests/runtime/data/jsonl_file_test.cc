@@ -131,7 +131,8 @@ TEST(JsonlFileTest, NewlinesCountAsTheFieldThatTheyEnd) {
 
 TEST(JsonlFileTest, MarksWhereARowBegins) {
   EXPECT_EQ(marked(kTwoRows, data_of(Documents::kSeparate), 0, 11).second, "10000010000");
-  EXPECT_EQ(marked(kTwoRows, data_of(Documents::kSeparate, {"answer"}), 2, 6), std::pair("\na\n\ns\n", "200032"));
+  EXPECT_EQ(marked(kTwoRows, data_of(Documents::kSeparate, {"answer"}), 2, 6),
+            (std::pair<std::string, std::string>("\na\n\ns\n", "200032")));
   const TemporaryFile file(".jsonl", kTwoRows);
   EXPECT_FALSE(open_jsonl_file(file.path(), data_of(), 256)->marked());
   EXPECT_FALSE(open_jsonl_file(file.path(), data_of(Documents::kPacked, {"answer", "question"}), 256)->marked());

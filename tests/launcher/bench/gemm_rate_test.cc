@@ -1,4 +1,4 @@
-#include "kernels/products/gemm_rate.h"
+#include "launcher/bench/gemm_rate.h"
 
 #include <gtest/gtest.h>
 
