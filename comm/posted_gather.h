@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "comm/wait.h"
 #include "comm/task.h"
+#include "comm/wait.h"
 
 namespace coe {
 
