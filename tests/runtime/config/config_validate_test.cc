@@ -120,7 +120,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{{"data.loss_fields=[\"reply\"]", "data.train=x.jsonl"},
                             "data.loss_fields: \"reply\" is not one of data.fields"},
                     Refused{{"data.end_token=256"}, "data.end_token: 256, must be from -1 to 255"},
-                    Refused{{"data.documents=apart"}, "data.documents: \"apart\", must be"},
+                    Refused{{"data.documents=apart"}, "data.documents: 'apart', must be"},
                     Refused{{"validation.every=-1"}, "validation.every: -1, must be from 0"},
                     Refused{{"validation.sequences=0"}, "validation.sequences: 0, must be from 1"},
                     Refused{{"distributed.expert_parallel=-1"}, "distributed.expert_parallel: -1, must be from 0"},

@@ -124,9 +124,9 @@ const std::string kTwoRows = "{\"question\": \"qr\", \"answer\": \"a\"}\n\n{\"qu
 
 TEST(JsonlFileTest, NewlinesCountAsTheFieldThatTheyEnd) {
   const auto [tokens, marks] = marked(kTwoRows, data_of(Documents::kPacked, {"answer"}), 0, 11);
-  EXPECT_EQ(tokens, "qr\na\n\ns\nbc");
+  EXPECT_EQ(tokens, "qr\na\n\ns\nbc\n");
   EXPECT_EQ(marks, "22200022000");
-  EXPECT_EQ(marked(kTwoRows, data_of(Documents::kPacked, {"question"}), 1, 6).second, "220222");
+  EXPECT_EQ(marked(kTwoRows, data_of(Documents::kPacked, {"question"}), 1, 6).second, "002220");
 }
 
 TEST(JsonlFileTest, MarksWhereARowBegins) {

@@ -74,10 +74,13 @@ TEST(JsonlRow, AReaderGoesOnAfterARefusal) {
 }
 
 TEST(JsonlRow, RefusesWhatIsNotJson) {
-  for (const std::string_view line : {"{\"q\": NaNs}", "{NaN: 1}", "{\"q\": \"\\ud83\"}", "{\"q\": \"\xff\"}", "{} {}",
-                                      "Infinity}", "{\"q\": \"\t\"}"}) {
+  for (const std::string_view line :
+       {"{\"x\": NaNs}", "{NaN: 1}", "{\"q\": \"\\ud83\"}", "{\"q\": \"\xff\"}", "{} {}", "{\"q\": \"\t\"}"}) {
     EXPECT_THAT(refusal(line), StartsWith("not JSON: ")) << line;
   }
+  // What is wrong first is said.
+  EXPECT_EQ(refusal("{\"q\": NaNs}"), "field \"q\" is a number, must be a string");
+  EXPECT_EQ(refusal("Infinity}"), "is a number, must be an object");
 }
 
 }  // namespace
