@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <numeric>
 
 #include "comm/wait.h"
 #include "kernels/memory/buffer.h"
@@ -58,8 +59,13 @@ class Offsets {
   explicit Offsets(std::span<const std::size_t> counts) : counts_(counts) {}
   std::size_t of(int rank) {
     const auto wanted = static_cast<std::size_t>(rank);
-    while (rank_ < wanted) offset_ += counts_[rank_++];
-    while (rank_ > wanted) offset_ -= counts_[--rank_];
+    const auto sum = [&](std::size_t first, std::size_t end) {
+      const auto passed = counts_.subspan(first, end - first);
+      return std::accumulate(passed.begin(), passed.end(), std::size_t{0});
+    };
+    if (wanted > rank_) offset_ += sum(rank_, wanted);
+    if (wanted < rank_) offset_ -= sum(wanted, rank_);
+    rank_ = wanted;
     return offset_;
   }
 

@@ -129,7 +129,7 @@ struct SlowChain {
     std::vector<Doubles> rows;
     std::vector<RankedToken> ranked;
     Choices choices;
-    Doubles logits;
+    Doubles logits, ranking;
     for (std::size_t token = 0; token < tokens; ++token) {
       rows.push_back(slow_row(x, hidden(), token));
       if (config.iteration_norm) {
@@ -140,9 +140,10 @@ struct SlowChain {
       logits.insert(logits.end(), z.begin(), z.end());
       const Doubles s = slow_scores(config.router, z);
       ranked.push_back({s, ranking_of(s, t)});
+      ranking.insert(ranking.end(), ranked.back().ranking.begin(), ranked.back().ranking.end());
       choices.push_back(choose(s, ranked.back().ranking));
     }
-    balance += slow_balance(config, length, l1_coeff, logits);
+    balance += slow_balance(config, length, l1_coeff, logits, ranking);
     admit_by_parts(ranked, choices);
 
     Doubles next = config.residual == Residual::kInner ? x : Doubles(x.size(), 0.0);

@@ -14,8 +14,10 @@ inline Doubles slow_scores(RouterKind router, const Doubles& logits) {
   return router == RouterKind::kSigmoidTopk ? slow_sigmoid(logits) : slow_softmax(logits);
 }
 
-/// The balance, z or L1 loss of one iteration over whole sequences of `length` tokens.
-inline double slow_balance(const LayerConfig& config, std::size_t length, double l1_coeff, const Doubles& logits) {
+/// The balance, z or L1 loss of one iteration over whole sequences of `length` tokens, which choose by `ranking`, as
+/// long as the logits, or without one by their scores.
+inline double slow_balance(const LayerConfig& config, std::size_t length, double l1_coeff, const Doubles& logits,
+                           const Doubles& ranking = {}) {
   const auto experts = static_cast<std::size_t>(config.experts);
   const bool relu = config.router == RouterKind::kRelu;
   const bool per_sequence = !relu && config.balance_loss == BalanceLoss::kSequence;
@@ -30,7 +32,8 @@ inline double slow_balance(const LayerConfig& config, std::size_t length, double
       if (!relu) s = slow_shares(slow_scores(config.router, s));
       for (std::size_t i = 0; relu && i < experts; ++i) count[i] += s[i] > 0 ? 1 : 0;
       for (std::size_t i = 0; relu && i < experts; ++i) s[i] = std::max(s[i], 0.0);
-      for (const std::size_t i : slow_topk(s, relu ? 0 : static_cast<std::size_t>(config.top_k))) count[i] += 1;
+      const Doubles by = ranking.empty() ? s : slow_row(ranking, experts, t);
+      for (const std::size_t i : slow_topk(by, relu ? 0 : static_cast<std::size_t>(config.top_k))) count[i] += 1;
       for (std::size_t i = 0; i < experts; ++i) score[i] += s[i];
     }
     if (!relu && config.balance_loss == BalanceLoss::kNone) continue;
