@@ -70,7 +70,8 @@ PinnedTeam Pinning::pin(Transport& world) const {
   }
   OwnCores own = own_cores(*topology_, world, threads_);
   warn_of_too_few(own, threads_, world);
-  return {&*topology_, std::move(own.processors), threads_worth_having(own, threads_)};
+  const int threads = threads_worth_having(own, threads_);  // before the processors are given away
+  return {&*topology_, std::move(own.processors), threads};
 }
 
 }  // namespace coe

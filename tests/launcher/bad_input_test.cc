@@ -121,7 +121,7 @@ const std::vector<Refusal> kData = {
     {"ShortData", train({"--data", "short.txt"}), {"short.txt", "33"}},
     {"DataIsAFolder", train({"--data", "folder"}), {"folder"}},
     {"DataIsAPipe", train({"--data", "pipe"}), {"pipe", "not a regular file"}},
-    {"DataForMaths", train({"--data", "short.txt", "--set", "data.format=maths"}), {"short.txt", "maths"}},
+    {"DataForMaths", train({"--data", "short.txt", "--set", "data.format=maths"}), {"data.train", "maths"}},
     {"FormatWithoutData", set("data.format=jsonl"), {"data.train"}},
     {"BrokenJsonl", train({"--data", "broken.jsonl"}), {"broken.jsonl:2"}},
     {"JsonlOfNumbers", train({"--data", "numbers.jsonl"}), {"numbers.jsonl:1", "object"}},
