@@ -75,7 +75,7 @@ TEST_F(RerouteCuda, WhatWasGrantedAsksNoMoreAndIsMergedByExpert) {
     EXPECT_EQ(first(get<std::uint8_t>(all_kept)), (std::vector<std::uint8_t>{1, 1, 0, 1, 0, 0}));
     const std::vector<float> weights = first(get<float>(all.weight));
     for (std::size_t j = 0; j < weights.size(); ++j) {
-      EXPECT_FLOAT_EQ(weights[j], get<float>(all.score)[static_cast<std::int64_t>(j)] * (normalise ? 1 / 0.7F : 2));
+      EXPECT_FLOAT_EQ(weights[j], get<float>(all.score)[static_cast<std::int64_t>(j)] * (normalise ? 2 / 0.7F : 2));
     }
   }
 }
