@@ -1,45 +1,18 @@
 #include "comm/make_transport.h"
 
 #include <array>
-#include <charconv>
-#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "comm/launch.h"
 #include "comm/local_transport.h"
 #include "comm/mpi_transport.h"
 
 namespace coe {
 namespace {
-
-/// The variable's number, or -1 where it is not set or no number.
-int number_in_environment(const char* variable) {
-  const char* text = std::getenv(variable);
-  if (text == nullptr) return -1;
-  int number = -1;
-  const std::string_view digits = text;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  return error == std::errc{} && end == digits.data() + digits.size() ? number : -1;
-}
-
-struct Launch {
-  int ranks = 1, rank = 0;
-};
-
-/// Open MPI's mpirun, launchers that speak PMI, and srun --mpi=pmix, in this order; both numbers must be there, since a
-/// Slurm shell has SLURM_NTASKS too.
-Launch launch_in_environment() {
-  constexpr std::array<std::array<const char*, 2>, 3> kVariables = {
-      {{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"}, {"PMI_SIZE", "PMI_RANK"}, {"SLURM_NTASKS", "PMIX_RANK"}}};
-  for (const auto& [size, rank] : kVariables) {
-    const Launch launch{number_in_environment(size), number_in_environment(rank)};
-    if (launch.rank >= 0 && launch.rank < launch.ranks) return launch;
-  }
-  return {};
-}
 
 /// Keeps the first exception of several threads.
 class FirstFailure {
@@ -103,17 +76,13 @@ void run_local_ranks(int ranks, const std::function<void(Transport&)>& body, std
   first.rethrow();
 }
 
-int launched_ranks() { return launch_in_environment().ranks; }
-
-bool launched_by_mpi() { return launch_in_environment().ranks > 1; }
-
-int launched_rank() { return launch_in_environment().rank; }
-
-int launched_local_rank() {
-  for (const char* variable : {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"}) {
-    if (const int number = number_in_environment(variable); number >= 0) return number;
-  }
-  return 0;
+std::unique_ptr<Transport> join_job(const TransportOptions& options) {
+  const Launch launch = launch_in_environment();
+  if (launch.ranks == 1) return make_transport("local", options);
+  if (!launch.reaches_mpi) check_launch(launch, 1);
+  std::unique_ptr<Transport> world = make_transport("mpi", options);
+  check_launch(launch, world->size());
+  return world;
 }
 
 }  // namespace coe

@@ -29,14 +29,8 @@ std::unique_ptr<Transport> make_transport(std::string_view backend, const Transp
 void run_local_ranks(int ranks, const std::function<void(Transport&)>& body,
                      std::chrono::milliseconds deadline = kDefaultDeadline);
 
-/// True where a launcher (mpirun, srun) started this process as one of several ranks; asks the environment, starts
-/// nothing.
-bool launched_by_mpi();
-/// How many ranks the launcher started, 1 without one.
-int launched_ranks();
-/// This process's number among those of its machine, as mpirun, srun or a PMI launcher says it; 0 without one.
-int launched_local_rank();
-/// This process's rank as the launcher's environment says, 0 without one: who speaks before MPI has started.
-int launched_rank();
+/// This process as a rank of the job that a launcher started, else as the one rank of a job of its own. Throws
+/// kBadInput where launcher and MPI do not meet, before MPI starts where that can be seen.
+std::unique_ptr<Transport> join_job(const TransportOptions& options = {});
 
 }  // namespace coe

@@ -6,6 +6,7 @@
 #include <array>
 #include <string_view>
 
+#include "kernels/memory/build.h"
 #include "kernels/memory/error.h"
 
 namespace coe {
@@ -48,7 +49,7 @@ int run_command(std::span<const std::string> arguments) {
   const std::string& name = arguments[0];
   if (name == "--help" || name == "-h" || name == "help") return print_help();
   if (name == "--version") {
-    fmt::print("coe {}\n", COE_VERSION);
+    fmt::print("coe {}\n", build().version);
     return 0;
   }
   const auto* verb = std::find_if(kVerbs.begin(), kVerbs.end(), [&](const Verb& one) { return one.name == name; });

@@ -10,8 +10,10 @@
 #include <thread>
 
 #include "comm/collectives.h"
+#include "comm/launch.h"
 #include "comm/make_transport.h"
 #include "kernels/memory/error.h"
+#include "launcher/meet.h"
 #include "launcher/tell.h"
 
 namespace coe {
@@ -53,7 +55,7 @@ bool all_have_failed(Transport& failures) {
 
 /// Whether all ranks fail alike, and thus end in order, each by itself.
 bool is_shared(const Error& error, Transport& failures) {
-  const bool alike = error.code() == ErrorCode::kBadInput || error.code() == ErrorCode::kNonFinite;
+  const bool alike = error.code() != ErrorCode::kPeer && error.code() != ErrorCode::kInternal;
   return alike && all_have_failed(failures);
 }
 
@@ -78,56 +80,94 @@ int end_recorded_rank(const Error& error, Transport& world, Transport& failures,
   return exit_code(error);
 }
 
-/// This process's rank of the job that a launcher has started, or a job of its own.
-std::unique_ptr<Transport> make_world(std::chrono::milliseconds deadline) {
-  const auto tell_line = [](const std::string& sentence) { tell("coe: " + sentence); };
-  const auto end_process = [](const std::string& sentence) {
-    tell("coe: " + sentence);
-    _exit(1);
-  };
-  return make_transport(launched_by_mpi() ? "mpi" : "local",
-                        {.deadline = deadline, .on_hang = end_process, .say = tell_line});
+/// Why a process cannot join its job.
+struct NotJoined : Error {
+  using Error::Error;
+};
+
+/// The job that this process belongs to, and a group of the same ranks for their failures.
+struct Job {
+  /// Throws NotJoined.
+  explicit Job(std::chrono::milliseconds deadline) {
+    const auto tell_line = [](const std::string& sentence) { tell("coe: " + sentence); };
+    const auto end_process = [](const std::string& sentence) {
+      tell("coe: " + sentence);
+      _exit(1);
+    };
+    try {
+      world = join_job({.deadline = deadline, .on_hang = end_process, .say = tell_line});
+      failures = world->split(0, world->rank());
+    } catch (const Error& error) {
+      throw NotJoined(error.code(), error.what());
+    }
+  }
+  std::unique_ptr<Transport> world, failures;
+};
+
+/// Tells the job, which this process has not joined before, and ends with it. Throws NotJoined.
+int fail_together(const Error& failure) {
+  const Job job(kDefaultDeadline);
+  try {
+    meet_with_failure(*job.world, failure);
+  } catch (const std::exception& first) {
+    return end_rank(as_error(first), *job.world, *job.failures);
+  }
+}
+
+/// Ends a process that its job does not hear.
+int fail_alone(const Error& failure, bool shared) {
+  const Launch launch = launch_in_environment();
+  if (launch.local_rank != 0 || (shared && launch.rank != 0)) return exit_code(failure);
+  if (launch.rank != 0) std::this_thread::sleep_for(kRankZeroSpeaksFirst);
+  say(failure);
+  return exit_code(failure);
 }
 
 }  // namespace
 
 int report_failure(const std::exception& error) {
   const Error failure = as_error(error);
-  if (launched_by_mpi() && launched_local_rank() != 0) return exit_code(failure);
-  if (launched_rank() != 0) std::this_thread::sleep_for(kRankZeroSpeaksFirst);
-  say(failure);
-  return exit_code(failure);
-}
-
-int run_ranks(const std::function<void(Transport& world)>& body) {
-  const std::unique_ptr<Transport> world = make_world(kDefaultDeadline);
-  const std::unique_ptr<Transport> failures = world->split(0, world->rank());
+  // Launchers that MPI does not meet, and a program without MPI, keep every rank alike from the job.
+  const bool not_joined = dynamic_cast<const NotJoined*>(&error) != nullptr;
+  if (not_joined || !launched_by_mpi()) return fail_alone(failure, failure.code() == ErrorCode::kBadInput);
   try {
-    body(*world);
-    return 0;
-  } catch (const std::exception& error) {
-    return end_rank(as_error(error), *world, *failures);
+    return fail_together(failure);
+  } catch (const NotJoined&) {
+    return fail_alone(failure, false);
   }
 }
 
-int run_recorded_ranks(const std::filesystem::path& folder,
+int run_ranks(const RunFacts& facts, const std::function<void(Transport& world)>& body) {
+  const Job job(kDefaultDeadline);
+  try {
+    meet(*job.world, facts);
+    body(*job.world);
+    return 0;
+  } catch (const std::exception& error) {
+    return end_rank(as_error(error), *job.world, *job.failures);
+  }
+}
+
+int run_recorded_ranks(const RunFacts& facts, const std::function<std::filesystem::path(Transport& world)>& open,
                        const std::function<void(Transport& world, FlightRecorder& recorder)>& body,
                        std::chrono::milliseconds deadline) {
-  const std::unique_ptr<Transport> world = make_world(deadline);
-  if (world->rank() == 0) FlightRecorder::clear(folder);
-  const std::unique_ptr<Transport> failures =
-      world->split(0, world->rank());  // nobody leaves it before the folder is clear
+  const Job job(deadline);
+  Transport &world = *job.world, &failures = *job.failures;
   try {
-    FlightRecorder recorder(folder, world->rank(), world->size());
+    meet(world, facts);
+    const std::filesystem::path folder = open(world);
+    if (world.rank() == 0) FlightRecorder::clear(folder);
+    barrier({&world}, {.name = "clearing the flight files"});  // nobody makes its own before
+    FlightRecorder recorder(folder, world.rank(), world.size());
     try {
-      body(*world, recorder);
+      body(world, recorder);
       recorder.remove();
       return 0;
     } catch (const std::exception& error) {
-      return end_recorded_rank(as_error(error), *world, *failures, recorder);
+      return end_recorded_rank(as_error(error), world, failures, recorder);
     }
   } catch (const std::exception& error) {
-    return end_rank(as_error(error), *world, *failures);
+    return end_rank(as_error(error), world, failures);
   }
 }
 

@@ -41,11 +41,26 @@ void cut_at(FlightFile& flight, std::int64_t time) {
   if (flight.alive() > time) header.alive -= flight.alive() - time;
 }
 
+/// Of a run's jobs the last, should one that had hung have left a folder too.
+fs::path newest_folder_in(const fs::path& flights) {
+  fs::path newest;
+  fs::file_time_type time;
+  std::error_code error, gone;
+  for (const auto& entry : fs::directory_iterator(flights, error)) {
+    const fs::file_time_type own = fs::last_write_time(entry.path(), gone);
+    if (!entry.is_directory(gone) || (!newest.empty() && own <= time)) continue;
+    newest = entry.path();
+    time = own;
+  }
+  return newest;
+}
+
 }  // namespace
 
 std::vector<fs::path> flight_files_of(const fs::path& folder) {
   std::vector<fs::path> files;
-  for (const fs::path& place : {folder, folder / "flight"}) {
+  for (const fs::path& place :
+       {folder, folder / "flight", newest_folder_in(folder), newest_folder_in(folder / "flight")}) {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(place, error))
       if (entry.path().extension() == ".flight") files.push_back(entry.path());

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "comm/collectives.h"
-#include "comm/make_transport.h"
+#include "comm/launch.h"
 #include "comm/own_cores.h"
 #include "kernels/memory/error.h"
 #include "launcher/tell.h"

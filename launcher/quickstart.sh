@@ -38,7 +38,7 @@ done
 stopped=no
 trap 'stopped=yes' INT # mpirun.sh ends well then
 train() {
-  "${launch[@]}" build/launcher/coe train "$1" --out "$2" --resume "${settings[@]}" >/dev/null
+  "${launch[@]}" build/launcher/coe train "$1" --out "$2" --resume=auto "${settings[@]}" >/dev/null
   [ "$stopped" = no ] || exit 130
 }
 train configs/moe_8of64.toml $runs/moe

@@ -14,7 +14,8 @@ struct RunDirectory {
   std::filesystem::path metrics() const { return root / "metrics.jsonl"; }
   std::filesystem::path picture() const { return root / "loss.svg"; }
   std::filesystem::path checkpoints() const { return root / "checkpoints"; }
-  /// What each rank did last, while the run lasts and after an abnormal end.
+  /// What each rank did last, while the run lasts and after an abnormal end: a folder for each job, so that none takes
+  /// the failure of one that had hung here for its own.
   std::filesystem::path flight() const { return root / "flight"; }
   /// Whether a run has begun here.
   bool holds_run() const;

@@ -6,6 +6,8 @@
 //   (a
 //                     write of half), EIO, or ENOSPC, which stays: nothing more can be created or written
 //   COE_FAULT_RANK    under mpirun the rank in which it goes wrong; all log
+//   COE_FAULT_READ    instead of a call: the end of the names of files that cannot be opened to read
+//   COE_FAULT_ERRNO   the number of the error that says so
 // Counted are calls that create, write, sync, close, rename or remove. Descriptors that only read files do not count.
 #include <dirent.h>
 #include <fcntl.h>
@@ -45,10 +47,13 @@ struct Plan {
     folder = variable("COE_FAULT_FOLDER");
     log = variable("COE_FAULT_LOG");
     if (variable("COE_FAULT_RANK") != variable("OMPI_COMM_WORLD_RANK")) return;
+    unreadable = variable("COE_FAULT_READ");
+    read_error = std::atoi(std::string(variable("COE_FAULT_ERRNO")).c_str());
     fault = fault_of(variable("COE_FAULT"));
     at = std::atol(std::string(variable("COE_FAULT_AT")).c_str());
   }
-  std::string folder, log;
+  std::string folder, log, unreadable;
+  int read_error = 0;
   Fault fault = Fault::kNone;
   long at = 0;
 };
@@ -131,6 +136,11 @@ long counted_write(int descriptor, const std::string& path, std::size_t size, au
 
 int open_at(int directory, const char* name, int flags, mode_t mode) {
   const auto really = [&] { return syscall(SYS_openat, directory, name, flags, mode); };
+  const std::string& unreadable = plan().unreadable;
+  if (!unreadable.empty() && (flags & O_ACCMODE) == O_RDONLY && path_at(directory, name).ends_with(unreadable)) {
+    errno = plan().read_error;
+    return -1;
+  }
   const bool counts = (flags & O_ACCMODE) != O_RDONLY || (flags & O_DIRECTORY) != 0;
   const std::string path = counts ? path_at(directory, name) : std::string();
   if (!watched(path)) return static_cast<int>(really());

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "comm/launch.h"
 #include "comm/make_transport.h"
 #include "tests/ranks.h"
 

@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#include "comm/make_transport.h"
+#include "comm/launch.h"
 #include "kernels/memory/error.h"
 #include "launcher/bench/bench_cuda_experts.h"
 #include "launcher/bench/bench_cuda_layer.h"
@@ -14,6 +14,7 @@
 #include "launcher/bench/bench_layer.h"
 #include "launcher/bench/bench_options.h"
 #include "launcher/failure.h"
+#include "launcher/meet.h"
 #include "launcher/pinning.h"
 #include "runtime/layer/cuda_chain_layer.h"
 
@@ -50,7 +51,7 @@ int run_benchmarks(std::span<const std::string> arguments) {
     check(json.is_open(), "bench: --json ", options->json.string(), " cannot be written");
   }
   const Pinning pinning(options->benchmark.threads);
-  return run_ranks([&](Transport& world) {
+  return run_ranks(facts_of_command("bench", arguments), [&](Transport& world) {
     const PinnedTeam team = pinning.pin(world);
     BenchOptions own = *options;
     own.benchmark.threads = team.threads();

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "comm/make_transport.h"
+#include "comm/launch.h"
 #include "kernels/memory/error.h"
 #include "launcher/options.h"
 #include "launcher/order_option.h"

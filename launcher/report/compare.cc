@@ -1,5 +1,7 @@
 #include <fmt/core.h>
 
+#include <filesystem>
+#include <string>
 #include <vector>
 
 #include "launcher/command.h"
@@ -18,10 +20,9 @@ int run_compare(std::span<const std::string> arguments) {
                           .most = -1};
   const auto options = parse_options(syntax, boost::program_options::options_description("options"), arguments);
   if (!options) return 0;
-  std::vector<RunSummary> runs;
-  for (const std::string& directory : (*options)["run"].as<std::vector<std::string>>())
-    runs.push_back(summarise_run(directory));
-  fmt::print("{}", comparison_table(runs));
+  const auto names = (*options)["run"].as<std::vector<std::string>>();
+  const std::vector<std::filesystem::path> directories(names.begin(), names.end());
+  fmt::print("{}", comparison_table(summarise_runs(directories)));
   return 0;
 }
 

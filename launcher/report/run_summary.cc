@@ -5,10 +5,8 @@
 #include <algorithm>
 #include <functional>
 
-#include "kernels/memory/error.h"
-#include "launcher/run_directory.h"
-#include "runtime/config/config.h"
-#include "runtime/training/metrics.h"
+#include "launcher/report/recorded_run.h"
+#include "launcher/report/run_names.h"
 
 namespace coe {
 namespace {
@@ -94,15 +92,9 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-}  // namespace
-
-RunSummary summarise_run(const std::filesystem::path& directory) {
-  const RunDirectory run{directory};
-  check(run.holds_run(), directory.string(), " holds no run (config.toml and metrics.jsonl are missing)");
-  const std::vector<StepMetrics> lines = read_metrics(run.metrics());
+RunSummary summary_of(const RecordedRun& run) {
   RunSummary summary;
-  summary.name = model_name(read_config(run.config()).model.layer);
-  for (const StepMetrics& line : lines) {
+  for (const StepMetrics& line : run.lines) {
     summary.steps = line.step;
     summary.seconds += line.seconds;
     summary.tokens += line.tokens;
@@ -112,8 +104,23 @@ RunSummary summarise_run(const std::filesystem::path& directory) {
     if (!summary.first_validation) summary.first_validation = line.validation_loss;
     summary.last_validation = line.validation_loss;
   }
-  summary.load = recent_load(lines);
+  if (run.layer.experts > 1) summary.load = recent_load(run.lines);
   return summary;
+}
+
+}  // namespace
+
+std::vector<RunSummary> summarise_runs(std::span<const std::filesystem::path> directories) {
+  std::vector<RunSummary> runs;
+  std::vector<std::string> models;
+  for (const std::filesystem::path& directory : directories) {
+    const RecordedRun run = read_run(directory);
+    models.push_back(run.model);
+    runs.push_back(summary_of(run));
+  }
+  const std::vector<std::string> names = run_names(models, directories);
+  for (std::size_t i = 0; i < runs.size(); ++i) runs[i].name = names[i];
+  return runs;
 }
 
 std::string comparison_table(std::span<const RunSummary> runs) {

@@ -16,6 +16,7 @@
 #include "launcher/train/trained_model.h"
 #include "runtime/data/corpus.h"
 #include "runtime/training/mean_loss.h"
+#include "runtime/training/run_facts.h"
 
 namespace coe {
 namespace po = boost::program_options;
@@ -59,7 +60,11 @@ int run_eval(std::span<const std::string> arguments) {
   if (values->count("record-routing") == 1)
     recording = recording_options((*values)["record-routing"].as<std::string>(), model, false);
   const Pinning pinning(static_cast<int>(config.distributed.threads));
-  return run_ranks([&](Transport& world) {
+  RunFacts facts = config_facts(config);
+  add_file_facts(config.data, Split::kValidation, facts);
+  facts.meaning.push_back({"--checkpoint", checkpoint.string()});
+  facts.meaning.push_back({"--record-routing", recording ? recording->file.string() : ""});
+  return run_ranks(facts, [&](Transport& world) {
     const PinnedTeam team = pinning.pin(world);
     Config own = config;
     own.distributed.threads = team.threads();

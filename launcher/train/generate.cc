@@ -1,4 +1,5 @@
 #include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include "launcher/pinning.h"
 #include "launcher/train/sample_token.h"
 #include "launcher/train/trained_model.h"
+#include "runtime/training/run_facts.h"
 
 namespace coe {
 namespace po = boost::program_options;
@@ -107,7 +109,10 @@ int run_generate(std::span<const std::string> arguments) {
   const auto parsed = parse(arguments);
   if (!parsed) return 0;
   const Pinning pinning(static_cast<int>(parsed->config.distributed.threads));
-  return run_ranks([&](Transport& world) {
+  RunFacts facts = config_facts(parsed->config);
+  facts.meaning.push_back({"--checkpoint", parsed->checkpoint.string()});
+  facts.meaning.push_back({"the command", fmt::format("coe generate {}", fmt::join(arguments, " "))});
+  return run_ranks(facts, [&](Transport& world) {
     const PinnedTeam team = pinning.pin(world);
     GenerateArguments own = *parsed;
     own.config.distributed.threads = team.threads();

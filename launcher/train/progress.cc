@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "comm/make_transport.h"
+#include "comm/launch.h"
 #include "launcher/tell.h"
 
 namespace coe {

@@ -1,18 +1,23 @@
+#include <algorithm>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
-#include "comm/make_transport.h"
+#include "comm/launch.h"
+#include "kernels/memory/error.h"
 #include "launcher/command.h"
 #include "launcher/config_options.h"
 #include "launcher/failure.h"
 #include "launcher/options.h"
 #include "launcher/pinning.h"
-#include "launcher/run_directory.h"
+#include "launcher/train/run_folder.h"
 #include "launcher/train/stop_signals.h"
 #include "launcher/train/training_run.h"
 #include "runtime/config/config.h"
 #include "runtime/data/corpus.h"
 #include "runtime/ranks/rank_groups.h"
+#include "runtime/training/run_facts.h"
 
 namespace coe {
 namespace po = boost::program_options;
@@ -20,7 +25,7 @@ namespace {
 
 struct TrainArguments {
   Config config;
-  bool resume = false;
+  Resume resume = Resume::kNo;
   std::optional<std::string> record;
 };
 
@@ -29,10 +34,27 @@ po::options_description option_list() {
   add_config_options(options);
   auto add = options.add_options();
   add("out", po::value<std::string>()->value_name("DIR"), "the run's folder: config, metrics, checkpoints");
-  add("resume", po::bool_switch(), "go on from the newest checkpoint in the run's folder, from the start without one");
+  add("resume", po::value<std::string>()->value_name("[=auto]"),
+      "go on from the newest checkpoint in the run's folder; =auto: from the start where there is none");
   add("record-routing", po::value<std::string>()->value_name("FILE"),
       "count which experts are chosen, together and in turn; with --resume goes on from FILE");
   return options;
+}
+
+/// A bare --resume, which Boost would give the next argument as its value.
+constexpr const char* kNewest = "newest";
+
+std::vector<std::string> with_bare_resume(std::span<const std::string> arguments) {
+  std::vector<std::string> result(arguments.begin(), arguments.end());
+  std::ranges::replace(result, "--resume", std::string("--resume=") + kNewest);
+  return result;
+}
+
+Resume resume_of(const po::variables_map& values) {
+  if (values.count("resume") == 0) return Resume::kNo;
+  const std::string word = values["resume"].as<std::string>();
+  check(word == kNewest || word == "auto", "train: --resume=", word, ": must be --resume or --resume=auto");
+  return word == "auto" ? Resume::kAuto : Resume::kYes;
 }
 
 std::optional<TrainArguments> parse(std::span<const std::string> arguments) {
@@ -47,13 +69,21 @@ std::optional<TrainArguments> parse(std::span<const std::string> arguments) {
           "take an earlier one's expert. Validation drops nothing unless\n"
           "validation.capacity_factor says so.",
       .positional = "config"};
-  const auto values = parse_options(syntax, option_list(), arguments);
+  const auto values = parse_options(syntax, option_list(), with_bare_resume(arguments));
   if (!values) return std::nullopt;
-  TrainArguments result{configured(*values), false, std::nullopt};
+  TrainArguments result{configured(*values), resume_of(*values), std::nullopt};
   if (values->count("out") == 1) result.config.output.directory = (*values)["out"].as<std::string>();
-  result.resume = (*values)["resume"].as<bool>();
   if (values->count("record-routing") == 1) result.record = (*values)["record-routing"].as<std::string>();
   return result;
+}
+
+/// What all ranks must have alike.
+RunFacts facts_of(const TrainArguments& arguments) {
+  RunFacts facts = config_facts(arguments.config);
+  for (const Split split : {Split::kTrain, Split::kValidation}) add_file_facts(arguments.config.data, split, facts);
+  facts.meaning.push_back({"--resume", std::to_string(static_cast<int>(arguments.resume))});
+  facts.meaning.push_back({"--record-routing", arguments.record.value_or("")});
+  return facts;
 }
 
 }  // namespace
@@ -67,21 +97,26 @@ int run_train(std::span<const std::string> arguments) {
   Corpus corpus(config.data, model.sequence, model.vocab, config.training.seed);
   for (const Split split : {Split::kTrain, Split::kValidation}) corpus.open(split);
   const RunDirectory directory{config.output.directory};
-  check_run_directory(directory, parsed->resume);
+  const bool resume = parsed->resume != Resume::kNo;
   check_expert_parallel(config.distributed.expert_parallel, launched_ranks());
   std::optional<RecordingOptions> recording;
-  if (parsed->record) recording = recording_options(*parsed->record, model, parsed->resume);
+  if (parsed->record) recording = recording_options(*parsed->record, model, resume);
   const Pinning pinning(static_cast<int>(config.distributed.threads));
+  std::optional<RunFolder> folder;
+  const auto open_folder = [&](Transport& world) {
+    folder.emplace(directory, parsed->resume, world);
+    return folder->flight();
+  };
   const auto body = [&](Transport& world, FlightRecorder& recorder) {
     const PinnedTeam team = pinning.pin(world);
     corpus.complete({&world, config.distributed.deadline(), &recorder});
     const std::unique_ptr<TokenSource> train = corpus.source(Split::kTrain), valid = corpus.source(Split::kValidation);
     Config own = config;
     own.distributed.threads = team.threads();
-    TrainingRun(own, world, recorder, *train, *valid, signals, parsed->resume, recording).run();
+    TrainingRun(own, world, recorder, *train, *valid, signals, *folder, resume, recording).run();
   };
   signals.keep_running();
-  return run_recorded_ranks(directory.flight(), body, config.distributed.deadline());
+  return run_recorded_ranks(facts_of(*parsed), open_folder, body, config.distributed.deadline());
 }
 
 }  // namespace coe

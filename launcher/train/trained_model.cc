@@ -1,7 +1,5 @@
 #include "launcher/train/trained_model.h"
 
-#include <fmt/core.h>
-
 #include <string>
 
 #include "kernels/memory/error.h"
@@ -24,6 +22,8 @@ TrainedModel::TrainedModel(const Config& config, const std::filesystem::path& pl
   for (const std::string& line : found->damage) {
     if (world.rank() == 0) tell(line);
   }
+  const std::string changes = told_changes(found->changes, config.training);
+  if (world.rank() == 0 && !changes.empty()) tell("the checkpoint was trained otherwise: " + changes);
   for (ChainLayer& chain : model.chains()) chain.pack_experts();
 }
 

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "comm/collectives.h"
+#include "comm/launch.h"
 #include "comm/make_transport.h"
 #include "kernels/memory/error.h"
 #include "launcher/report/loss_plot.h"
@@ -16,18 +17,21 @@
 #include "launcher/train/capacity_note.h"
 #include "runtime/files/durable_file.h"
 #include "runtime/training/checkpoint_directory.h"
+#include "runtime/training/run_facts.h"
 
 namespace coe {
 
 TrainingRun::TrainingRun(const Config& config, Transport& world, FlightRecorder& recorder, const TokenSource& train,
-                         const TokenSource& valid, const StopSignals& signals, bool resume,
+                         const TokenSource& valid, const StopSignals& signals, const RunFolder& folder, bool resume,
                          const std::optional<RecordingOptions>& recording)
     : config_(config),
       world_(world),
       recorder_(recorder),
+      folder_(folder),
       directory_{config.output.directory},
       signals_(signals),
       trainer_(config, world, train, valid, &recorder),
+      resume_(resume),
       resumed_(resume ? trainer_.resume() : std::nullopt) {
   trainer_.stop_when([this] { return signals_.raised() != 0; });
   if (resumed_) saved_step_ = trainer_.steps_done();
@@ -77,8 +81,10 @@ void TrainingRun::begin() {
   tell_how_to_stop();
   if (resumed_) {
     for (const std::string& line : resumed_->damage) say(line);
-    return say(fmt::format("going on after step {}", trainer_.steps_done()));
+    say(fmt::format("going on after step {}", trainer_.steps_done()));
+    return tell_changes();
   }
+  if (resume_) say("no checkpoint in " + directory_.root.string() + ": from the start");
   const std::optional<double> loss = validate();
   if (metrics_) metrics_->write({.step = 0, .validation_loss = loss});
   if (loss) say(fmt::format("step 0: validation loss {:.4f}{}", *loss, capacity_note(config_)));
@@ -101,6 +107,14 @@ std::optional<double> TrainingRun::validate() {
   }
 }
 
+void TrainingRun::tell_changes() {
+  if (trainer_.steps_done() >= config_.training.steps)
+    say(fmt::format("training.steps is {}: there is nothing left to do", config_.training.steps));
+  const std::string changes = told_changes(resumed_->changes, config_.training);
+  if (!changes.empty()) say("changed since that step: " + changes);
+  if (moves_training_data(resumed_->changes)) say("other training data: it is gone through from its beginning");
+}
+
 bool TrainingRun::agreed_to_stop() {
   std::array<std::int32_t, 1> asked{signals_.raised() != 0 ? 1 : 0};
   if (world_.size() > 1)
@@ -121,7 +135,7 @@ void TrainingRun::step() {
   const auto due = [&](std::int64_t every) { return last || (every > 0 && report.step % every == 0); };
   std::optional<double> validation;
   if (due(config_.validation.every)) validation = validate();
-  if (metrics_) metrics_->write(make_step_metrics(report, validation));
+  if (metrics_) metrics_->write(make_step_metrics(report, config_.model.layer, validation));
   tell(report);
   if (validation) {
     say(fmt::format("step {}: validation loss {:.4f}{}", report.step, *validation, capacity_note(config_)));
@@ -142,6 +156,7 @@ void TrainingRun::tell(const StepReport& report) {
 
 void TrainingRun::save() {
   if (saved_step_ == trainer_.steps_done()) return;
+  folder_.require_held();
   trainer_.save();
   saved_step_ = trainer_.steps_done();
   if (recording_) recording_->write({&world_, config_.distributed.deadline()});
@@ -164,8 +179,7 @@ void TrainingRun::finish() {
                     trainer_.steps_done(), config_.training.steps,
                     checkpoint_path(directory_.checkpoints(), *saved_step_).string()));
   draw_picture();
-  const std::array summary{summarise_run(directory_.root)};
-  if (print_out(comparison_table(summary))) return;
+  if (print_out(comparison_table(summarise_runs(std::array{directory_.root})))) return;
   std::clearerr(stdout);  // the run has succeeded all the same
   say("the table of the run cannot be written to stdout; coe compare " + directory_.root.string() + " prints it");
 }

@@ -6,9 +6,9 @@
 
 #include "comm/flight_recorder.h"
 #include "comm/transport.h"
-#include "launcher/run_directory.h"
 #include "launcher/train/progress.h"
 #include "launcher/train/routing_recording.h"
+#include "launcher/train/run_folder.h"
 #include "launcher/train/stop_signals.h"
 #include "runtime/config/config.h"
 #include "runtime/data/token_source.h"
@@ -23,7 +23,7 @@ class TrainingRun {
  public:
   /// Views everything but the Config's values. `recording` asks for a routing record, written with every checkpoint.
   TrainingRun(const Config& config, Transport& world, FlightRecorder& recorder, const TokenSource& train,
-              const TokenSource& valid, const StopSignals& signals, bool resume,
+              const TokenSource& valid, const StopSignals& signals, const RunFolder& folder, bool resume,
               const std::optional<RecordingOptions>& recording);
   /// Throws what Trainer throws; for kNonFinite with the last good checkpoint.
   void run();
@@ -34,6 +34,8 @@ class TrainingRun {
   void open_directory();
   void begin();
   void tell_how_to_stop();
+  /// What differs from the run that the checkpoint is of.
+  void tell_changes();
   /// Whether any rank was asked to stop.
   bool agreed_to_stop();
   void train();
@@ -48,10 +50,12 @@ class TrainingRun {
   const Config& config_;
   Transport& world_;
   FlightRecorder& recorder_;
+  const RunFolder& folder_;
   RunDirectory directory_;
   const StopSignals& signals_;
   bool stopped_ = false;
   Trainer trainer_;
+  bool resume_;
   std::optional<FoundCheckpoint> resumed_;
   std::optional<std::int64_t> saved_step_;
   std::optional<RoutingRecording> recording_;

@@ -6,9 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "comm/launch.h"
 #include "comm/make_transport.h"
 #include "launcher/command.h"
 #include "launcher/failure.h"
+#include "launcher/meet.h"
 #include "launcher/options.h"
 #include "launcher/order_option.h"
 #include "launcher/pinning.h"
@@ -121,7 +123,7 @@ int run_verify(std::span<const std::string> arguments) {
   };
   int code = 0;
   if (parsed->processes) {
-    code = run_ranks(body);
+    code = run_ranks(facts_of_command("verify", arguments), body);
   } else {
     run_local_ranks(parsed->ranks, body);
   }

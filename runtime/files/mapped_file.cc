@@ -30,6 +30,16 @@ class Descriptor {
   int number_;
 };
 
+/// Whether an open() that fails so says that no such file is there.
+bool says_absent(int error) {
+  return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENAMETOOLONG || error == ENXIO;
+}
+
+[[noreturn]] void refuse(const std::filesystem::path& path, int error) {
+  fail(says_absent(error) ? ErrorCode::kBadInput : ErrorCode::kSystem, path.string(),
+       ": cannot be read: ", std::strerror(error));
+}
+
 constexpr std::size_t kMostRead = std::size_t{64} << 20;
 
 /// The first `size` bytes of a file.
@@ -38,7 +48,7 @@ Buffer read_bytes(const Descriptor& file, std::size_t size, const std::filesyste
   for (std::size_t done = 0; done < size;) {
     const ssize_t got = pread(file.number(), bytes.data() + done, size - done, static_cast<off_t>(done));
     if (got < 0 && errno == EINTR) continue;
-    check(got >= 0, path.string(), ": cannot be read: ", std::strerror(errno));
+    if (got < 0) refuse(path, errno);
     check(got > 0, path.string(), ": has become shorter while it was read");
     done += static_cast<std::size_t>(got);
   }
@@ -50,9 +60,9 @@ Buffer read_bytes(const Descriptor& file, std::size_t size, const std::filesyste
 MappedFile::MappedFile(const std::filesystem::path& path) {
   // Without O_NONBLOCK a pipe with no writer would block here.
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  check(file.number() >= 0, path.string(), ": cannot be read: ", std::strerror(errno));
+  if (file.number() < 0) refuse(path, errno);
   struct stat status {};
-  check(fstat(file.number(), &status) == 0, path.string(), ": cannot be read: ", std::strerror(errno));
+  if (fstat(file.number(), &status) != 0) refuse(path, errno);
   check(S_ISREG(status.st_mode), path.string(), ": is not a regular file");
   check(status.st_size > 0, path.string(), ": is empty");
 

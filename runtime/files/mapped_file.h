@@ -12,7 +12,8 @@ namespace coe {
 /// beyond that paged in by the system as it is touched. Movable, not copyable.
 class MappedFile {
  public:
-  /// Throws kBadInput where `path` is not a regular file that can be read, or is empty; kSystem without memory for it.
+  /// Throws kBadInput where `path` is no regular file, or is empty; kSystem where there is one that cannot be read, for
+  /// want of permission, descriptors or memory, or since its disk fails: what it holds is not known then.
   explicit MappedFile(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;

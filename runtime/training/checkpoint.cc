@@ -172,7 +172,7 @@ std::string read_manifest(const fs::path& checkpoint) {
 
 /// Loads a checkpoint on all ranks, or says on all which damage it has; the parameters are then worthless.
 std::string load_undamaged(const fs::path& checkpoint, const ModelConfig& model, Parameters& parameters, Group world,
-                           TrainingState& state) {
+                           FoundCheckpoint& found) {
   std::string text;
   const std::string damage =
       on_first_rank(world, kLoading, [&] { return damage_in([&] { text = read_manifest(checkpoint); }); });
@@ -180,16 +180,16 @@ std::string load_undamaged(const fs::path& checkpoint, const ModelConfig& model,
   text = on_first_rank(world, kLoading, [&] { return text; });
   const std::vector<std::string> damages = agree(world, kLoading, [&] {
     const CheckpointManifest manifest = parse_manifest(text, checkpoint / kManifestFile);
-    require_same_model(manifest, model, checkpoint);
-    state = manifest.state;
+    found.changes = require_same_weights(manifest, model, checkpoint);
+    found.state = manifest.state;
     return damage_in([&] {
       CheckedShards shards(checkpoint, manifest);
       if (world.rank() == 0) shards.check_all();
       read_parameters(shards, parameters);
     });
   });
-  const auto found = std::ranges::find_if(damages, [](const std::string& one) { return !one.empty(); });
-  return found == damages.end() ? std::string() : *found;
+  const auto damaged = std::ranges::find_if(damages, [](const std::string& one) { return !one.empty(); });
+  return damaged == damages.end() ? std::string() : *damaged;
 }
 
 /// Throws where checkpoints of `place` were set aside: a run must not begin anew over them unasked.
@@ -249,7 +249,7 @@ std::optional<FoundCheckpoint> load_checkpoint(const fs::path& place, Damaged da
   const std::vector<fs::path> checkpoints = agreed_checkpoints(place, world);
   FoundCheckpoint found;
   for (const fs::path& checkpoint : checkpoints) {
-    std::string damage = load_undamaged(checkpoint, model, parameters, world, found.state);
+    std::string damage = load_undamaged(checkpoint, model, parameters, world, found);
     if (damage.empty()) {
       found.path = checkpoint;
       for (std::string& line : found.damage) line += "; going on with " + checkpoint.filename().string();

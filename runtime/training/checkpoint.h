@@ -10,6 +10,7 @@
 #include "runtime/config/config.h"
 #include "runtime/model/parameters.h"
 #include "runtime/training/checkpoint_directory.h"
+#include "runtime/training/run_facts.h"
 #include "runtime/training/training_state.h"
 
 namespace coe {
@@ -32,6 +33,7 @@ std::filesystem::path save_checkpoint(const CheckpointPlace& place, const Traini
 struct FoundCheckpoint {
   std::filesystem::path path;
   TrainingState state;
+  std::vector<FactChange> changes;  ///< keys of the model that have another value now, none of which concerns weights
   std::vector<std::string> damage;  ///< a line for each newer one: file, tensor, what was done instead
 };
 
@@ -42,7 +44,7 @@ enum class Damaged { kLeave, kSetAside };
 /// checkpoints that `place` means (checkpoints_of) that is not damaged, whatever number of ranks wrote it. Every byte
 /// is checked by rank 0, those that a rank uses by that rank too. Nothing where there has been no checkpoint.
 /// Collective; every rank throws kBadInput, one line, where the checkpoint is of another model, and where all are
-/// damaged or were set aside before.
+/// damaged or were set aside before; kSystem where any rank cannot read a file that is there: that is no damage.
 std::optional<FoundCheckpoint> load_checkpoint(const std::filesystem::path& place, Damaged damaged,
                                                const ModelConfig& model, Parameters& parameters, Group world);
 

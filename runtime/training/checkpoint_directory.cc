@@ -37,15 +37,19 @@ std::optional<Entry> parse_entry(const fs::path& path) {
   return entry;
 }
 
+/// A run that cannot see its checkpoints must not take it for having none.
+void require_seen(const fs::path& path, const std::error_code& error) {
+  const bool seen = !error || error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
+  if (!seen) fail(ErrorCode::kSystem, path.string(), ": cannot be read: ", error.message());
+}
+
 std::vector<Entry> entries_in(const fs::path& directory) {
   std::vector<Entry> entries;
   std::error_code error;
   for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
     if (auto entry = parse_entry(at->path())) entries.push_back(std::move(*entry));
   }
-  // A run that cannot see its checkpoints must not take it for having none.
-  const bool seen = !error || error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
-  if (!seen) fail(ErrorCode::kSystem, directory.string(), ": cannot be read: ", error.message());
+  require_seen(directory, error);
   return entries;
 }
 
@@ -80,8 +84,11 @@ fs::path checkpoint_path(const fs::path& directory, std::int64_t step) {
 }
 
 bool is_checkpoint(const fs::path& place) {
-  std::error_code ignored;
-  return fs::is_regular_file(place / kManifestFile, ignored);
+  std::error_code error;
+  const fs::path manifest = place / kManifestFile;
+  const bool is_file = fs::is_regular_file(manifest, error);
+  require_seen(manifest, error);
+  return is_file;
 }
 
 std::vector<fs::path> checkpoints_of(const fs::path& place) {

@@ -12,7 +12,7 @@ inline constexpr const char* kManifestFile = "manifest.json";
 /// Where the checkpoint after `step` steps stands: directory/step_00001000.
 std::filesystem::path checkpoint_path(const std::filesystem::path& directory, std::int64_t step);
 
-/// Whether `place` is itself a complete checkpoint.
+/// Whether `place` is itself a complete checkpoint. Throws kSystem, as all that follows, where that cannot be seen.
 bool is_checkpoint(const std::filesystem::path& place);
 
 /// The checkpoints that `place` means, the one of the most steps first: itself where it is one, else those in it, or in

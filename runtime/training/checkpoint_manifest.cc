@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 #include <charconv>
 #include <cmath>
@@ -19,11 +20,22 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::string_view kFormat = "coe-checkpoint-2";
+/// 3 is passed over: one flipped bit makes it the 1 of those that had no checksum.
+constexpr std::string_view kFormat = "coe-checkpoint-4";
+/// Had no facts of its run.
+constexpr std::string_view kWithoutRun = "coe-checkpoint-2";
 /// How manifests began that had no checksum.
 constexpr std::string_view kUnsealed = R"({"format":"coe-checkpoint-1")";
 
 std::string hex(std::uint64_t number) { return fmt::format("{:016x}", number); }
+
+/// What may differ between two runs that share weights; every other key of the model decides their shapes or meaning.
+constexpr std::array<std::string_view, 13> kBesideWeights = {
+    "model.sequence",       "layer.router_jitter",      "layer.router_bias_rate",
+    "layer.balance_loss",   "layer.balance_loss_coeff", "layer.z_loss_coeff",
+    "layer.l1_coeff",       "layer.drop_policy",        "layer.capacity_factor",
+    "layer.capacity_scope", "layer.reroute_rounds",     "layer.pad_to_capacity",
+    "layer.device"};
 
 /// Numbers that must keep every bit travel as text.
 template <class Number, class... Base>
@@ -64,6 +76,12 @@ json::array to_json(const std::vector<Shard>& shards) {
   return list;
 }
 
+json::object to_json(const std::vector<ConfigEntry>& entries) {
+  json::object object;
+  for (const ConfigEntry& entry : entries) object[entry.key] = entry.value;
+  return object;
+}
+
 /// Builds a manifest from what its JSON says.
 class ManifestReader {
  public:
@@ -71,13 +89,19 @@ class ManifestReader {
     if (item.kind == JsonItem::Kind::kEnd) return;
     if (path.empty()) return require(item, JsonItem::Kind::kObject);
     if (path[0] == "shards") return take_shards(path.subspan(1), item);
-    if (path[0] == "model") return take_model(path.subspan(1), item);
+    if (path[0] == "model") return take_entries(path, manifest_.model, item);
+    if (path[0] == "run") return take_entries(path, manifest_.state.run, item);
     if (path.size() == 1 && take_state(path[0], item)) seen_.insert(path[0]);
   }
 
   /// What was read; throws where one of `keys` did not come.
   CheckpointManifest finish(std::initializer_list<std::string_view> keys) {
     for (const std::string_view key : keys) check(seen_.contains(key), "has no ", key);
+    if (without_run_) {
+      translate();
+    } else {
+      check(!seen_.contains("format") || seen_.contains("run"), "has no run");
+    }
     return std::move(manifest_);
   }
 
@@ -89,7 +113,8 @@ class ManifestReader {
   bool take_state(const std::string& key, const JsonItem& item) {
     TrainingState& state = manifest_.state;
     if (key == "format") {
-      check(text_of(item) == kFormat, "is ", in_quotes(item.text), ", must be \"", kFormat, "\"");
+      without_run_ = text_of(item) == kWithoutRun;
+      check(without_run_ || item.text == kFormat, "is ", in_quotes(item.text), ", must be \"", kFormat, "\"");
     } else if (key == "step") {
       state.step = count_of(item);
     } else if (key == "next_sequence") {
@@ -105,10 +130,18 @@ class ManifestReader {
     return true;
   }
 
-  void take_model(std::span<const std::string> path, const JsonItem& item) {
-    seen_.insert("model");
-    if (path.empty()) return require(item, JsonItem::Kind::kObject);
-    manifest_.model.push_back({path[0], std::string(text_of(item))});
+  void take_entries(std::span<const std::string> path, std::vector<ConfigEntry>& entries, const JsonItem& item) {
+    seen_.insert(path[0]);
+    if (path.size() == 1) return require(item, JsonItem::Kind::kObject);
+    entries.push_back({path[1], std::string(text_of(item))});
+  }
+
+  /// Says in today's words what an older format meant: beside norm_topk_prob its factor had no effect.
+  void translate() {
+    const std::string* norm = find_fact(manifest_.model, "layer.norm_topk_prob");
+    if (norm == nullptr || *norm != "true") return;
+    const auto factor = std::ranges::find(manifest_.model, "layer.routed_scaling_factor", &ConfigEntry::key);
+    if (factor != manifest_.model.end()) factor->value = "1";
   }
 
   /// `path` begins with the empty key of a shard's place in the list.
@@ -139,6 +172,7 @@ class ManifestReader {
 
   CheckpointManifest manifest_;
   std::set<std::string, std::less<>> seen_;
+  bool without_run_ = false;
 };
 
 CheckpointManifest read_manifest(std::string_view text, const std::string& where,
@@ -180,14 +214,13 @@ std::vector<ConfigEntry> model_entries(const ModelConfig& model) {
 }
 
 std::string manifest_text(const CheckpointManifest& manifest) {
-  json::object model;
-  for (const ConfigEntry& entry : manifest.model) model[entry.key] = entry.value;
   const json::object object{{"format", kFormat},
                             {"step", manifest.state.step},
                             {"next_sequence", manifest.state.next_sequence},
                             {"l1_coeff", fmt::format("{}", manifest.state.l1_coeff)},
                             {"seed", std::to_string(manifest.state.seed)},
-                            {"model", std::move(model)},
+                            {"model", to_json(manifest.model)},
+                            {"run", to_json(manifest.state.run)},
                             {"shards", to_json(manifest.shards)}};
   std::string text = json::serialize(object);
   text.pop_back();
@@ -201,7 +234,8 @@ bool is_damaged_manifest(std::string_view text) {
 }
 
 CheckpointManifest parse_manifest(std::string_view text, const std::filesystem::path& file) {
-  check(!text.starts_with(kUnsealed), file.string(), ": is of a format before ", kFormat, ", which had no checksums");
+  check(!text.starts_with(kUnsealed), file.string(), ": is of a format before ", kWithoutRun,
+        ", which had no checksums");
   check(!is_damaged_manifest(text), file.string(), ": does not end with the checksum of its text");
   return read_manifest(text, file.string(), {"format", "step", "next_sequence", "l1_coeff", "seed", "model", "shards"});
 }
@@ -212,14 +246,19 @@ std::string shards_text(const std::vector<Shard>& shards) {
 
 std::vector<Shard> parse_shards(std::string_view text) { return read_manifest(text, "shards", {"shards"}).shards; }
 
-void require_same_model(const CheckpointManifest& manifest, const ModelConfig& model,
-                        const std::filesystem::path& file) {
-  for (const ConfigEntry& wanted : model_entries(model)) {
-    const auto found = std::ranges::find(manifest.model, wanted.key, &ConfigEntry::key);
-    const std::string value = found == manifest.model.end() ? "missing" : found->value;
-    check(value == wanted.value, file.string(), ": is of another model: ", wanted.key, " is ", value,
-          " there, must be ", wanted.value);
+std::vector<FactChange> require_same_weights(const CheckpointManifest& manifest, const ModelConfig& model,
+                                             const std::filesystem::path& file) {
+  const std::vector<ConfigEntry> wanted = model_entries(model);
+  for (const ConfigEntry& entry : manifest.model) {
+    check(find_fact(wanted, entry.key) != nullptr, file.string(), ": is of another model: ", entry.key, " is ",
+          entry.value, " there, and unknown here");
   }
+  std::vector<FactChange> changes = changes_between(manifest.model, wanted);
+  for (const FactChange& change : changes) {
+    check(std::ranges::find(kBesideWeights, change.key) != kBesideWeights.end(), file.string(),
+          ": is of another model: ", change.key, " is ", change.before, " there, must be ", change.now);
+  }
+  return changes;
 }
 
 }  // namespace coe

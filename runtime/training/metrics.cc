@@ -15,14 +15,15 @@ namespace json = boost::json;
 constexpr int kMostIterations = 1 << 16;
 
 json::object to_json(const RoutingMetrics& routing) {
-  return {{"layer", routing.layer},
-          {"iteration", routing.iteration},
-          {"load_max_over_mean", routing.load_max_over_mean},
-          {"idle_experts", routing.idle_experts},
-          {"dropped", routing.dropped},
-          {"rerouted", routing.rerouted},
-          {"sparsity", routing.sparsity},
-          {"bytes_exchanged", routing.bytes_exchanged}};
+  json::object line{{"layer", routing.layer},
+                    {"iteration", routing.iteration},
+                    {"load_max_over_mean", routing.load_max_over_mean},
+                    {"idle_experts", routing.idle_experts}};
+  if (routing.dropped) line["dropped"] = *routing.dropped;
+  if (routing.rerouted) line["rerouted"] = *routing.rerouted;
+  if (routing.sparsity) line["sparsity"] = *routing.sparsity;
+  line["bytes_exchanged"] = routing.bytes_exchanged;
+  return line;
 }
 
 json::object to_json(const StepMetrics& metrics) {
@@ -37,7 +38,7 @@ json::object to_json(const StepMetrics& metrics) {
   line["balance_loss"] = metrics.balance_loss;
   line["gradient_norm"] = metrics.gradient_norm;
   line["learning_rate"] = metrics.learning_rate;
-  line["lambda"] = metrics.lambda;
+  if (metrics.lambda) line["lambda"] = *metrics.lambda;
   line["tokens_per_second"] = metrics.seconds > 0 ? static_cast<double>(metrics.tokens) / metrics.seconds : 0;
   line["seconds"] = metrics.seconds;
   line["tokens"] = metrics.tokens;
@@ -51,6 +52,13 @@ json::object to_json(const StepMetrics& metrics) {
   return line;
 }
 
+/// The number of a key that not every layer has.
+template <class Number>
+std::optional<Number> number_in(const json::object& line, std::string_view key) {
+  const json::value* found = line.if_contains(key);
+  return found == nullptr ? std::nullopt : std::optional(found->to_number<Number>());
+}
+
 RoutingMetrics routing_from_json(const json::object& line) {
   RoutingMetrics routing;
   routing.layer = line.at("layer").to_number<int>();
@@ -58,9 +66,9 @@ RoutingMetrics routing_from_json(const json::object& line) {
   check(routing.iteration >= 0 && routing.iteration < kMostIterations, "iteration is ", routing.iteration);
   routing.load_max_over_mean = line.at("load_max_over_mean").to_number<double>();
   routing.idle_experts = line.at("idle_experts").to_number<int>();
-  routing.dropped = line.at("dropped").to_number<std::int64_t>();
-  routing.rerouted = line.at("rerouted").to_number<std::int64_t>();
-  routing.sparsity = line.at("sparsity").to_number<double>();
+  routing.dropped = number_in<std::int64_t>(line, "dropped");
+  routing.rerouted = number_in<std::int64_t>(line, "rerouted");
+  routing.sparsity = number_in<double>(line, "sparsity");
   routing.bytes_exchanged = line.at("bytes_exchanged").to_number<std::int64_t>();
   return routing;
 }
@@ -68,7 +76,7 @@ RoutingMetrics routing_from_json(const json::object& line) {
 StepMetrics from_json(const json::object& line) {
   StepMetrics metrics;
   metrics.step = line.at("step").to_number<std::int64_t>();
-  if (const auto* loss = line.if_contains("validation_loss")) metrics.validation_loss = loss->to_number<double>();
+  metrics.validation_loss = number_in<double>(line, "validation_loss");
   if (metrics.step == 0) return metrics;
   if (const auto* skipped = line.if_contains("skipped")) {
     metrics.skipped = json::value_to<std::string>(*skipped);
@@ -78,7 +86,7 @@ StepMetrics from_json(const json::object& line) {
   metrics.balance_loss = line.at("balance_loss").to_number<double>();
   metrics.gradient_norm = line.at("gradient_norm").to_number<double>();
   metrics.learning_rate = line.at("learning_rate").to_number<double>();
-  metrics.lambda = line.at("lambda").to_number<double>();
+  metrics.lambda = number_in<double>(line, "lambda");
   metrics.seconds = line.at("seconds").to_number<double>();
   metrics.tokens = line.at("tokens").to_number<std::int64_t>();
   metrics.bytes_exchanged = line.at("bytes_exchanged").to_number<std::int64_t>();
@@ -121,9 +129,23 @@ void cut_after(const std::filesystem::path& file, std::int64_t last_step) {
   if (!kept || error) fail(ErrorCode::kSystem, "metrics: ", file.string(), " cannot be rewritten");
 }
 
+RoutingMetrics make_routing_metrics(const RoutingReport& report, const LayerConfig& layer) {
+  RoutingMetrics routing;
+  routing.layer = report.layer;
+  routing.iteration = report.iteration;
+  routing.load_max_over_mean = report.load_max_over_mean();
+  routing.idle_experts = report.idle_experts();
+  if (layer.drop_policy != DropPolicy::kNone) routing.dropped = report.dropped;
+  if (layer.reroute_rounds > 0) routing.rerouted = report.rerouted;
+  if (layer.router == RouterKind::kRelu) routing.sparsity = report.sparsity();
+  routing.bytes_exchanged = report.bytes_exchanged;
+  return routing;
+}
+
 }  // namespace
 
-StepMetrics make_step_metrics(const StepReport& report, std::optional<double> validation_loss) {
+StepMetrics make_step_metrics(const StepReport& report, const LayerConfig& layer,
+                              std::optional<double> validation_loss) {
   StepMetrics metrics;
   metrics.step = report.step;
   metrics.skipped = report.skipped;
@@ -132,14 +154,12 @@ StepMetrics make_step_metrics(const StepReport& report, std::optional<double> va
   metrics.balance_loss = report.balance_loss;
   metrics.gradient_norm = report.gradient_norm;
   metrics.learning_rate = report.learning_rate;
-  metrics.lambda = report.l1_coeff;
+  if (layer.router == RouterKind::kRelu) metrics.lambda = report.l1_coeff;
   metrics.seconds = report.seconds;
   metrics.tokens = report.tokens;
   metrics.bytes_exchanged = report.bytes_exchanged;
   metrics.times = report.times;
-  for (const RoutingReport& one : report.routing)
-    metrics.routing.push_back({one.layer, one.iteration, one.load_max_over_mean(), one.idle_experts(), one.dropped,
-                               one.rerouted, one.sparsity(), one.bytes_exchanged});
+  for (const RoutingReport& one : report.routing) metrics.routing.push_back(make_routing_metrics(one, layer));
   return metrics;
 }
 

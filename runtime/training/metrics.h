@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/config/config.h"
 #include "runtime/layer/part_times.h"
 #include "runtime/training/step_report.h"
 
@@ -17,8 +18,9 @@ struct RoutingMetrics {
   int layer = 0, iteration = 0;
   double load_max_over_mean = 0;
   int idle_experts = 0;
-  std::int64_t dropped = 0, rerouted = 0;
-  double sparsity = 0;
+  std::optional<std::int64_t> dropped{};   ///< of a layer whose experts have a capacity
+  std::optional<std::int64_t> rerouted{};  ///< of one that reroutes
+  std::optional<double> sparsity{};        ///< of one with the ReLU router; elsewhere it says no more than K and N
   std::int64_t bytes_exchanged = 0;
 
   bool operator==(const RoutingMetrics&) const = default;
@@ -29,15 +31,17 @@ struct StepMetrics {
   std::int64_t step = 0;
   std::optional<double> validation_loss{};  ///< after this step, nats per token
   std::string skipped{};                    ///< why the step was skipped, which then has no loss; else empty
-  double loss = 0, balance_loss = 0, gradient_norm = 0, learning_rate = 0, lambda = 0;
+  double loss = 0, balance_loss = 0, gradient_norm = 0, learning_rate = 0;
+  std::optional<double> lambda{};  ///< of the ReLU router
   double seconds = 0;
   std::int64_t tokens = 0, bytes_exchanged = 0;
   PartTimes times{};
   std::vector<RoutingMetrics> routing{};
 };
 
-/// What `report` leaves in the file.
-StepMetrics make_step_metrics(const StepReport& report, std::optional<double> validation_loss);
+/// What `report` leaves in the file: of the keys that only some layers have, those that mean something for `layer`.
+StepMetrics make_step_metrics(const StepReport& report, const LayerConfig& layer,
+                              std::optional<double> validation_loss);
 
 /// Writes a run's metrics.jsonl, one JSON object a step, each on disk before write() returns to the caller.
 class MetricsWriter {

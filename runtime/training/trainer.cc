@@ -22,9 +22,11 @@
 #include "runtime/ranks/rank_groups.h"
 #include "runtime/routing/relu_router.h"
 #include "runtime/training/checkpoint.h"
+#include "runtime/training/go_on.h"
 #include "runtime/training/mean_loss.h"
 #include "runtime/training/non_finite.h"
 #include "runtime/training/optimiser.h"
+#include "runtime/training/run_facts.h"
 
 namespace coe {
 namespace {
@@ -58,6 +60,7 @@ struct Trainer::State {
         valid(&valid_source) {
     progress.l1_coeff = config.model.layer.l1_coeff;
     progress.seed = config.training.seed;
+    progress.run = facts_for_manifest(run_facts(config, *train, *valid), world.size());
   }
 
   /// Calls visit(tokens, batch, routing, first sequence) for every micro-batch of the step that comes next.
@@ -328,7 +331,7 @@ std::optional<FoundCheckpoint> Trainer::resume() {
   State& state = *state_;
   auto found = load_checkpoint(state.checkpoint_place().directory, Damaged::kSetAside, state.model.config(),
                                state.model.parameters(), state.groups.world());
-  if (found) state.progress = found->state;
+  if (found) go_on(*found, state.progress);
   return found;
 }
 

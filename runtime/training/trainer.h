@@ -57,7 +57,8 @@ class Trainer {
   /// Writes output.directory/checkpoints/step_N; returns its path. Throws kNonFinite where a weight is not finite.
   std::filesystem::path save();
   /// Goes on from the newest checkpoint of output.directory that is whole, and sets damaged ones aside; nothing where
-  /// there is none. Throws what load_checkpoint throws.
+  /// there is none. Its `changes` then are those of the whole run. Other training data, or other windows of it, are
+  /// gone through from their beginning. Throws what load_checkpoint throws.
   std::optional<FoundCheckpoint> resume();
 
  private:

@@ -4,8 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <map>
 #include <stdexcept>
 #include <string>
 
@@ -15,65 +13,6 @@ namespace coe {
 namespace {
 
 constexpr Phase kPhase{.name = "test"};
-
-using Values = std::map<std::string, std::string>;
-
-/// Sets what launchers set, nothing else, and takes it back.
-class LaunchEnvironment {
- public:
-  explicit LaunchEnvironment(const Values& values) {
-    for (const char* name : kNames) {
-      if (const char* value = std::getenv(name)) before_[name] = value;
-      unsetenv(name);
-    }
-    for (const auto& [name, value] : values) setenv(name.c_str(), value.c_str(), 1);
-  }
-  ~LaunchEnvironment() {
-    for (const char* name : kNames) unsetenv(name);
-    for (const auto& [name, value] : before_) setenv(name.c_str(), value.c_str(), 1);
-  }
-  LaunchEnvironment(const LaunchEnvironment&) = delete;
-  LaunchEnvironment& operator=(const LaunchEnvironment&) = delete;
-
- private:
-  static constexpr const char* kNames[] = {
-      "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "PMI_SIZE", "PMI_RANK", "SLURM_NTASKS", "PMIX_RANK"};
-  Values before_;
-};
-
-TEST(Launch, PlainStartIsOneRank) {
-  const LaunchEnvironment environment(Values{});
-  EXPECT_FALSE(launched_by_mpi());
-  EXPECT_EQ(launched_rank(), 0);
-}
-
-TEST(Launch, MpirunsVariablesAreRead) {
-  const LaunchEnvironment environment(Values{{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "3"}});
-  EXPECT_TRUE(launched_by_mpi());
-  EXPECT_EQ(launched_rank(), 3);
-}
-
-TEST(Launch, SrunsVariablesAreRead) {
-  const LaunchEnvironment environment(Values{{"SLURM_NTASKS", "8"}, {"PMIX_RANK", "5"}});
-  EXPECT_TRUE(launched_by_mpi());
-  EXPECT_EQ(launched_rank(), 5);
-}
-
-TEST(Launch, OneRankOfOneNeedsNoLauncher) {
-  const LaunchEnvironment environment(Values{{"OMPI_COMM_WORLD_SIZE", "1"}, {"OMPI_COMM_WORLD_RANK", "0"}});
-  EXPECT_FALSE(launched_by_mpi());
-}
-
-TEST(Launch, SlurmShellIsNotARank) {
-  const LaunchEnvironment environment(Values{{"SLURM_NTASKS", "8"}});
-  EXPECT_FALSE(launched_by_mpi());
-}
-
-TEST(Launch, NumbersThatAreNoneAreIgnored) {
-  const LaunchEnvironment environment(Values{{"PMI_SIZE", "four"}, {"PMI_RANK", "3"}});
-  EXPECT_FALSE(launched_by_mpi());
-  EXPECT_EQ(launched_rank(), 0);
-}
 
 TEST(MakeTransport, EveryBackendIsThereOrSaysWhyNot) {
   for (const Backend& backend : backends()) {

@@ -154,6 +154,7 @@ const std::vector<Refusal> kPlaces = {
     {"OutCannotBeWritten", train({"--out", "/proc/coe/run"}), {"/proc/coe/run"}},
     {"OutIsEmpty", train({"--out", ""}), {"output.directory"}},
     {"RunInTheWay", train({"--out", "earlier"}), {"earlier", "--resume"}},
+    {"NothingToResume", train({"--out", "mistpyed", "--resume"}), {"mistpyed", "no checkpoint", "--resume=auto"}},
     {"CheckpointMissing", eval("nowhere"), {"nowhere", "no complete checkpoint"}},
     {"CheckpointIsAFile", eval("short.txt"), {"short.txt", "no complete checkpoint"}},
     {"CheckpointOfAnotherModel",
@@ -183,6 +184,8 @@ const std::vector<Refusal> kCases = {
 const std::vector<Refusal> kUnderMpirun = {
     {"NoExpertsOnRanks", set("layer.experts=0"), {"experts"}, 3},
     {"RanksThatDoNotFit", set("distributed.expert_parallel=2"), {"expert_parallel"}, 3},
+    {"NothingToResumeOnRanks", train({"--out", "mistpyed", "--resume"}), {"mistpyed", "no checkpoint"}, 2},
+    {"RunInTheWayOfRanks", train({"--out", "earlier"}), {"earlier", "--resume"}, 2},
     {"DamageOnRanks", eval("shard_flipped"), {"shard_flipped/replicated.safetensors: tensor \""}, 2},
     {"LocalRanksUnderMpirun", {"verify", "tiny.safetensors", "--transport", "local"}, {"local", "mpirun"}, 2},
     {"UnknownVerbOnRanks", {"trian"}, {"trian"}, 2},

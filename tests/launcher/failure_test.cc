@@ -21,6 +21,10 @@ Report report_of(const std::exception& error) {
   return {code, ::testing::internal::GetCapturedStderr()};
 }
 
+auto at(const std::filesystem::path& folder) {
+  return [=](Transport&) { return folder; };
+}
+
 TEST(Failure, BadInputExitsWithTwo) {
   const Report report = report_of(Error(ErrorCode::kBadInput, "topk: k is 9,\nexperts is 8"));
   EXPECT_EQ(report.code, 2);
@@ -35,15 +39,15 @@ TEST(Failure, EverythingElseExitsWithOne) {
 
 TEST(Failure, ARankThatFailsSaysSoAndReturnsItsCode) {
   ::testing::internal::CaptureStderr();
-  EXPECT_EQ(run_ranks([](Transport&) { check(false, "no"); }), 2);
+  EXPECT_EQ(run_ranks({}, [](Transport&) { check(false, "no"); }), 2);
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "coe: no\n");
-  EXPECT_EQ(run_ranks([](Transport& world) { EXPECT_EQ(world.size(), 1); }), 0);
+  EXPECT_EQ(run_ranks({}, [](Transport& world) { EXPECT_EQ(world.size(), 1); }), 0);
 }
 
 TEST(Failure, FlightRecordsStayWhereAJobFailsAndTheLineNamesThem) {
   const Scratch scratch;
   ::testing::internal::CaptureStderr();
-  EXPECT_EQ(run_recorded_ranks(scratch / "flight",
+  EXPECT_EQ(run_recorded_ranks({}, at(scratch / "flight"),
                                [](Transport&, FlightRecorder&) { fail(ErrorCode::kSystem, "disk full"); }),
             1);
   const std::string folder = (scratch / "flight").string();
@@ -57,10 +61,10 @@ TEST(Failure, FlightRecordsGoWithAnOrderlyEndAndWithBadInput) {
   const auto body = [&](Transport&, FlightRecorder& recorder) {
     EXPECT_TRUE(std::filesystem::exists(recorder.folder() / "rank_0.flight"));
   };
-  EXPECT_EQ(run_recorded_ranks(scratch / "flight", body), 0);
+  EXPECT_EQ(run_recorded_ranks({}, at(scratch / "flight"), body), 0);
   EXPECT_FALSE(std::filesystem::exists(scratch / "flight"));
   ::testing::internal::CaptureStderr();
-  EXPECT_EQ(run_recorded_ranks(scratch / "flight", [](Transport&, FlightRecorder&) { check(false, "no"); }), 2);
+  EXPECT_EQ(run_recorded_ranks({}, at(scratch / "flight"), [](Transport&, FlightRecorder&) { check(false, "no"); }), 2);
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "coe: no\n");
   EXPECT_FALSE(std::filesystem::exists(scratch / "flight"));
 }

@@ -20,8 +20,8 @@ TEST(Compare, RunsBecomeColumns) {
   }
   const Outcome outcome = run_program(scratch, {"compare", "first", "second"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("CoE-2(2/4)  CoE-2(2/4)\n"));
-  EXPECT_THAT(outcome.out, HasSubstr("5.2500      5.2500\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("CoE-2(2/4) first  CoE-2(2/4) second\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("5.2500             5.2500\n"));
 }
 
 TEST(Compare, AFolderWithoutRunIsBadInput) {

@@ -4,7 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <filesystem>
+#include <set>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "runtime/training/metrics.h"
 #include "tests/launcher/scratch.h"
@@ -34,7 +38,7 @@ TEST_F(LossPlot, EveryCurveCarriesItsDataAndItsName) {
   const std::string program = loss_plot_program(std::array{scratch_.path()}, "it's.svg");
   EXPECT_THAT(program, HasSubstr("$training0 << EOD\n1 9\n2 8\nEOD\n"));
   EXPECT_THAT(program, HasSubstr("$validation0 << EOD\n0 9.5\nEOD\n"));
-  EXPECT_THAT(program, HasSubstr("title 'CoE-2(2/4), training'"));
+  EXPECT_THAT(program, HasSubstr("title 'CoE-2(2/4)'"));
   EXPECT_THAT(program, HasSubstr("set output 'it''s.svg'"));
 }
 
@@ -47,7 +51,50 @@ TEST_F(LossPlot, ALongRunIsDrawnWithMeansOfNeighbours) {
 TEST_F(LossPlot, GnuplotDrawsThePicture) {
   write_run(3);
   if (!draw_losses(std::array{scratch_.path()}, scratch_ / "loss.svg")) GTEST_SKIP() << "gnuplot is not installed";
-  EXPECT_THAT(read_text(scratch_ / "loss.svg"), HasSubstr("CoE-2(2/4), training"));
+  EXPECT_THAT(read_text(scratch_ / "loss.svg"), HasSubstr("CoE-2(2/4)"));
+}
+
+/// How each run's curves look in the program.
+std::vector<std::string> styles_in(const std::string& program) {
+  std::vector<std::string> styles;
+  for (std::size_t at = program.find("$validation0 with"); at != std::string::npos;
+       at = program.find("$validation", at + 1)) {
+    const std::size_t with = program.find("with", at);
+    styles.push_back(program.substr(with, program.find(" notitle", at) - with));
+  }
+  return styles;
+}
+
+TEST_F(LossPlot, ManyRunsOfOneModelAreToldApart) {
+  write_run(3);
+  std::vector<std::filesystem::path> runs;
+  for (int i = 0; i < 12; ++i) {
+    runs.push_back(scratch_ / ("seed" + std::to_string(i)));
+    std::filesystem::create_directory(runs.back());
+    for (const char* file : {"config.toml", "metrics.jsonl"})
+      std::filesystem::copy(scratch_ / file, runs.back() / file);
+  }
+  const std::string program = loss_plot_program(runs, scratch_ / "loss.svg");
+  for (int i = 0; i < 12; ++i) EXPECT_THAT(program, HasSubstr("title 'CoE-2(2/4) seed" + std::to_string(i) + "'"));
+  std::vector<std::string> styles = styles_in(program);
+  EXPECT_EQ(styles.size(), 12U);
+  EXPECT_EQ(std::set<std::string>(styles.begin(), styles.end()).size(), 12U);
+  if (draw_losses(runs, scratch_ / "loss.svg")) {
+    EXPECT_THAT(read_text(scratch_ / "loss.svg"), HasSubstr("CoE-2(2/4) seed11"));
+  }
+}
+
+TEST_F(LossPlot, ARunWithoutALineYetHasItsPlaceInTheKey) {
+  scratch_.write("config.toml", kTinyConfig);
+  const auto draws = [&](std::span<const std::filesystem::path> runs) {
+    EXPECT_THAT(loss_plot_program(runs, "x.svg"), HasSubstr("title 'CoE-2(2/4) (nothing yet)'"));
+    if (draw_losses(runs, scratch_ / "loss.svg")) {
+      EXPECT_THAT(read_text(scratch_ / "loss.svg"), HasSubstr("nothing yet"));
+    }
+  };
+  draws(std::array{scratch_.path()});
+  MetricsWriter(scratch_ / "metrics.jsonl", -1);  // the file is there, and empty
+  draws(std::array{scratch_.path()});
 }
 
 }  // namespace

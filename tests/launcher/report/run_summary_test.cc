@@ -5,6 +5,7 @@
 
 #include <array>
 #include <string>
+#include <utility>
 
 #include "kernels/memory/error.h"
 #include "runtime/training/metrics.h"
@@ -41,7 +42,7 @@ TEST(RunSummary, ARunIsAddedUpFromItsFolder) {
   last.validation_loss = 4.25;
   writer.write(last);
 
-  const RunSummary summary = summarise_run(scratch.path());
+  const RunSummary summary = summarise_runs(std::array{scratch.path()}).at(0);
   EXPECT_EQ(summary.name, "CoE-2(2/4)");
   EXPECT_EQ(summary.first_validation, 5.5);
   EXPECT_EQ(summary.last_validation, 4.25);
@@ -74,10 +75,31 @@ TEST(RunSummary, RunsStandSideBySide) {
   EXPECT_THAT(table, HasSubstr("1,234,567"));
 }
 
+TEST(RunSummary, ARunThatHasJustBegunHasMadeNoStep) {
+  const Scratch scratch;
+  scratch.write("config.toml", kTinyConfig);
+  const RunSummary summary = summarise_runs(std::array{scratch.path()}).at(0);
+  EXPECT_EQ(summary.steps, 0);
+  EXPECT_THAT(comparison_table(std::array{summary}), HasSubstr("validation loss after"));
+}
+
+TEST(RunSummary, OneExpertHasNoLoadToCompare) {
+  const Scratch scratch;
+  std::string dense = kTinyConfig;
+  for (const auto& [from, to] : {std::pair("experts = 4", "experts = 1"), std::pair("top_k = 2", "top_k = 1"),
+                                 std::pair("iterations = 2", "iterations = 1")})
+    dense.replace(dense.find(from), std::string(from).size(), to);
+  scratch.write("config.toml", dense);
+  MetricsWriter(scratch / "metrics.jsonl", -1).write(step_of(1, 1, 1));
+  const RunSummary summary = summarise_runs(std::array{scratch.path()}).at(0);
+  EXPECT_EQ(summary.name, "dense");
+  EXPECT_EQ(comparison_table(std::array{summary}).find("expert load"), std::string::npos);
+}
+
 TEST(RunSummary, AFolderWithoutARunIsBadInput) {
   const Scratch scratch;
   try {
-    summarise_run(scratch.path());
+    summarise_runs(std::array{scratch.path()});
     FAIL() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kBadInput);

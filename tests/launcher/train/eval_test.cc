@@ -114,6 +114,14 @@ TEST_F(Eval, ACheckpointOfAnotherModelIsRefused) {
   expect_refusal(run_program(scratch_, {"train", "config.toml", "--resume", "--set", "layer.experts=8"}), "experts");
 }
 
+TEST_F(Eval, CapacityIsNoPartOfTheModel) {
+  const Outcome outcome = eval({"--set", "layer.drop_policy=position", "--set", "layer.capacity_factor=1.5"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err,
+              HasSubstr("the checkpoint was trained otherwise: layer.drop_policy \"position\" (was \"none\"), "
+                        "layer.capacity_factor 1.5 (was 0)\n"));
+}
+
 TEST_F(Eval, OfARunTheNewestWholeCheckpointIsTaken) {
   damage_weights("step_00000004");
   for (const int ranks : {0, 2}) {

@@ -8,7 +8,8 @@
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
   try {
-    return coe::run_recorded_ranks(argv[1], [&](coe::Transport& world, coe::FlightRecorder& recorder) {
+    const auto open = [&](coe::Transport&) { return std::filesystem::path(argv[1]); };
+    return coe::run_recorded_ranks({}, open, [&](coe::Transport& world, coe::FlightRecorder& recorder) {
       coe::train_faultily(world, recorder, std::atol(argv[2]));
     });
   } catch (const std::exception& error) {

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
+#include <regex>
 #include <set>
 #include <sstream>
 #include <string>
@@ -44,7 +47,7 @@ class FaultyDisk : public ::testing::Test {
             "config.toml",
             "--out",
             out,
-            "--resume",
+            "--resume=auto",
             "--set",
             fmt::format("training.steps={}", steps),
             "--set",
@@ -94,6 +97,12 @@ class FaultyDisk : public ::testing::Test {
     return std::ranges::any_of(calls(), [&](const Call& call) { return call.renamed_to == place; });
   }
 
+  /// A file's bytes, but for what the manifest keeps of how long its run is to be.
+  static std::string weights_of(const fs::path& file) {
+    static const std::regex kLength(R"("training.steps":"[0-9]+",|,"checksum":"[0-9a-f]+")");
+    return file.extension() == ".json" ? std::regex_replace(read_text(file), kLength, "") : read_text(file);
+  }
+
   /// The step of the newest checkpoint, which must have the bits of the undisturbed one; 0 where there is none.
   std::int64_t newest_step() const {
     const auto newest = newest_checkpoint(scratch_ / "run");
@@ -101,7 +110,7 @@ class FaultyDisk : public ::testing::Test {
     const fs::path undisturbed = scratch_ / "whole/checkpoints" / newest->filename();
     std::size_t files = 0;
     for (const auto& entry : fs::directory_iterator(undisturbed)) {
-      EXPECT_TRUE(read_text(*newest / entry.path().filename()) == read_text(entry.path())) << *newest;
+      EXPECT_TRUE(weights_of(*newest / entry.path().filename()) == weights_of(entry.path())) << *newest;
       ++files;
     }
     EXPECT_EQ(files, static_cast<std::size_t>(std::distance(fs::directory_iterator(*newest), {}))) << *newest;
@@ -216,7 +225,7 @@ TEST_F(FaultyDisk, EverythingIsSyncedBeforeItIsReliedUpon) {
   for (const Call& call : calls()) {
     const fs::path path = call.path;
     if (call.name == "write" && call.path.starts_with(checkpoints().string())) dirty_files.insert(path);
-    if (call.name == "mkdir") dirty_folders.insert(path.parent_path());
+    if (call.name == "mkdir" && path.parent_path().filename() != "flight") dirty_folders.insert(path.parent_path());
     if (call.name == "fsync") {
       dirty_files.erase(path);
       dirty_folders.erase(path);
@@ -240,6 +249,46 @@ TEST_F(FaultyDisk, EverythingIsSyncedBeforeItIsReliedUpon) {
   EXPECT_GT(removals, 0);
   EXPECT_THAT(dirty_folders, ::testing::IsEmpty());
 }
+
+/// Files that are there and cannot be read, on one of two ranks; the number of the error.
+class Unreadable : public FaultyDisk, public ::testing::WithParamInterface<int> {
+ protected:
+  Outcome resume(const std::string& file, int rank) {
+    return Program(scratch_, arguments("run", 3), ranks_,
+                   {{"LD_PRELOAD", COE_FAULTY_DISK},
+                    {"COE_FAULT_READ", file},
+                    {"COE_FAULT_ERRNO", std::to_string(GetParam())},
+                    {"COE_FAULT_RANK", ranks_ > 0 ? std::to_string(rank) : ""}})
+        .wait();
+  }
+
+  void expect_no_damage(const std::string& file, int rank) {
+    SCOPED_TRACE(file + " of rank " + std::to_string(rank));
+    const Outcome outcome = resume(file, rank);
+    EXPECT_EQ(outcome.code, 1);
+    const std::size_t line = std::min(outcome.err.find("coe: "), outcome.err.size());
+    EXPECT_THAT(outcome.err.substr(line), HasSubstr(file + ": cannot be read: " + std::strerror(GetParam())));
+    EXPECT_EQ(outcome.err.find('\n', line) + 1, outcome.err.size()) << outcome.err;
+    EXPECT_EQ(newest_step(), 2) << "a checkpoint that is whole was set aside";
+  }
+};
+
+TEST_P(Unreadable, IsNotDamagedAndEndsTheRun) {
+  for (const int ranks : {0, 2}) {
+    ranks_ = ranks;
+    fs::remove_all(scratch_ / "run");
+    fs::remove_all(scratch_ / "whole");
+    ASSERT_NO_FATAL_FAILURE(train_undisturbed(2));
+    fs::copy(scratch_ / "whole", scratch_ / "run", fs::copy_options::recursive);
+    expect_no_damage("step_00000002/replicated.safetensors", 0);
+    expect_no_damage("step_00000002/manifest.json", 0);
+    if (ranks == 2) expect_no_damage("step_00000002/experts_001.safetensors", 1);
+    ASSERT_EQ(train(3).code, 0) << "nothing was wrong with it";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(FaultyDisk, Unreadable, ::testing::Values(EIO, ESTALE, EMFILE, EACCES),
+                         [](const auto& error) { return std::string(strerrorname_np(error.param)); });
 
 }  // namespace
 }  // namespace coe

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/training/checkpoint_directory.h"
 #include "runtime/training/metrics.h"
 #include "tests/launcher/program.h"
 #include "tests/launcher/tiny_run.h"
@@ -128,7 +129,41 @@ TEST_P(Train, ResumingAFinishedRunChangesNothing) {
   const std::string before = read_text(scratch_ / "run/metrics.jsonl");
   const Outcome outcome = train({"--resume"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("training.steps is 4: there is nothing left to do\n"));
   EXPECT_EQ(read_text(scratch_ / "run/metrics.jsonl"), before);
+}
+
+TEST_P(Train, WithoutACheckpointItStartsFromTheBeginningWhereThatIsAskedFor) {
+  const Outcome outcome = train({"--resume=auto"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("no checkpoint in run: from the start"));
+  EXPECT_EQ(steps_of(scratch_ / "run"), (std::vector<std::int64_t>{0, 1, 2, 3, 4}));
+}
+
+TEST_P(Train, OtherDataIsToldAndGoneThroughFromItsBeginning) {
+  scratch_.write("a.txt", std::string(4000, 'a'));
+  scratch_.write("b.txt", std::string(5000, 'b'));
+  ASSERT_EQ(train({"--data", "a.txt"}).code, 0);
+  const auto manifest = [&](int step) {
+    return read_text(checkpoint_path(scratch_ / "run/checkpoints", step) / "manifest.json");
+  };
+  EXPECT_THAT(manifest(4), HasSubstr("\"next_sequence\":16,"));
+  const Outcome outcome = train({"--data", "b.txt", "--resume", "--set", "training.steps=5"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("train.bytes 5000 (was 4000)"));
+  EXPECT_THAT(outcome.err, HasSubstr("other training data: it is gone through from its beginning\n"));
+  EXPECT_THAT(manifest(5), HasSubstr("\"next_sequence\":4,"));
+}
+
+TEST_P(Train, WhatIsNoWeightMayChangeAndIsTold) {
+  ASSERT_EQ(train().code, 0);
+  const Outcome outcome = train({"--resume", "--set", "training.steps=5", "--set", "layer.router_jitter=0.125", "--set",
+                                 "training.seed=7", "--set", "training.batch=8"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err,
+              HasSubstr("changed since that step: layer.router_jitter 0.125 (was 0), training.batch 8 (was "
+                        "4), training.seed 7 (was 1)\n"));
+  EXPECT_EQ(steps_of(scratch_ / "run").back(), 5);
 }
 
 void damage(const std::filesystem::path& file) {

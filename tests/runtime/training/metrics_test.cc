@@ -53,8 +53,22 @@ StepReport report_of(std::int64_t step) {
   return report;
 }
 
+/// A layer for which every key means something.
+const LayerConfig kEverything{
+    .router = RouterKind::kRelu, .drop_policy = DropPolicy::kPosition, .capacity_factor = 1, .reroute_rounds = 1};
+
+TEST_F(MetricsFile, KeysThatMeanNothingForALayerAreLeftOut) {
+  MetricsWriter(file_, -1).write(make_step_metrics(report_of(3), LayerConfig{}, 1.5));
+  for (const std::string key : {"lambda", "sparsity", "dropped", "rerouted"})
+    EXPECT_EQ(text().find(key), std::string::npos) << text();
+  const StepMetrics line = read_metrics(file_).at(0);
+  EXPECT_EQ(line.lambda, std::nullopt);
+  EXPECT_EQ(line.routing.at(0).dropped, std::nullopt);
+  EXPECT_EQ(line.routing.at(0).load_max_over_mean, 1.5);
+}
+
 TEST_F(MetricsFile, ALineIsReadBackAsItWasWritten) {
-  MetricsWriter(file_, -1).write(make_step_metrics(report_of(3), 1.5));
+  MetricsWriter(file_, -1).write(make_step_metrics(report_of(3), kEverything, 1.5));
   const StepMetrics line = read_metrics(file_).at(0);
   EXPECT_EQ(line.step, 3);
   EXPECT_EQ(line.validation_loss, 1.5);
@@ -81,7 +95,7 @@ TEST_F(MetricsFile, ASkippedStepHasItsReasonAndNoLoss) {
   StepReport report = report_of(3);
   report.skipped = "layer 0: input is not finite (rank 0)";
   report.loss = std::numeric_limits<double>::quiet_NaN();
-  MetricsWriter(file_, -1).write(make_step_metrics(report, std::nullopt));
+  MetricsWriter(file_, -1).write(make_step_metrics(report, kEverything, std::nullopt));
   EXPECT_EQ(text(), "{\"step\":3,\"skipped\":\"layer 0: input is not finite (rank 0)\"}\n");
   const StepMetrics line = read_metrics(file_).at(0);
   EXPECT_EQ(line.step, 3);
@@ -91,7 +105,7 @@ TEST_F(MetricsFile, ASkippedStepHasItsReasonAndNoLoss) {
 TEST_F(MetricsFile, EveryStepIsOneLineOfItsOwn) {
   MetricsWriter writer(file_, -1);
   writer.write({.step = 0, .validation_loss = 5.5});
-  writer.write(make_step_metrics(report_of(1), std::nullopt));
+  writer.write(make_step_metrics(report_of(1), kEverything, std::nullopt));
   EXPECT_THAT(text(), HasSubstr("{\"step\":0,\"validation_loss\":5.5E0}\n{\"step\":1,\"loss\":"));
   EXPECT_THAT(text(), HasSubstr("\"tokens_per_second\":2E2,"));
 }
@@ -99,25 +113,26 @@ TEST_F(MetricsFile, EveryStepIsOneLineOfItsOwn) {
 TEST_F(MetricsFile, AResumedRunWritesNoStepTwice) {
   {
     MetricsWriter writer(file_, -1);
-    for (std::int64_t step = 1; step <= 4; ++step) writer.write(make_step_metrics(report_of(step), std::nullopt));
+    for (std::int64_t step = 1; step <= 4; ++step)
+      writer.write(make_step_metrics(report_of(step), kEverything, std::nullopt));
   }
   std::ofstream(file_, std::ios::app) << "{\"step\":5,\"lo";  // a kill in the middle of a line
-  MetricsWriter(file_, 2).write(make_step_metrics(report_of(3), std::nullopt));
+  MetricsWriter(file_, 2).write(make_step_metrics(report_of(3), kEverything, std::nullopt));
   EXPECT_EQ(steps(), (std::vector<std::int64_t>{1, 2, 3}));
 }
 
 TEST_F(MetricsFile, WhatIsKeptKeepsItsBytes) {
   StepReport report = report_of(1);
   report.seconds = 2.0132610000000002e-2;
-  MetricsWriter(file_, -1).write(make_step_metrics(report, 0.1));
+  MetricsWriter(file_, -1).write(make_step_metrics(report, kEverything, 0.1));
   const std::string before = text();
   MetricsWriter(file_, 1);
   EXPECT_EQ(text(), before);
 }
 
 TEST_F(MetricsFile, ANewRunStartsAnew) {
-  MetricsWriter(file_, -1).write(make_step_metrics(report_of(1), std::nullopt));
-  MetricsWriter(file_, -1).write(make_step_metrics(report_of(1), std::nullopt));
+  MetricsWriter(file_, -1).write(make_step_metrics(report_of(1), kEverything, std::nullopt));
+  MetricsWriter(file_, -1).write(make_step_metrics(report_of(1), kEverything, std::nullopt));
   EXPECT_EQ(steps(), std::vector<std::int64_t>{1});
 }
 
