@@ -46,7 +46,9 @@ std::vector<float> run_rank(Transport& world) {
 
   OneCopyExchange exchange(groups.experts(), config.hidden);
   PartTimes times;
-  ChainLayer layer(config, 0, {&groups, &placement, &exchange, &times}, chain_weights(config, "", mine, parameters));
+  const LayerTables tables = make_layer_tables(config, groups);
+  ChainLayer layer(config, 0, {&groups, &placement, &exchange, &tables, &times},
+                   chain_weights(config, "", mine, parameters));
   Arena arena;
   const Tensor x = arena.zeros<float>({kTokens, config.hidden});
   for (std::int64_t tag = 0; tag < kTokens; ++tag) {

@@ -57,7 +57,7 @@ std::string run_rank(Transport& world, int& wrong) {
   std::ranges::transform(rows.rows.span<float>(), flight.results().rows.data<float>(),
                          [&](float value) { return value * kScales.at(rank); });
   flight.send_back({"combine"});
-  flight.combine(sum, nullptr, {}).get();
+  flight.combine({.sum = sum}, {}).get();
   for (std::size_t t = 0; t < kTokens; ++t) {
     const float before = x.data<float>()[t], after = sum.data<float>()[t];
     const float factor = 0.5F * (kScales[0] + kScales.at(kChoices.at(2 * t + 1)));  // 5.5 or 50.5

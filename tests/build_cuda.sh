@@ -14,6 +14,6 @@ export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 cmake --preset cuda -DCOE_CUDA_ARCHITECTURES="${1:-90a}" >/dev/null
 cmake --build --preset cuda --target coe kernels_tests runtime_tests emulated_tests
 build-cuda/tests/kernels_tests --gtest_brief=1
-build-cuda/tests/runtime_tests --gtest_brief=1 --gtest_filter='*Cuda*:Device*'
+build-cuda/tests/runtime_tests --gtest_brief=1 --gtest_filter='*Cuda*'
 COE_TESTS_NEED_CUDA=1 build-cuda/tests/emulated_tests --gtest_brief=1 --gtest_filter='*Cuda*'
 echo "build_cuda: the CUDA twins compile, link and give the CPU's numbers over the emulator"

@@ -50,4 +50,18 @@ void rms_norm_backward(const Tensor& x, const Tensor& weight, const Tensor& inve
   }
 }
 
+void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y, const Tensor& inverse_rms,
+              const Stream& stream) {
+  if (x.on_host()) return rms_norm(x, weight, eps, y, inverse_rms);
+  cuda::rms_norm(x, weight, eps, y, inverse_rms, stream);
+}
+
+void rms_norm_backward(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms, const Tensor& dy,
+                       const Tensor& dx, const Tensor& dweight, Arena& arena, const Stream& stream) {
+  if (x.on_host()) return rms_norm_backward(x, weight, inverse_rms, dy, dx, dweight);
+  ArenaScope scratch(arena);
+  const Tensor partial = arena.make<float>({cuda::kNormParts, x.extent(1)});
+  cuda::rms_norm_backward(x, weight, inverse_rms, dy, dx, dweight, partial, stream);
+}
+
 }  // namespace coe

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/memory/arena.h"
 #include "kernels/memory/stream.h"
 #include "kernels/memory/tensor.h"
 
@@ -11,6 +12,12 @@ void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y,
 /// dx += its gradient, dweight [D] += its gradient, from dy [T, D] and the saved inverse_rms.
 void rms_norm_backward(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms, const Tensor& dy,
                        const Tensor& dx, const Tensor& dweight);
+
+/// The same on any device; scratch memory is taken off the arena.
+void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y, const Tensor& inverse_rms,
+              const Stream& stream);
+void rms_norm_backward(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms, const Tensor& dy,
+                       const Tensor& dx, const Tensor& dweight, Arena& arena, const Stream& stream);
 
 namespace cuda {
 

@@ -16,6 +16,11 @@ void expect_cuda(const char* what, const Stream& stream) {
 
 }  // namespace
 
+const Stream& host_stream() {
+  static const Stream stream;
+  return stream;
+}
+
 Stream::Stream(Device device) : device_(device), handle_(on_cuda(device) ? cuda::make_stream(device.index) : nullptr) {}
 
 Stream::~Stream() {

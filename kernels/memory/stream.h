@@ -26,6 +26,9 @@ class Stream {
   void* handle_ = nullptr;
 };
 
+/// The CPU's own, which orders nothing.
+const Stream& host_stream();
+
 /// A point in a stream's work that another stream can wait for, so that the host need not. Movable, not copyable.
 class Event {
  public:

@@ -83,6 +83,8 @@ class Tensor {
   std::int64_t elements() const { return shape_.elements(); }
   std::size_t bytes() const { return static_cast<std::size_t>(elements()) * size_of(dtype_); }
   Device device() const { return device_; }
+  /// Whether the host may read it once a verb that wrote it has returned.
+  bool on_host() const { return device_.kind == Device::Kind::kCpu; }
   std::byte* raw() const { return data_; }
 
   /// The elements as T; throws kInternal where the dtype is another.

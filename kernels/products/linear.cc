@@ -15,6 +15,10 @@ void expect_layer(const char* name, const Tensor& x, const Tensor& w, const Tens
   expect_shape(name, y, {x.extent(0), w.extent(0)});
 }
 
+Tensor workspace_of(const Tensor& w, std::int64_t rows, Arena& arena) {
+  return arena.make<std::uint8_t>({cuda::linear_workspace_bytes(rows, w.extent(0), w.extent(1))});
+}
+
 bool lies_within(std::int64_t first, std::int64_t count, std::int64_t extent) {
   return first >= 0 && count >= 0 && first <= extent - count;
 }
@@ -62,6 +66,29 @@ void linear_weight_gradient(const Tensor& dy, const Tensor& x, const MatrixBlock
   gemm({all_dy.data + block.row, all_dy.rows, block.rows, all_dy.stride}, Transpose::kYes,
        {all_x.data + block.column, all_x.rows, block.columns, all_x.stride}, Transpose::kNo, 1.0F,
        {all_dw.data + block.row * all_dw.stride + block.column, block.rows, block.columns, all_dw.stride});
+}
+
+LinearWeight ready_weight(const Tensor& w, Arena& arena) {
+  return {w, w.on_host() ? pack_weight(w, arena) : PackedMatrix{}};
+}
+
+void linear(const Tensor& x, const LinearWeight& w, const Tensor& y, Arena& arena, const Stream& stream) {
+  if (x.on_host()) return linear(x, w.packed, y);
+  ArenaScope scratch(arena);
+  cuda::linear(x, w.value, y, workspace_of(w.value, x.extent(0), arena), stream);
+}
+
+void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx, Arena& arena,
+                           const Stream& stream) {
+  if (dy.on_host()) return linear_input_gradient(dy, w, beta, dx);
+  ArenaScope scratch(arena);
+  cuda::linear_input_gradient(dy, w, beta, dx, workspace_of(w, dy.extent(0), arena), stream);
+}
+
+void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw, Arena& arena, const Stream& stream) {
+  if (dy.on_host()) return linear_weight_gradient(dy, x, dw);
+  ArenaScope scratch(arena);
+  cuda::linear_weight_gradient(dy, x, dw, workspace_of(dw, dy.extent(0), arena), stream);
 }
 
 }  // namespace coe

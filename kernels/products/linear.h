@@ -28,6 +28,19 @@ struct MatrixBlock {
 /// The same in one block of dw alone, with the same bits: threads may share out what is summed over one set of rows.
 void linear_weight_gradient(const Tensor& dy, const Tensor& x, const MatrixBlock& block, const Tensor& dw);
 
+/// A weight as many products of few rows want it: packed where that helps. Views the weight and an arena.
+struct LinearWeight {
+  Tensor value;  ///< [outputs, inputs]
+  PackedMatrix packed;
+};
+LinearWeight ready_weight(const Tensor& w, Arena& arena);
+
+// The same products on any device; scratch memory is taken off the arena.
+void linear(const Tensor& x, const LinearWeight& w, const Tensor& y, Arena& arena, const Stream& stream);
+void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx, Arena& arena,
+                           const Stream& stream);
+void linear_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw, Arena& arena, const Stream& stream);
+
 namespace cuda {
 
 /// The same products on a CUDA stream. Operands are both fp32 or both bf16, results are of their dtype or fp32, dw

@@ -42,7 +42,7 @@ struct TopkScores {
 /// int32 [1], set to kNoneLost before. top_k and groups are at most 64, N at most 1024.
 void route_topk(const Tensor& logits, const Tensor& bias, const TopkRule& rule, const TopkScores& scores,
                 const DeviceChoices& choices, const Tensor& lost, const Stream& stream);
-inline constexpr std::int32_t kNoneLost = 0x7FFFFFFF;
+inline constexpr std::int32_t kNoneLost = 1 << 30;
 
 /// dlogits [T, N] (overwritten) from dweight [choices], 0 for choices that were dropped. `balance` [B, N], or empty, is
 /// the gradient of score / sum of the tokens of each of the B runs of T / B tokens; dlogits gets 2 z_scale logsumexp

@@ -6,13 +6,12 @@
 #include "kernels/memory/stream.h"
 #include "kernels/memory/tensor.h"
 
-namespace coe::cuda {
+namespace coe {
 
-// What makes routing random while it is trained, on a CUDA stream; Gate is the truth on the CPU. Numbers are drawn
-// where they are used, element i at counter `first` + i of the key, and drawn again for the backward.
+// What makes routing random while it is trained. Numbers are drawn where they are used, element i at counter `first` +
+// i of the key, and drawn again for the backward.
 
-/// out = x times factors uniform in [1 - eps, 1 + eps) (Switch, arXiv 2101.03961); x, out of one shape, both fp32 or
-/// both bf16.
+/// out = x times factors uniform in [1 - eps, 1 + eps) (Switch, arXiv 2101.03961); x, out of one shape, fp32.
 void jitter(const Tensor& x, RandomKey key, float eps, std::uint64_t first, const Tensor& out, const Stream& stream);
 /// dx += dout times the same factors.
 void jitter_backward(const Tensor& dout, RandomKey key, float eps, std::uint64_t first, const Tensor& dx,
@@ -25,4 +24,15 @@ void add_router_noise(const Tensor& logits, const Tensor& noise, RandomKey key, 
 /// dnoise = slope dlogits, fp32; dnoise may be dlogits.
 void router_noise_backward(const Tensor& slope, const Tensor& dlogits, const Tensor& dnoise, const Stream& stream);
 
-}  // namespace coe::cuda
+namespace cuda {
+
+/// The same on a CUDA stream; what jitter takes and gives may be bf16.
+void jitter(const Tensor& x, RandomKey key, float eps, std::uint64_t first, const Tensor& out, const Stream& stream);
+void jitter_backward(const Tensor& dout, RandomKey key, float eps, std::uint64_t first, const Tensor& dx,
+                     const Stream& stream);
+void add_router_noise(const Tensor& logits, const Tensor& noise, RandomKey key, std::uint64_t first,
+                      const Stream& stream);
+void router_noise_backward(const Tensor& slope, const Tensor& dlogits, const Tensor& dnoise, const Stream& stream);
+
+}  // namespace cuda
+}  // namespace coe

@@ -67,4 +67,9 @@ void add(const Tensor& x, float beta, const Tensor& y) {
   for (std::int64_t i = 0; i < n; ++i) out[i] = beta * out[i] + in[i];
 }
 
+void add(const Tensor& x, float beta, const Tensor& y, const Stream& stream) {
+  if (x.on_host()) return add(x, beta, y);
+  cuda::add(x, beta, y, stream);
+}
+
 }  // namespace coe

@@ -17,6 +17,8 @@ void combine_rows(std::span<const float* const> rows, const Tensor& offsets, con
 
 /// y = beta y + x, element by element, same shapes; beta 0 or any number.
 void add(const Tensor& x, float beta, const Tensor& y);
+/// The same on any device.
+void add(const Tensor& x, float beta, const Tensor& y, const Stream& stream);
 
 namespace cuda {
 

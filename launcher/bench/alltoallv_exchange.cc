@@ -116,14 +116,15 @@ class AlltoallvExchange : public Exchange, private FlightBuffers {
     count(plan_->receive_rows);
   }
   void await_return() override {}
-  void combine(const Tensor& sum, const Tensor* /*scalar*/, const TokensSummed& then) override {
+  void combine(const Combination& combination, const TokensSummed& then) override {
     const auto* place = plan_->place.data<std::int32_t>();
     rows_.assign(static_cast<std::size_t>(plan_->place.elements()), nullptr);
     for (std::size_t j = 0; j < rows_.size(); ++j) {
       if (place[j] >= 0) rows_[j] = packed_.data() + place[j] * hidden_;
     }
-    combine_rows(rows_, plan_->offsets, weights_, sum);
-    if (then) then(0, sum.extent(0));
+    combine_rows(rows_, plan_->offsets, weights_, combination.sum);
+    add_rest(combination, 0, combination.sum.extent(0));
+    if (then) then(0, combination.sum.extent(0));
   }
   void release() noexcept override {}
 

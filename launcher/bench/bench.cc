@@ -16,7 +16,7 @@
 #include "launcher/failure.h"
 #include "launcher/meet.h"
 #include "launcher/pinning.h"
-#include "runtime/layer/cuda_chain_layer.h"
+#include "runtime/layer/check_device.h"
 
 namespace coe {
 namespace {

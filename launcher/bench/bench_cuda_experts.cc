@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "kernels/memory/copy.h"
 #include "launcher/bench/random_on_device.h"
 #include "launcher/bench/random_traffic.h"
-#include "runtime/layer/cuda_chain_layer.h"
-#include "runtime/layer/device_experts.h"
+#include "runtime/layer/check_device.h"
+#include "runtime/layer/experts.h"
+#include "runtime/routing/trained_tensor.h"
 
 namespace coe {
 namespace {
@@ -37,26 +39,34 @@ class RandomCudaExperts {
     const auto ends = routed.span<std::int32_t>();
     for (std::size_t e = 0; e + 1 < ends.size(); ++e) rows_of_experts_.push_back(ends[e + 1] - ends[e]);
     const std::int64_t rows = ends.back();
-    weights_ = {random_weight({layer_.experts, 2 * layer_.expert_hidden, layer_.hidden}, 0),
-                random_weight({layer_.experts, layer_.hidden, layer_.expert_hidden}, 1)};
-    x_ = memory_.make(dtype_, {rows, layer_.hidden});
-    out_ = memory_.make(dtype_, x_.shape());
-    d_ = {memory_.make(dtype_, x_.shape()), memory_.make<float>({rows})};
-    dx_ = {memory_.make(dtype_, x_.shape()), memory_.make<float>({rows})};
-    ab_ = memory_.make(dtype_, {rows, 2 * layer_.expert_hidden});
-    fill_normal_there(x_, {21, 0}, 1, group_, stream_);
+    gate_up_ = random_weight({layer_.experts, 2 * layer_.expert_hidden, layer_.hidden}, 0);
+    down_ = random_weight({layer_.experts, layer_.hidden, layer_.expert_hidden}, 1);
+    std::vector<ExpertWeights> each;
+    for (std::int64_t e = 0; e < layer_.experts; ++e) {
+      each.push_back({gate_up_.value[e], down_.value[e], gate_up_.gradient[e], down_.gradient[e]});
+    }
+    experts_.emplace(each, 1, stream_);
+    const auto make_rows = [&] {
+      return ExpertRows{memory_.make(dtype_, {rows, layer_.hidden}), memory_.make<float>({rows}), offsets_};
+    };
+    x_ = make_rows();
+    out_ = make_rows();
+    d_ = make_rows();
+    dx_ = make_rows();
+    fill_normal_there(x_.rows, {21, 0}, 1, group_, stream_);
     fill_normal_there(d_.rows, {21, 2}, 1, group_, stream_);
     fill(d_.scalar, 0.25F, stream_);
   }
 
   StepTimes step(bool forward_only) {
     arena_.reset();
-    clear(weights_.gate_up.gradient, stream_);
-    clear(weights_.down.gradient, stream_);
+    clear(gate_up_.gradient, stream_);
+    clear(down_.gradient, stream_);
     begin_.record(stream_);
-    experts_forward(weights_, x_, offsets_, ab_, out_, arena_, stream_);
+    ExpertsSaved saved;
+    experts_->forward(x_, out_, &saved, arena_);
     between_.record(stream_);
-    if (!forward_only) experts_backward(weights_, x_, offsets_, ab_, d_, dx_, arena_, stream_);
+    if (!forward_only) experts_->backward(d_, dx_, saved, arena_);
     end_.record(stream_);
     wait(group_, stream_, {"benchmark"});
     return {between_.seconds_since(begin_), forward_only ? 0 : end_.seconds_since(between_)};
@@ -81,9 +91,10 @@ class RandomCudaExperts {
   Stream stream_;
   Arena host_, memory_, arena_;
   std::vector<std::int64_t> rows_of_experts_;
-  DeviceExpertWeights weights_;
-  Tensor offsets_, x_, out_, ab_;
-  DeviceRows d_, dx_;
+  TrainedTensor gate_up_, down_;
+  std::optional<Experts> experts_;
+  Tensor offsets_;
+  ExpertRows x_, out_, d_, dx_;
   Event begin_, between_, end_;
 };
 

@@ -7,7 +7,11 @@
 
 #include "launcher/bench/random_on_device.h"
 #include "launcher/bench/random_weights.h"
-#include "runtime/layer/cuda_chain_layer.h"
+#include "runtime/exchange/stream_exchange.h"
+#include "runtime/layer/chain_layer.h"
+#include "runtime/layer/check_device.h"
+#include "runtime/layer/copied_weights.h"
+#include "runtime/layer/layer_size.h"
 
 namespace coe {
 namespace {
@@ -29,14 +33,24 @@ class RandomCudaLayer {
         batch_(deal_batch(benchmark.tokens / benchmark.sequence, benchmark.sequence, groups_)),
         drawn_(benchmark.layer, placement_.experts_of(0), groups_.world()),
         weights_(benchmark.layer, drawn_.views(), benchmark.dtype, groups_.experts(), stream_),
-        exchange_(groups_.experts(), room_of(benchmark.layer, placement_, benchmark.tokens, benchmark.dtype), stream_),
-        layer_(benchmark.layer, 0, {&groups_, &placement_, &exchange_, &weights_, &stream_}),
+        exchange_(groups_.experts(), benchmark.layer.hidden, benchmark.dtype, stream_, hint()),
+        tables_(make_layer_tables(benchmark.layer, groups_, benchmark.tokens, stream_)),
+        layer_(benchmark.layer, 0,
+               {.groups = &groups_,
+                .placement = &placement_,
+                .exchange = &exchange_,
+                .tables = &tables_,
+                .times = &times_,
+                .stream = &stream_},
+               weights_.views()),
         tokens_(0, kCuda),
-        arena_(0, kCuda) {
+        arena_(0, kCuda),
+        context_{.l1_coeff = benchmark.layer.l1_coeff} {
     x_ = random_tokens(8, 1);
     dy_ = random_tokens(9, 1e-3F);
     dx_ = tokens_.make(benchmark.dtype, x_.shape());
-    for (int i = 0; i < layer_.forward_stages() + 2; ++i) events_.emplace_back(kCuda);
+    // A forward stops where it needs a peer: for tables, rows and results of each iteration, and it ends.
+    for (std::int64_t i = 0; i < kStops * benchmark.layer.iterations + 3; ++i) events_.emplace_back(kCuda);
   }
 
   const Stream& stream() const { return stream_; }
@@ -44,24 +58,33 @@ class RandomCudaLayer {
   StepTimes step() {
     arena_.reset();
     weights_.zero_gradients(stream_);
-    const auto stages = static_cast<std::size_t>(layer_.forward_stages());
     events_[0].record(stream_);
-    layer_.begin_forward(x_, batch_, {.l1_coeff = benchmark_.layer.l1_coeff, .random = {}}, arena_);
-    for (std::size_t stage = 0; stage < stages; ++stage) {
-      layer_.forward_stage(static_cast<int>(stage), arena_);
-      events_[stage + 1].record(stream_);
+    ChainOutput out;
+    std::size_t stops = 0;
+    Task forward = layer_.begin_forward(x_, batch_, context_, &saved_, arena_, out);
+    while (!forward.done()) {
+      forward.go_on();
+      events_[++stops].record(stream_);
     }
-    if (!benchmark_.forward_only) layer_.backward(dy_, dx_, arena_);
-    events_[stages + 1].record(stream_);
+    if (!benchmark_.forward_only) layer_.backward(dy_, batch_, saved_, dx_, arena_);
+    events_[stops + 1].record(stream_);
     wait(groups_.experts(), stream_, kPhase);
-    StepTimes times{events_[stages + 1].seconds_since(events_[0]), events_[stages].seconds_since(events_[0]), 0};
-    for (std::size_t stage = 2; stage < stages; stage += 3) {
-      times.experts += events_[stage + 1].seconds_since(events_[stage]);
+    StepTimes times{events_[stops + 1].seconds_since(events_[0]), events_[stops].seconds_since(events_[0]), 0};
+    // From where rows have arrived to where results are sent back.
+    for (std::size_t stop = 2; stop < stops; stop += kStops) {
+      times.experts += events_[stop + 1].seconds_since(events_[stop]);
     }
     return times;
   }
 
  private:
+  static constexpr std::size_t kStops = 3;
+
+  FlightHint hint() const {
+    return {.rows = most_rows(benchmark_.layer, placement_, benchmark_.tokens),
+            .arrivals = static_cast<int>(benchmark_.layer.iterations) + 1,
+            .results = 1};
+  }
   Tensor random_tokens(std::uint64_t key, float deviation) {
     const Tensor tokens = tokens_.make(benchmark_.dtype, {benchmark_.tokens, benchmark_.layer.hidden});
     fill_normal_there(tokens, {key, 0}, deviation, groups_.experts(), stream_);
@@ -74,11 +97,15 @@ class RandomCudaLayer {
   Stream stream_;
   Batch batch_;
   RandomWeights drawn_;
-  DeviceChainWeights weights_;
-  DeviceExchange exchange_;
-  CudaChainLayer layer_;
+  CopiedWeights weights_;
+  StreamExchange exchange_;
+  LayerTables tables_;
+  PartTimes times_;
+  ChainLayer layer_;
+  ChainSaved saved_;
   Arena tokens_, arena_;
   Tensor x_, dy_, dx_;
+  RoutingContext context_;
   std::vector<Event> events_;
 };
 

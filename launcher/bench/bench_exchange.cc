@@ -62,7 +62,7 @@ class RandomExchange {
     std::ranges::fill(flight.results().rows.span<float>(), 1.0F);
     const double combine = timer_.time([&] {
       flight.send_back(kPhase);
-      flight.combine(sum_, nullptr, {}).get();
+      flight.combine({.sum = sum_}, {}).get();
     });
     series.add(dispatch, combine);
     return exchange.bytes_sent() - sent_before;

@@ -17,7 +17,7 @@
 #include "launcher/threads_option.h"
 #include "launcher/verify/case_file.h"
 #include "launcher/verify/verify_case.h"
-#include "runtime/layer/cuda_chain_layer.h"
+#include "runtime/layer/check_device.h"
 
 namespace coe {
 namespace po = boost::program_options;

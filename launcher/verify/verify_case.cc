@@ -76,7 +76,8 @@ CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups, Exchang
   PartTimes times;
   const auto exchange =
       make_exchange(order, groups.experts(), config.hidden, ChainLayer::flight_hint(1, config.iterations));
-  ChainLayer layer(config, 0, {&groups, &placement, exchange.get(), &times, threads},
+  const LayerTables tables = make_layer_tables(config, groups);
+  ChainLayer layer(config, 0, {&groups, &placement, exchange.get(), &tables, &times, threads},
                    chain_weights(config, "", experts, parameters));
   Arena arena;
   ChainSaved saved;
@@ -89,7 +90,7 @@ CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups, Exchang
   CaseResults results(groups);
   results.gather("output", floats(output.y));
   results.gather("grad.input", floats(dx));
-  results.add("aux_loss", {summed(groups, output.balance_loss)});
+  results.add("aux_loss", {summed(groups, *output.balance_loss.data<double>())});
   for (std::size_t t = 0; t < saved.iterations.size(); ++t) {
     const Routing& routing = saved.iterations[t].routed.routing;
     results.gather("chosen." + std::to_string(t), flags(routing, routing.chosen));

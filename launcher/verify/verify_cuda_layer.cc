@@ -2,7 +2,11 @@
 
 #include "comm/collectives.h"
 #include "kernels/memory/copy.h"
-#include "runtime/layer/cuda_chain_layer.h"
+#include "runtime/exchange/stream_exchange.h"
+#include "runtime/layer/chain_layer.h"
+#include "runtime/layer/check_device.h"
+#include "runtime/layer/copied_weights.h"
+#include "runtime/layer/layer_size.h"
 #include "runtime/model/model_parameters.h"
 #include "runtime/training/optimiser.h"
 
@@ -27,14 +31,14 @@ std::vector<T> downloaded(const Tensor& there, const RankGroups& groups, const S
 }
 
 /// [T, N] flags of the choices: the router's, or those that have a place.
-std::vector<float> flags(const DeviceIteration& state, bool kept, std::int64_t experts, const RankGroups& groups,
+std::vector<float> flags(const IterationSaved& state, bool kept, std::int64_t experts, const RankGroups& groups,
                          const Stream& stream) {
-  const auto offsets = downloaded<std::int32_t>(state.routed.choices.offsets, groups, stream);
-  const auto expert = downloaded<std::int32_t>(state.routed.choices.expert, groups, stream);
+  const Routing& routing = state.routed.routing;
+  const auto offsets = downloaded<std::int32_t>(routing.offsets, groups, stream);
+  const auto expert = downloaded<std::int32_t>(routing.expert, groups, stream);
   std::vector<std::uint8_t> chosen(expert.size(), 1);
-  const Tensor& routers = state.routed.choices.chosen;
-  if (!kept && routers.elements() > 0) chosen = downloaded<std::uint8_t>(routers, groups, stream);
-  const auto holder = downloaded<std::int32_t>(state.plan.rows.holder, groups, stream);
+  if (!kept && routing.chosen.elements() > 0) chosen = downloaded<std::uint8_t>(routing.chosen, groups, stream);
+  const auto holder = downloaded<std::int32_t>(state.plan.places.holder, groups, stream);
   std::vector<float> result((offsets.size() - 1) * static_cast<std::size_t>(experts));
   for (std::size_t t = 0; t + 1 < offsets.size(); ++t) {
     for (auto j = static_cast<std::size_t>(offsets[t]); j < static_cast<std::size_t>(offsets[t + 1]); ++j) {
@@ -59,22 +63,33 @@ void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placem
   const Stream stream(kCuda);
   const Share experts = placement.experts_of(groups.experts().rank());
   const ChainWeights host = chain_weights(config, "", experts, parameters);
-  const DeviceChainWeights weights(config, host, DType::kF32, groups.experts(), stream);
-  DeviceExchange exchange(groups.experts(), room_of(config, placement, batch.group_tokens(), DType::kF32), stream);
-  CudaChainLayer layer(config, 0, {&groups, &placement, &exchange, &weights, &stream});
+  const CopiedWeights weights(config, host, DType::kF32, groups.experts(), stream);
+  const std::int64_t rows = most_rows(config, placement, batch.group_tokens());
+  StreamExchange exchange(groups.experts(), config.hidden, DType::kF32, stream,
+                          {.rows = rows, .arrivals = static_cast<int>(config.iterations) + 1, .results = 1});
+  const LayerTables tables = make_layer_tables(config, groups, batch.group_tokens(), stream);
+  PartTimes times;
+  const ChainContext context{.groups = &groups,
+                             .placement = &placement,
+                             .exchange = &exchange,
+                             .tables = &tables,
+                             .times = &times,
+                             .stream = &stream};
+  ChainLayer layer(config, 0, context, weights.views());
   Arena arena(0, kCuda);
   const Tensor x = uploaded(mine("input"), arena, stream), dy = uploaded(mine("grad_output"), arena, stream);
   const Tensor dx = arena.make<float>(x.shape());
-  const Tensor y = layer.forward(x, batch, {.l1_coeff = config.l1_coeff, .random = {}}, arena);
-  layer.backward(dy, dx, arena);
+  ChainSaved saved;
+  const auto [y, balance_loss] = layer.forward(x, batch, {.l1_coeff = config.l1_coeff, .random = {}}, &saved, arena);
+  layer.backward(dy, batch, saved, dx, arena);
   weights.read_gradients(host, stream);
   results.gather("output", downloaded<float>(y, groups, stream));
   results.gather("grad.input", downloaded<float>(dx, groups, stream));
-  double loss = downloaded<double>(layer.balance_loss(), groups, stream).front();
+  double loss = downloaded<double>(balance_loss, groups, stream).front();
   all_reduce_sum<double>(groups.world(), {&loss, 1}, {"summing losses"});
   results.add("aux_loss", {static_cast<float>(loss)});
-  for (std::size_t t = 0; t < layer.saved().size(); ++t) {
-    const DeviceIteration& state = layer.saved()[t];
+  for (std::size_t t = 0; t < saved.iterations.size(); ++t) {
+    const IterationSaved& state = saved.iterations[t];
     results.gather("chosen." + std::to_string(t), flags(state, false, config.experts, groups, stream));
     results.gather("kept." + std::to_string(t), flags(state, true, config.experts, groups, stream));
   }

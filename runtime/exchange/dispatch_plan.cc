@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
+#include "kernels/memory/copy.h"
 #include "kernels/memory/error.h"
+#include "kernels/routing/buckets.h"
+#include "runtime/ranks/row_table.h"
 
 namespace coe {
 namespace {
@@ -48,18 +51,18 @@ void plan_sends(const Routing& routing, const std::int32_t* rows, const Placemen
   if (placed != sent) fail(ErrorCode::kInternal, "dispatch plan: ", placed, " kept choices, the table says ", sent);
 }
 
-void plan_receives(const Tensor& rows, const Placement& placement, int rank, std::int64_t padded_rows,
+void plan_receives(const RowTable& rows, const Placement& placement, int rank, std::int64_t padded_rows,
                    DispatchPlan& plan, Arena& arena) {
-  const std::int64_t ranks = rows.extent(0), experts = rows.extent(1);
+  const int ranks = rows.ranks();
   const Share mine = placement.experts_of(rank);
   const auto receive_rows = make_sizes(ranks, arena);
   plan.segments = arena.make<std::int32_t>({mine.count, ranks, 2});
   plan.expert_offsets = arena.zeros<std::int32_t>({mine.count + 1});
   auto* expert_offsets = plan.expert_offsets.data<std::int32_t>();
   std::int32_t begin = 0;
-  for (std::int64_t source = 0; source < ranks; ++source) {
+  for (int source = 0; source < ranks; ++source) {
     for (std::int64_t local = 0; local < mine.count; ++local) {
-      const std::int32_t count = rows.data<std::int32_t>()[source * experts + mine.first + local];
+      const std::int32_t count = rows.of(source)[mine.first + local];
       std::int32_t* segment = plan.segments.data<std::int32_t>() + (local * ranks + source) * 2;
       segment[0] = begin;
       segment[1] = count;
@@ -79,18 +82,11 @@ void plan_receives(const Tensor& rows, const Placement& placement, int rank, std
   plan.receive_rows = receive_rows;
 }
 
-/// Rows that an expert has in all, padding included.
-std::int64_t rows_of_expert(const Tensor& rows, std::int64_t expert, std::int64_t padded_rows) {
-  if (padded_rows > 0) return padded_rows;
-  std::int64_t sum = 0;
-  for (std::int64_t r = 0; r < rows.extent(0); ++r) sum += rows.data<std::int32_t>()[r * rows.extent(1) + expert];
-  return sum;
-}
-
 /// Where this rank's rows land: every expert's rows stand by (expert, source, token) at its holder.
-void plan_landings(const Tensor& rows, const Placement& placement, int rank, std::int64_t padded_rows,
+void plan_landings(const RowTable& rows, const Placement& placement, int rank, std::int64_t padded_rows,
                    DispatchPlan& plan, Arena& arena) {
-  const std::int64_t ranks = rows.extent(0), experts = rows.extent(1);
+  const int ranks = rows.ranks();
+  const std::int64_t experts = rows.experts();
   plan.send_offsets = arena.make<std::int32_t>({experts + 1});
   plan.landing = arena.make<std::int32_t>(plan.send_token.shape());
   plan.rows_at = arena.zeros<std::int32_t>({ranks});
@@ -103,11 +99,10 @@ void plan_landings(const Tensor& rows, const Placement& placement, int rank, std
   for (std::int64_t e = 0; e < experts; ++e) {
     offsets[e] = sent;
     std::int32_t& begin = rows_at[placement.rank_of(e)];
-    std::int32_t place = begin;
-    for (int source = 0; source < rank; ++source) place += rows.data<std::int32_t>()[source * experts + e];
-    const std::int32_t end = sent + rows.data<std::int32_t>()[rank * experts + e];
+    std::int32_t place = begin + static_cast<std::int32_t>(rows.before(rank, e));
+    const std::int32_t end = sent + rows.of(rank)[e];
     while (sent < end) plan.landing.data<std::int32_t>()[sent++] = place++;
-    begin += static_cast<std::int32_t>(rows_of_expert(rows, e, padded_rows));
+    begin += static_cast<std::int32_t>(padded_rows > 0 ? padded_rows : rows.total(e));
   }
   offsets[experts] = sent;
 }
@@ -124,15 +119,58 @@ std::int64_t DispatchPlan::expert_rows() const {
 
 DispatchPlan make_dispatch_plan(const Routing& routing, const Tensor& rows, const Placement& placement, int rank,
                                 Arena& arena, std::int64_t padded_rows) {
-  if (rows.extent(0) != placement.ranks() || rows.extent(1) != routing.experts ||
+  const RowTable table(rows);
+  if (table.ranks() != placement.ranks() || table.experts() != routing.experts ||
       placement.experts() != routing.experts) {
     fail(ErrorCode::kInternal, "dispatch plan: a table of ", rows.shape().text(), " for ", placement.ranks(),
          " ranks and ", routing.experts, " experts");
   }
   DispatchPlan plan;
-  plan_sends(routing, rows.data<std::int32_t>() + rank * routing.experts, placement, plan, arena);
-  plan_receives(rows, placement, rank, padded_rows, plan, arena);
-  plan_landings(rows, placement, rank, padded_rows, plan, arena);
+  plan_sends(routing, table.of(rank), placement, plan, arena);
+  plan_receives(table, placement, rank, padded_rows, plan, arena);
+  plan_landings(table, placement, rank, padded_rows, plan, arena);
+  plan.most_rows = std::ranges::max(plan.rows_at.span<std::int32_t>());
+  return plan;
+}
+
+std::int64_t most_rows(const Placement& placement, std::int64_t tokens, std::int64_t each, std::int64_t limit) {
+  const std::int64_t held = placement.experts_of(0).count;  // the first ranks hold the most
+  const std::int64_t chosen = tokens * std::min(each, held);
+  return limit > 0 ? std::min(chosen, held * limit) : chosen;
+}
+
+DispatchPlanner::DispatchPlanner(const Placement& placement, int rank, const Stream& stream)
+    : placement_(&placement),
+      rank_(rank),
+      stream_(&stream),
+      memory_(static_cast<std::size_t>(placement.ranks() + 1) * sizeof(std::int32_t), stream.device()),
+      first_(memory_.data(), DType::kI32, {placement.ranks() + 1}, stream.device()) {
+  for (int r = 0; r < placement.ranks(); ++r) {
+    host_first_.push_back(static_cast<std::int32_t>(placement.experts_of(r).first));
+  }
+  host_first_.push_back(static_cast<std::int32_t>(placement.experts()));
+  copy(Tensor(host_first_.data(), DType::kI32, first_.shape()), first_, stream);
+}
+
+DispatchPlan DispatchPlanner::plan(const Routed& routed, const Tensor& rows, std::int64_t padded_rows,
+                                   std::int64_t most, Arena& arena) const {
+  const Routing& routing = routed.routing;
+  if (rows.on_host()) return make_dispatch_plan(routing, rows, *placement_, rank_, arena, padded_rows);
+  const std::int64_t held = placement_->experts_of(rank_).count;
+  const cuda::BucketPlaces buckets{arena.make<std::int32_t>({routing.experts}),
+                                   arena.make<std::int32_t>({routing.experts}), arena.make<std::int32_t>({held + 1}),
+                                   arena.make<std::int32_t>({held})};
+  DispatchPlan plan;
+  plan.offsets = routing.offsets;
+  plan.most_rows = most;
+  plan.expert_offsets = buckets.row_offsets;
+  plan.row_ends = buckets.row_ends;
+  plan.padded = padded_rows > 0;
+  plan.places = {routing.offsets, arena.make<std::int32_t>(routing.expert.shape()),
+                 arena.make<std::int32_t>(routing.expert.shape())};
+  const cuda::BucketLimit limit{.padded = static_cast<std::int32_t>(padded_rows)};
+  cuda::place_buckets(rows, first_, rank_, limit, buckets, *stream_);
+  cuda::scatter_buckets(routing.expert, routing.kept, routed.earlier, first_, buckets, plan.places, *stream_);
   return plan;
 }
 

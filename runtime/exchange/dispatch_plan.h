@@ -3,22 +3,36 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "kernels/memory/arena.h"
+#include "kernels/memory/buffer.h"
+#include "kernels/routing/rows.h"
 #include "runtime/ranks/placement.h"
-#include "runtime/routing/routing.h"
+#include "runtime/routing/router.h"
 
 namespace coe {
 
 /// Which row goes where in one iteration: what this rank sends as a home of tokens, and what it receives as a holder of
 /// experts.
 ///
-/// Rows travel in blocks, one per (source, destination), ordered by (expert, token) inside. Views the step's Arena;
-/// kept for the backward, whose rows take the same way.
+/// Rows travel in blocks, one per (source, destination), ordered by (expert, token) inside, and stand at the holder by
+/// (expert, source, token). Views the step's Arena; kept for the backward, whose rows take the same way.
 struct DispatchPlan {
+  Tensor offsets;              ///< int32 [T + 1]: the Routing's, token -> its choices in ascending expert id
+  std::int64_t most_rows = 0;  ///< that any rank has; all hosts know the same, where none knows better a bound
+  /// int32 [local experts + 1]: where each expert's rows begin when they are put together by (expert, source, token);
+  /// padding stands behind them.
+  Tensor expert_offsets;
+
+  // Where the host cannot read it, this says the rest:
+  cuda::RowPlaces places;  ///< of every choice's row
+  Tensor row_ends;         ///< int32 [local experts]: where padding begins
+  bool padded = false;
+
+  // and where it can, this:
   Tensor send_token;    ///< int32 [sent]: token of each sent row, by (destination, expert, token)
   Tensor send_choice;   ///< int32 [sent]: its choice in the Routing
-  Tensor offsets;       ///< int32 [T + 1]: the Routing's, token -> its choices in ascending expert id
   Tensor place;         ///< int32 [choices]: where a choice stands among the sent rows; -1 where it was dropped
   Tensor send_offsets;  ///< int32 [N + 1]: where the rows to each expert begin among the sent rows
   Tensor landing;       ///< int32 [sent]: where a sent row stands among all rows of its destination's experts
@@ -29,9 +43,6 @@ struct DispatchPlan {
   /// int32 [local experts, R, 2]: (begin, count) of the rows of (expert, source) in the landing order, which is by
   /// (source, expert, token); begin counts from the first row that arrives.
   Tensor segments;
-  /// int32 [local experts + 1]: where each expert's rows begin when they are put together by (expert, source, token);
-  /// padding stands behind them.
-  Tensor expert_offsets;
 
   std::int64_t rows_sent() const { return send_token.elements(); }
   std::int64_t rows_received() const;
@@ -44,5 +55,28 @@ struct DispatchPlan {
 /// kInternal where the routing and the table disagree.
 DispatchPlan make_dispatch_plan(const Routing& routing, const Tensor& rows, const Placement& placement, int rank,
                                 Arena& arena, std::int64_t padded_rows = 0);
+
+/// The most rows that any rank's experts can get from `tokens` tokens of all ranks that choose `each` experts, with no
+/// expert taking more than `limit` (0: any number) in all.
+std::int64_t most_rows(const Placement& placement, std::int64_t tokens, std::int64_t each, std::int64_t limit);
+
+/// Makes the plans of one rank, of routings on any device. Views placement and stream.
+class DispatchPlanner {
+ public:
+  DispatchPlanner(const Placement& placement, int rank, const Stream& stream);
+
+  /// From the rows of all ranks, int32 [R, N], which routed.counts are part of. `most` bounds the rows of any rank
+  /// where the host cannot read them; `padded_rows` as above.
+  DispatchPlan plan(const Routed& routed, const Tensor& rows, std::int64_t padded_rows, std::int64_t most,
+                    Arena& arena) const;
+
+ private:
+  const Placement* placement_;
+  int rank_;
+  const Stream* stream_;
+  std::vector<std::int32_t> host_first_;
+  Buffer memory_;
+  Tensor first_;  ///< int32 [R + 1] on the stream's device: each rank's first expert, then N
+};
 
 }  // namespace coe

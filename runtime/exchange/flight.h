@@ -12,14 +12,26 @@
 namespace coe {
 
 /// Rows of this rank's experts, put together by (expert, source, token): expert l has [offsets[l], offsets[l + 1]).
+/// Where the host cannot read the offsets, n is what there is room for.
 struct ExpertRows {
-  Tensor rows;     ///< fp32 [n, D]
+  Tensor rows;     ///< [n, D], fp32 on the host
   Tensor scalar;   ///< fp32 [n], one beside each row; empty where none travels
   Tensor offsets;  ///< int32 [local experts + 1]
 };
 
 /// Told of tokens [first, first + count) as soon as their sums are complete, while these are in a near cache.
 using TokensSummed = std::function<void(std::int64_t first, std::int64_t count)>;
+
+/// What combine() makes of the results; views what it is given.
+struct Combination {
+  /// [T, D], overwritten: per token, in the exchange's order, w_j times the row of choice j, then + shared, + residual.
+  Tensor sum;
+  const Tensor* scalar = nullptr;     ///< where scalars travelled: [choices], what came back, 0 for a dropped choice
+  Tensor shared = {}, residual = {};  ///< [T, D], or empty
+  Tensor lost = {};  ///< int32 [1] as in Routed, or empty: with a token lost all sums are NaN, so that the loss tells
+};
+/// Adds what comes after the rows to the sums of tokens [first, first + count), on the host.
+void add_rest(const Combination& combination, std::int64_t first, std::int64_t count);
 
 /// What an Exchange does for one Flight, with the buffers that it takes; belongs to the Exchange's pool.
 class FlightBuffers {
@@ -32,7 +44,7 @@ class FlightBuffers {
   virtual void send_back(const Phase& phase) = 0;
   /// Waits for the results.
   virtual void await_return() = 0;
-  virtual void combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) = 0;
+  virtual void combine(const Combination& combination, const TokensSummed& then) = 0;
   virtual std::int64_t bytes_sent() const = 0;
   /// Gives all back to the pool; what requests under way or peers may still touch is parked.
   virtual void release() noexcept = 0;
@@ -75,22 +87,19 @@ class Flight {
 
   class Combined : public Need<Combined> {
    public:
-    Combined(FlightBuffers& buffers, const Tensor& sum, const Tensor* scalar, const TokensSummed& then)
-        : buffers_(&buffers), sum_(&sum), scalar_(scalar), then_(&then) {}
+    Combined(FlightBuffers& buffers, const Combination& combination, const TokensSummed& then)
+        : buffers_(&buffers), combination_(&combination), then_(&then) {}
     void meet() { buffers_->await_return(); }
-    void take() { buffers_->combine(*sum_, scalar_, *then_); }
+    void take() { buffers_->combine(*combination_, *then_); }
 
    private:
     FlightBuffers* buffers_;
-    const Tensor *sum_, *scalar_;
+    const Combination* combination_;
     const TokensSummed* then_;
   };
-  /// Awaited: sum [T, D] (overwritten) = w_j times the row of choice j, per token in the exchange's order; `then`,
-  /// unless empty, is told of every token once, in ascending order. Where scalars travelled, scalar[j] of scalar
-  /// [choices] becomes what came back, 0 for a dropped choice; else it is nullptr. Views what it is given.
-  Combined combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) {
-    return {*buffers_, sum, scalar, then};
-  }
+  /// Awaited: the sums are made; `then`, unless empty, is told of every token once, in ascending order. Views what it
+  /// is given.
+  Combined combine(const Combination& combination, const TokensSummed& then) { return {*buffers_, combination, then}; }
 
   /// Bytes of rows and scalars that this rank has sent to other ranks in it so far.
   std::int64_t bytes_sent() const { return buffers_->bytes_sent(); }

@@ -47,7 +47,7 @@ class OneCopyExchange::Buffers : public FlightBuffers {
   ExpertRows results() override { return returning().rows_of(group_.rank(), *plan_, with_scalar()); }
   void send_back(const Phase& phase) override;
   void await_return() override;
-  void combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) override;
+  void combine(const Combination& combination, const TokensSummed& then) override;
   std::int64_t bytes_sent() const override { return bytes_sent_; }
   void release() noexcept override;
 
@@ -143,9 +143,8 @@ void OneCopyExchange::Buffers::begin(const DispatchPlan& plan, const Departure& 
   under_way_ = true;
   bytes_sent_ = 0;
   late_.clear();
-  const std::int64_t rows = std::ranges::max(plan.rows_at.span<std::int32_t>());
-  arrivals().fit(rows);
-  returning().fit(rows);
+  arrivals().fit(plan.most_rows);
+  returning().fit(plan.most_rows);
   arrivals().use();
   returning().use();
   // A window that was made anew has forgotten whom it told.
@@ -224,14 +223,15 @@ void OneCopyExchange::Buffers::await_return() {
   mail().finish(group_, phase_);
 }
 
-void OneCopyExchange::Buffers::combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) {
+void OneCopyExchange::Buffers::combine(const Combination& combination, const TokensSummed& then) {
   find_results();
-  for_each_token_block(sum, [&](std::int64_t first, std::int64_t count) {
-    combine_rows(rows_, plan_->offsets.rows(first, count + 1), departure_.weights, sum.rows(first, count));
+  for_each_token_block(combination.sum, [&](std::int64_t first, std::int64_t count) {
+    combine_rows(rows_, plan_->offsets.rows(first, count + 1), departure_.weights, combination.sum.rows(first, count));
+    add_rest(combination, first, count);
     if (then) then(first, count);
   });
-  for (std::size_t j = 0; scalar != nullptr && j < scalars_.size(); ++j) {
-    scalar->data<float>()[j] = scalars_[j] == nullptr ? 0.0F : *scalars_[j];
+  for (std::size_t j = 0; combination.scalar != nullptr && j < scalars_.size(); ++j) {
+    combination.scalar->data<float>()[j] = scalars_[j] == nullptr ? 0.0F : *scalars_[j];
   }
   const RowWindow& window = returning();
   for_each_mapped(plan_->send_rows, window,

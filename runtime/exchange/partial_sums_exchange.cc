@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "comm/posted_gather.h"
+#include "comm/posted_collective.h"
 #include "kernels/memory/arena.h"
 #include "kernels/routing/rows.h"
 #include "runtime/exchange/tokens_by_rank.h"
@@ -46,7 +46,7 @@ void spread(const Tensor& tokens, const TokenRows& places, const Tensor& rows) {
 /// What a flight's table of ranks is gathered in; parked where the gather does not end.
 struct GatheredTable : PostedMemory {
   Arena arena;
-  PostedGather gather;
+  PostedCollective gather;
 };
 
 }  // namespace
@@ -62,7 +62,7 @@ class PartialSumsExchange::Buffers : public FlightBuffers {
   ExpertRows results() override;
   void send_back(const Phase& phase) override;
   void await_return() override;
-  void combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) override;
+  void combine(const Combination& combination, const TokensSummed& then) override;
   std::int64_t bytes_sent() const override {
     return beside_bytes_ + tokens_.bytes_sent() + (with_scalar() ? choices_.bytes_sent() : 0);
   }
@@ -119,8 +119,8 @@ void PartialSumsExchange::Buffers::begin(const DispatchPlan& plan, const Departu
   counts_ = table_->arena.make<std::int32_t>({ranks, ranks});
   count_choices(to_ranks_, 0, to_ranks_.tokens(), mine.span<std::int32_t>());
   gathering_ = true;
-  table_->gather.post(group_, std::as_bytes(mine.span<std::int32_t>()),
-                      std::as_writable_bytes(counts_.span<std::int32_t>()), phase);
+  table_->gather.all_gather(group_, std::as_bytes(mine.span<std::int32_t>()),
+                            std::as_writable_bytes(counts_.span<std::int32_t>()), phase);
 }
 
 void PartialSumsExchange::Buffers::begin_flights() {
@@ -188,10 +188,12 @@ void PartialSumsExchange::Buffers::await_return() {
   if (with_scalar()) choices_.await_return();
 }
 
-void PartialSumsExchange::Buffers::combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) {
-  tokens_.combine(sum, nullptr, then).take();
+void PartialSumsExchange::Buffers::combine(const Combination& combination, const TokensSummed& then) {
+  Combination rows = combination;
+  rows.scalar = nullptr;
+  tokens_.combine(rows, then).take();
   // Scalars come back with the choices, beside rows that nobody has written to.
-  if (scalar != nullptr) choices_.combine(ids_, scalar, {}).take();
+  if (combination.scalar != nullptr) choices_.combine({.sum = ids_, .scalar = combination.scalar}, {}).take();
 }
 
 void PartialSumsExchange::Buffers::release() noexcept {

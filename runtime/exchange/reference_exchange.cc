@@ -47,7 +47,7 @@ class ReferenceExchange::Buffers : public FlightBuffers {
   ExpertRows results() override { return results_; }
   void send_back(const Phase& phase) override;
   void await_return() override;
-  void combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) override;
+  void combine(const Combination& combination, const TokensSummed& then) override;
   std::int64_t bytes_sent() const override { return bytes_sent_; }
   void release() noexcept override;
 
@@ -165,15 +165,18 @@ void ReferenceExchange::Buffers::await_return() {
   under_way_ = false;
 }
 
-void ReferenceExchange::Buffers::combine(const Tensor& sum, const Tensor* scalar, const TokensSummed& then) {
+void ReferenceExchange::Buffers::combine(const Combination& combination, const TokensSummed& then) {
   const Blocks& received = posted_->received;
   const auto* place = plan_->place.data<std::int32_t>();
   rows_.assign(static_cast<std::size_t>(plan_->place.elements()), nullptr);
   for (std::size_t j = 0; j < rows_.size(); ++j) {
     if (place[j] >= 0) rows_[j] = received.rows.data<float>() + place[j] * exchange_.hidden_;
   }
-  combine_rows(rows_, plan_->offsets, departure_.weights, sum);
-  if (then) then(0, sum.extent(0));
+  const std::int64_t tokens = combination.sum.extent(0);
+  combine_rows(rows_, plan_->offsets, departure_.weights, combination.sum);
+  add_rest(combination, 0, tokens);
+  if (then) then(0, tokens);
+  const Tensor* scalar = combination.scalar;
   for (std::int64_t j = 0; scalar != nullptr && j < scalar->elements(); ++j) {
     scalar->data<float>()[j] = place[j] < 0 ? 0.0F : received.scalar.data<float>()[place[j]];
   }

@@ -1,44 +1,42 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
-#include "comm/posted_gather.h"
+#include "comm/posted_collective.h"
 #include "comm/task.h"
 #include "kernels/memory/arena.h"
 #include "runtime/config/config.h"
 #include "runtime/exchange/dispatch_plan.h"
 #include "runtime/exchange/exchange.h"
+#include "runtime/layer/chain_weights.h"
 #include "runtime/layer/experts.h"
+#include "runtime/layer/layer_tables.h"
 #include "runtime/layer/part_times.h"
+#include "runtime/layer/shared_expert.h"
 #include "runtime/ranks/batch.h"
 #include "runtime/ranks/rank_groups.h"
+#include "runtime/routing/admission.h"
 #include "runtime/routing/balance.h"
 #include "runtime/routing/gate.h"
 #include "runtime/routing/routing_context.h"
 #include "runtime/routing/routing_record.h"
-#include "runtime/routing/trained_tensor.h"
 
 namespace coe {
-
-/// The weights of one chain layer on this rank.
-struct ChainWeights {
-  std::vector<GateWeights> gates;      ///< C of them
-  std::vector<TrainedTensor> norms;    ///< [D] each: C of them with iteration_norm, else none
-  std::vector<ExpertWeights> experts;  ///< this rank's, in ascending global id
-  std::optional<ExpertWeights> shared;
-};
 
 /// What a layer works with and does not own.
 struct ChainContext {
   const RankGroups* groups;
   const Placement* placement;
   Exchange* exchange;
+  const LayerTables* tables;
   PartTimes* times;
-  int threads = 1;  ///< of this rank, for its experts
+  int threads = 1;                        ///< of this rank on the host, for its experts
+  const Stream* stream = &host_stream();  ///< of the device on which the weights are, and all that the layer makes
 };
 
 /// What one iteration's backward needs of its forward; views the step's Arena.
@@ -49,6 +47,7 @@ struct IterationSaved {
   GateSaved gate;
   GateForward gating;
   Routed routed;
+  std::int64_t chosen = 0;  ///< choices of the router
   BalanceGradient balance;
   DispatchPlan plan;
   Flight flight;  ///< whose rows the experts' backward reads
@@ -62,20 +61,23 @@ struct ChainSaved {
 };
 
 struct ChainOutput {
-  Tensor y;                 ///< [T, D]
-  double balance_loss = 0;  ///< this rank's part of the layer's balance, z and L1 losses
+  Tensor y;             ///< [T, D]
+  Tensor balance_loss;  ///< fp64 [1], this rank's part of the layer's balance, z and L1 losses
 };
 
-/// What passed through one iteration on this rank since the counters were last cleared.
+/// What passed through one iteration on this rank since the counters were last cleared; all 0 where the host cannot
+/// read it.
 struct IterationCounters {
   std::vector<std::int64_t> load;  ///< [N] choices of this rank's tokens, before any is dropped
   std::int64_t tokens = 0, dropped = 0, rerouted = 0, bytes_sent = 0;  ///< dropped: without a place in the end
 };
 
-/// A Chain-of-Experts layer (arXiv 2506.18945): C times norm, gate, admission, plan, dispatch,
-/// experts, combine and residual. Collective over the expert-parallel group; a rank may have no tokens and no experts.
+/// A Chain-of-Experts layer (arXiv 2506.18945): C times norm, gate, admission, plan, dispatch, experts, combine and
+/// residual, on any device. Collective over the expert-parallel group; a rank may have no tokens and no experts. On a
+/// device that ranks share all that a pass does is to give work to the stream.
 class ChainLayer {
  public:
+  /// Throws kBadInput for data parallelism where the host cannot read what the layer computes.
   ChainLayer(const LayerConfig& config, int layer, const ChainContext& context, ChainWeights weights);
 
   /// What the Exchange of so many layers, each followed by a backward, shall make room for; `rows` as in FlightHint.
@@ -89,6 +91,12 @@ class ChainLayer {
   /// dx [T, D] (overwritten; may be dy itself) from dy; adds up all weight gradients, those of the balance losses
   /// included.
   void backward(const Tensor& dy, const Batch& batch, ChainSaved& saved, const Tensor& dx, Arena& arena);
+
+  /// The same to be driven by who drives several ranks: until it is done, what it is given stays. One Task of a layer
+  /// at a time.
+  Task begin_forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
+                     Arena& arena, ChainOutput& out);
+  Task begin_backward(const Tensor& dy, const Batch& batch, ChainSaved& saved, const Tensor& dx, Arena& arena);
 
   /// Moves an iteration's router bias by `rate` towards an even load: load [N] choices of the whole step, over all
   /// ranks (Wang et al. 2024, arXiv 2408.15664). Does nothing without a bias.
@@ -111,7 +119,8 @@ class ChainLayer {
     ChainSaved& saved;  ///< of all iterations, or of two that take turns
     bool lasting;       ///< what is saved is needed after the forward
     Arena& arena;
-    ChainOutput out;
+    Tensor x;     ///< that the layer was given
+    Tensor loss;  ///< fp64 [1]
 
     IterationSaved& at(int t) const { return saved.iterations[static_cast<std::size_t>(t) % saved.iterations.size()]; }
     bool alone() const { return config.capacity_scope == CapacityScope::kRank; }
@@ -123,37 +132,45 @@ class ChainLayer {
   };
 
   /// All iterations of one forward, and of its backward, suspended wherever they need a peer.
-  Task pass_forward(const Tensor& x, Forward& pass, FrameArena& frames);
-  Task pass_backward(const Tensor& dy, const Tensor& dx, Backward& pass, FrameArena& frames);
+  Task pass_forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved, Arena& arena,
+                    ChainOutput& out, FrameArena& frames);
+  Task pass_backward(const Tensor& dy, const Batch& batch, ChainSaved& saved, const Tensor& dx, Arena& arena,
+                     FrameArena& frames);
+  Forward forward_of(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
+                     Arena& arena);
 
   /// The turn into iteration t, whose x need not be there yet: begins its norm and gate, then does both for tokens
   /// [first, first + count).
   void begin_iteration(int t, const Tensor& x, Forward& pass);
   void enter_iteration(int t, std::int64_t first, std::int64_t count, Forward& pass);
   void finish_gate(int t, Forward& pass);
-  /// Awaited: `table` int32 [R, N] has all ranks' counts.
-  Timed<PostedGather::Done> gather(int t, const Tensor& counts, const Tensor& table);
-  /// Balance losses and admission; changes what the router counted, which is in `table`, too.
-  void balance_and_admit(int t, const Tensor& table, Forward& pass);
+  /// Awaited: all ranks' counts are in the table of the round.
+  Timed<RowTables::Told> tell(int t, const Tensor& counts, int round);
+  /// Awaited: all replicas' counts, int64 [N] each, are in `all`.
+  Timed<PostedCollective::Done> tell_replicas(int t, const Tensor& counts, const Tensor& all);
+  void balance(int t, const Tensor& world_counts, Forward& pass);
+  Admission& admission(const Forward& pass) { return pass.alone() ? own_admission_ : admission_; }
+  Admission::Call admission_call(int t, const Forward& pass) const;
+  void count_admitted(int t, const Forward& pass);
   void plan(int t, const Tensor& table, Forward& pass);
   Flight dispatch(int t, Forward& pass);
   void run_experts(const ExpertRows& rows, IterationSaved& saved, Arena& arena);
-  /// A block of sums becomes a block of `next`, the following iteration's x, which is entered.
-  void turn_around(int t, const Tensor& next, const Tensor& shared, std::int64_t first, std::int64_t count,
-                   Forward& pass);
-  /// The sums of `table` and of the `others`' tables.
-  std::span<const std::int64_t> world_counts(const Tensor& table, Group others, const Phase& phase, Arena& arena) const;
+  /// The following iteration's x becomes `next`.
+  Combination combination(int t, const Tensor& next, Forward& pass);
 
   Flight dispatch_gradient(int t, const Tensor& d, IterationSaved& saved);
   /// Releases the rows that arrived in the forward.
   void experts_backward(const ExpertRows& d, const ExpertRows& dx, IterationSaved& saved, Arena& arena);
-  void gate_backward(int t, const Tensor& d, const Tensor& dnormed, const Tensor& dweight, const Tensor& dx,
+  void gate_backward(int t, const Tensor& residual, const Tensor& dnormed, const Tensor& dweight, const Tensor& dx,
                      Backward& pass);
   /// [T, D]; empty without a shared expert.
-  Tensor shared_forward(const Batch& batch, IterationSaved& saved, Arena& arena) const;
-  void shared_backward(const Tensor& d, const Batch& batch, const IterationSaved& saved, const Tensor& dx,
-                       Arena& arena) const;
+  Tensor shared_forward(IterationSaved& saved, const Batch& batch, Arena& arena) const;
+  Tensor shared_backward(const Tensor& d, const IterationSaved& saved, const Batch& batch, Arena& arena) const;
+  /// What is added to the sums: x of iteration t, in the backward its gradient, or of the whole layer.
+  Tensor residual(int t, int outermost, const Tensor& inner, const Tensor& outer) const;
   Phase phase(std::string_view name, int t) const { return {name, layer_, t}; }
+  const Stream& stream() const { return *context_.stream; }
+  int iterations() const { return static_cast<int>(config_.iterations); }
 
   LayerConfig config_;
   int layer_;
@@ -161,12 +178,14 @@ class ChainLayer {
   ChainWeights weights_;
   std::unique_ptr<Router> router_;
   std::vector<Gate> gates_;
+  Admission admission_, own_admission_;
+  DispatchPlanner planner_;
   Experts experts_;
+  std::optional<SharedExpert> shared_;
   std::vector<IterationCounters> counters_;
   RoutingCounter* counter_ = nullptr;
   ChainSaved unsaved_;  ///< where no backward follows: of an iteration and of the one that it enters
-  PostedGather gather_;
-  Arena table_memory_;  ///< [R, N], which no backward needs
+  PostedCollective replicas_;
   FrameArena frames_;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "kernels/memory/error.h"
+#include "kernels/products/grouped_gemm.h"
 #include "kernels/products/swiglu.h"
 #include "runtime/layer/expert_tasks.h"
 #include "runtime/layer/thread_team.h"
@@ -97,6 +99,18 @@ struct BackwardCall {
   BackwardRows split_rows_of(const TaskRows& task) const { return rows_of(task, split_q.rows(task.first, task.rows)); }
 };
 
+/// One part of every expert's weights as one tensor, [G, ...]; empty where they have none.
+Tensor one_behind_another(const std::vector<ExpertWeights>& experts, Tensor ExpertWeights::*part) {
+  const Tensor& first = experts.front().*part;
+  if (first.elements() == 0) return {};
+  for (std::size_t e = 0; e < experts.size(); ++e) {
+    if ((experts[e].*part).raw() != first.raw() + e * first.bytes()) {
+      fail(ErrorCode::kInternal, "experts: the weights of expert ", e, " do not lie behind those before");
+    }
+  }
+  return {first.raw(), first.dtype(), {std::ssize(experts), first.extent(0), first.extent(1)}, first.device()};
+}
+
 }  // namespace
 
 void expert_forward(const ExpertWeights& weights, const Tensor& x, const Tensor& ab, const Tensor& out, Arena& arena) {
@@ -110,7 +124,18 @@ void expert_backward(const ExpertWeights& weights, const Tensor& x, const Tensor
   backward_rows(weights, {x, ab, d, w, arena.make<float>({x.extent(0), weights.down.extent(1)}), dx, dw});
 }
 
+Experts::Experts(std::vector<ExpertWeights> local, int threads, const Stream& stream)
+    : local_(std::move(local)), threads_(threads), stream_(&stream) {
+  if (local_.empty() || local_.front().gate_up.on_host()) return;
+  const auto grouped = [this](Tensor ExpertWeights::*part) { return one_behind_another(local_, part); };
+  grouped_ = {.gate_up = grouped(&ExpertWeights::gate_up),
+              .down = grouped(&ExpertWeights::down),
+              .gate_up_gradient = grouped(&ExpertWeights::gate_up_gradient),
+              .down_gradient = grouped(&ExpertWeights::down_gradient)};
+}
+
 void Experts::pack() {
+  if (!local_.empty() && !local_.front().gate_up.on_host()) return;
   packed_.clear();
   packed_memory_.reset();
   for (const auto& [gate_up, down, gate_up_gradient, down_gradient] : local_) {
@@ -120,8 +145,9 @@ void Experts::pack() {
 
 void Experts::forward(const ExpertRows& in, const ExpertRows& out, ExpertsSaved* saved, Arena& arena) const {
   if (local_.empty()) return;
-  const Tensor ab = arena.make<float>({in.rows.extent(0), local_.front().gate_up.extent(0)});
+  const Tensor ab = arena.make(in.rows.dtype(), {in.rows.extent(0), local_.front().gate_up.extent(0)});
   if (saved != nullptr) *saved = {in, ab};
+  if (!in.rows.on_host()) return forward_there(in, out, ab, arena);
   ArenaScope scope(arena);
   const ExpertTasks tasks(in.offsets, threads_, arena);
   const Tensor scratch = make_scratch(tasks, threads_, local_.front().down.extent(1), arena);
@@ -147,6 +173,7 @@ void Experts::forward(const ExpertRows& in, const ExpertRows& out, ExpertsSaved*
 
 void Experts::backward(const ExpertRows& d, const ExpertRows& dx, const ExpertsSaved& saved, Arena& arena) const {
   if (local_.empty()) return;
+  if (!d.rows.on_host()) return backward_there(d, dx, saved, arena);
   ArenaScope scope(arena);
   const ExpertTasks tasks(d.offsets, threads_, arena);
   const std::int64_t width = local_.front().down.extent(1);
@@ -170,6 +197,29 @@ void Experts::backward(const ExpertRows& d, const ExpertRows& dx, const ExpertsS
       if (walk.is_mine()) backward_rows(local_[task.expert], call.rows_of(task, scratch[thread].rows(0, task.rows)));
     });
   });
+}
+
+void Experts::forward_there(const ExpertRows& in, const ExpertRows& out, const Tensor& ab, Arena& arena) const {
+  const std::int64_t count = std::ssize(local_);
+  ArenaScope scratch(arena);
+  const Tensor m = arena.make(in.rows.dtype(), {in.rows.extent(0), grouped_.down.extent(2)});
+  const Tensor workspace = arena.make<std::uint8_t>({cuda::grouped_workspace_bytes(count)});
+  cuda::grouped_linear(in.rows, grouped_.gate_up, in.offsets, ab, workspace, *stream_);
+  cuda::swiglu(ab, m, in.offsets.rows(count, 1), *stream_);
+  cuda::grouped_linear(m, grouped_.down, in.offsets, out.rows, workspace, *stream_);
+}
+
+void Experts::backward_there(const ExpertRows& d, const ExpertRows& dx, const ExpertsSaved& saved, Arena& arena) const {
+  const std::int64_t count = std::ssize(local_);
+  const Tensor &x = saved.in.rows, &ab = saved.ab, &offsets = d.offsets;
+  ArenaScope scratch(arena);
+  const Tensor q = arena.make(x.dtype(), {x.extent(0), grouped_.down.extent(2)});
+  const Tensor workspace = arena.make<std::uint8_t>({cuda::grouped_workspace_bytes(count)});
+  cuda::grouped_linear_input_gradient(d.rows, grouped_.down, offsets, q, workspace, *stream_);
+  cuda::swiglu_backward(ab, q, d.scalar, ab, q, dx.scalar, offsets.rows(count, 1), *stream_);
+  cuda::grouped_linear_weight_gradient(d.rows, q, offsets, grouped_.down_gradient, workspace, *stream_);
+  cuda::grouped_linear_weight_gradient(ab, x, offsets, grouped_.gate_up_gradient, workspace, *stream_);
+  cuda::grouped_linear_input_gradient(ab, grouped_.gate_up, offsets, dx.rows, workspace, *stream_);
 }
 
 }  // namespace coe

@@ -9,7 +9,8 @@
 
 namespace coe {
 
-/// Weights of one SwiGLU feed-forward and where their gradients add up; views Parameters.
+/// Weights of one SwiGLU feed-forward and where their gradients add up; views Parameters. On a device fp32 or bf16,
+/// with fp32 gradients, and those of a rank's experts lie behind one another.
 struct ExpertWeights {
   Tensor gate_up;                          ///< [2 F, D]: gate_proj, then up_proj
   Tensor down;                             ///< [D, F]
@@ -35,8 +36,9 @@ struct ExpertsSaved {
 /// over, so that bits do not depend on the threads either.
 class Experts {
  public:
-  /// `local` in ascending global id; may be empty. `threads` work on them, the calling one included.
-  explicit Experts(std::vector<ExpertWeights> local, int threads = 1) : local_(std::move(local)), threads_(threads) {}
+  /// `local` in ascending global id; may be empty. On the host `threads` work on them, the calling one included. Views
+  /// the stream. Throws kInternal where weights on a device do not lie behind one another.
+  explicit Experts(std::vector<ExpertWeights> local, int threads = 1, const Stream& stream = host_stream());
 
   /// From now on forward() reads copies of the weights as they are now, which saves most of its time where an expert
   /// has few rows. For weights that no longer change; the copies take as much memory.
@@ -54,8 +56,13 @@ class Experts {
     PackedMatrix gate_up, down;
   };
 
+  void forward_there(const ExpertRows& in, const ExpertRows& out, const Tensor& ab, Arena& arena) const;
+  void backward_there(const ExpertRows& d, const ExpertRows& dx, const ExpertsSaved& saved, Arena& arena) const;
+
   std::vector<ExpertWeights> local_;
   int threads_;
+  const Stream* stream_;
+  ExpertWeights grouped_;             ///< on a device all of them: [G, 2 F, D] and [G, D, F]
   std::vector<PackedExpert> packed_;  ///< all of them, or none; views packed_memory_
   Arena packed_memory_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/products/gemm.h"
+#include "runtime/exchange/dispatch_plan.h"
 #include "runtime/routing/admission.h"
 
 namespace coe {
@@ -48,8 +49,8 @@ std::int64_t entry_floats(const Extents& at) {
     floats += at.scores() + at.use.tokens;
   }
   if (config.iteration_norm) floats += at.token_rows() + at.use.tokens;
-  if (config.router_jitter > 0 && at.use.backward) floats += 2 * at.token_rows();
-  if (config.router_noise && at.use.backward) floats += at.scores();
+  if (config.router_jitter > 0 && at.use.backward) floats += at.token_rows();
+  if (config.router_noise && at.use.backward) floats += at.scores() + config.experts * config.hidden;
   return floats + 2 * at.use.tokens + at.choices * 7 / 2;
 }
 
@@ -64,10 +65,23 @@ std::int64_t pass_floats(const Extents& at) {
 /// What a backward has at once beside what was saved for it.
 std::int64_t backward_floats(const Extents& at) {
   const std::int64_t products = at.rows / std::max<std::int64_t>(1, at.experts) * at.config.expert_hidden;
-  return at.token_rows() * (at.config.iteration_norm ? 3 : 2) + at.choices + std::max(products, at.scores());
+  const std::int64_t gradients = std::min<std::int64_t>(at.config.iterations, 2) + (at.config.iteration_norm ? 1 : 0) +
+                                 (at.config.shared_experts > 0 ? 1 : 0);
+  return at.token_rows() * gradients + at.choices + std::max(products, at.scores());
 }
 
 }  // namespace
+
+std::int64_t most_of_an_expert(const LayerConfig& config, std::int64_t tokens, int ranks) {
+  if (config.drop_policy == DropPolicy::kNone) return 0;
+  return capacity_of(config, tokens) + (config.capacity_scope == CapacityScope::kRank ? ranks - 1 : 0);
+}
+
+std::int64_t most_rows(const LayerConfig& config, const Placement& placement, std::int64_t tokens) {
+  const std::int64_t limit = most_of_an_expert(config, tokens, placement.ranks());
+  const std::int64_t each = config.router == RouterKind::kRelu ? config.experts : config.top_k;
+  return config.pad_to_capacity ? placement.experts_of(0).count * limit : most_rows(placement, tokens, each, limit);
+}
 
 LayerSize layer_size(const LayerConfig& config, const LayerUse& use) {
   const Extents at(config, use);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "runtime/config/config.h"
+#include "runtime/ranks/placement.h"
 
 namespace coe {
 
@@ -31,5 +32,11 @@ struct LayerSize {
 };
 
 LayerSize layer_size(const LayerConfig& config, const LayerUse& use);
+
+/// The most rows of one expert from `tokens` tokens of all `ranks` ranks, 0 where it takes any number: with capacity of
+/// rank scope every rank rounds up.
+std::int64_t most_of_an_expert(const LayerConfig& config, std::int64_t tokens, int ranks);
+/// The most rows of any rank, which is what they are with pad_to_capacity.
+std::int64_t most_rows(const LayerConfig& config, const Placement& placement, std::int64_t tokens);
 
 }  // namespace coe

@@ -53,6 +53,7 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
       exchange_(make_exchange(use.order, groups.experts(), config.hidden,
                               ChainLayer::flight_hint(use.trained ? config.layers : 0, config.layer.iterations,
                                                       expert_rows(config_.layer, groups, use)))),
+      tables_(make_layer_tables(config_.layer, groups)),
       rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float)),
       embedding_(trained("model.embed_tokens.weight")),
       final_norm_(trained("model.norm.weight")),
@@ -63,7 +64,7 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
   sine_ = Tensor(rope_memory_.data() + cosine_.bytes(), DType::kF32, table);
   rope_table(config.rope_theta, cosine_, sine_);
   const Share experts = placement_.experts_of(groups.experts().rank());
-  const ChainContext context{groups_, &placement_, exchange_.get(), &times_, use.threads};
+  const ChainContext context{groups_, &placement_, exchange_.get(), &tables_, &times_, use.threads};
   for (int l = 0; l < config.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.";
     const AttentionWeights weights{trained(layer + "input_layernorm.weight"), trained(attention + "q_proj.weight"),
@@ -123,7 +124,7 @@ Tensor Model::chain_forward(std::size_t layer, const Tensor& h, const Batch& bat
     rms_norm(h, post_attention_norms_[layer].value, config_.norm_eps, x, saved.inverse_rms);
   }
   const ChainOutput output = chains_[layer].forward(x, batch, routing, save ? &saved.chain : nullptr, arena);
-  balance += output.balance_loss;
+  balance += *output.balance_loss.data<double>();
   if (!config_.layer.iteration_norm && config_.layer.residual == Residual::kOuter) add(h, 1, output.y);
   return output.y;
 }

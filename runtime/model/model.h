@@ -92,6 +92,7 @@ class Model {
   Placement placement_;
   Parameters parameters_;
   std::unique_ptr<Exchange> exchange_;
+  LayerTables tables_;
   PartTimes times_;
   Buffer rope_memory_;
   Tensor cosine_, sine_;

@@ -1,11 +1,16 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <vector>
 
-#include "comm/collectives.h"
+#include "comm/posted_collective.h"
 #include "kernels/memory/arena.h"
+#include "kernels/memory/buffer.h"
 #include "runtime/config/config.h"
+#include "runtime/ranks/row_tables.h"
 #include "runtime/routing/router.h"
+#include "runtime/routing/stream_asks.h"
 
 namespace coe {
 
@@ -19,12 +24,41 @@ LayerConfig with_capacity(LayerConfig config, double factor);
 /// rerouting to one that asks in an earlier round. A model that reads from left to right cannot know.
 bool looks_ahead(const LayerConfig& config);
 
-/// Decides which choices keep their place (GShard, arXiv 2006.16668, section 2.2) among `tokens` tokens of all ranks of
-/// `group`, which is one rank's own where capacity is of rank scope: clears routing.kept where a choice does not, and
-/// turns `counts`, int32 [R, N] choices per (rank of the group, expert), into the rows that run. Returns the routing
-/// that runs: with reroute_rounds, choices that were dropped ask for their token's next best open expert, and those
-/// that are granted stand in it with chosen 0 and without a weight. Collective over `group` unless the policy is none.
-Routing admit(const LayerConfig& config, std::int64_t tokens, const Routed& routed, const Tensor& counts, Group group,
-              const Phase& phase, Arena& arena);
+/// Which choices keep their place in one layer (GShard, arXiv 2006.16668, section 2.2): decides for all ranks that
+/// share places, and with reroute_rounds gives what was dropped to the next best open expert.
+class Admission {
+ public:
+  /// `tables` are those of `group`, the ranks that share places, which are one rank's own where capacity is of rank
+  /// scope. Views router and tables.
+  Admission(const LayerConfig& config, const Router& router, RowTables& tables, const Group& group);
+
+  struct Call {
+    const LayerConfig& config;  ///< with the capacity of this forward
+    std::int64_t tokens;        ///< of all ranks of the group
+    const Tensor& bias;         ///< [N], or empty, that the router chose with
+    Phase phase;
+    Arena& arena;
+  };
+  /// Clears routed.routing.kept where a choice does not keep its place. table, int32 [R, N] choices per (rank of the
+  /// group, expert), becomes the rows that run, or another table that has them. With reroute_rounds, choices that were
+  /// granted stand in routed.routing too, with chosen 0. Only where the layer has a drop policy. Collective over the
+  /// group.
+  Task admit(const Call& call, Routed& routed, Tensor& table, FrameArena& frames);
+
+ private:
+  Task admit_on_host(const Call& call, Routed& routed, Tensor& table, FrameArena& frames);
+  Task admit_on_stream(const Call& call, Routed& routed, Tensor& table, FrameArena& frames);
+  void settle_on_stream(const Call& call, const StreamAsks& asks, const StreamStandbys& standbys, Routed& routed) const;
+  bool on_host() const { return router_->stream().device() == kCpu; }
+
+  const Router* router_;
+  RowTables* tables_;
+  Group group_;
+  std::vector<std::int64_t> room_;
+  PostedCollective talk_;
+  std::array<std::int32_t, 2> host_all_;
+  Buffer all_memory_;
+  Tensor all_;  ///< int32 [2] on the stream's device: 0, N
+};
 
 }  // namespace coe

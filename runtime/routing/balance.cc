@@ -2,8 +2,50 @@
 
 #include <algorithm>
 
+#include "kernels/routing/balance_loss.h"
+#include "kernels/routing/buckets.h"
+
 namespace coe {
 namespace {
+
+/// What the gradient with respect to an expert's score is, per time that the expert was chosen.
+double per_sequence_count(const LayerConfig& config, const Batch& batch) {
+  const double frequency = static_cast<double>(config.experts) / static_cast<double>(batch.length * config.top_k);
+  return batch.share * config.balance_loss_coeff / static_cast<double>(batch.world_tokens()) * frequency;
+}
+
+double per_world_count(const LayerConfig& config, double l1_coeff, const Batch& batch) {
+  const auto tokens = static_cast<double>(batch.world_tokens()), top_k = static_cast<double>(config.top_k);
+  const double coeff = config.router == RouterKind::kRelu ? l1_coeff : config.balance_loss_coeff;
+  return coeff * (batch.share * static_cast<double>(config.experts) / (top_k * tokens * tokens));
+}
+
+/// How often each sequence chose each expert, int32 [B, N].
+Tensor count_by_sequence(const Routed& routed, const Batch& batch, Arena& arena, const Stream& stream) {
+  const std::int64_t experts = routed.routing.experts;
+  const Tensor counts = arena.make<std::int32_t>({batch.sequences, experts});
+  if (!counts.on_host()) {
+    cuda::count_buckets(routed.routing.offsets, routed.routing.expert, {}, counts, stream);
+    return counts;
+  }
+  for (std::int64_t b = 0; b < batch.sequences; ++b) {
+    count_choices(routed.routing, b * batch.length, batch.length, counts[b].span<std::int32_t>());
+  }
+  return counts;
+}
+
+template <class Count>
+void scale_there(const Tensor& counts, double scale, const Tensor& factor) {
+  std::ranges::transform(counts.span<Count>(), factor.data<float>(),
+                         [=](Count n) { return static_cast<float>(scale * static_cast<double>(n)); });
+}
+
+/// factor = scale times counts, of whatever type the counts are.
+void scale_counts(const Tensor& counts, double scale, const Tensor& factor, const Stream& stream) {
+  if (!counts.on_host()) return cuda::scale_counts(counts.reshaped(factor.shape()), scale, factor, stream);
+  if (counts.dtype() == DType::kI64) return scale_there<std::int64_t>(counts, scale, factor);
+  scale_there<std::int32_t>(counts, scale, factor);
+}
 
 /// sum over the rows' scores of factor[i] * s_i, by their sum where there is one, in double and row order.
 double weighted_scores(const Routed& routed, std::int64_t first, std::int64_t rows, const float* factor) {
@@ -18,38 +60,16 @@ double weighted_scores(const Routed& routed, std::int64_t first, std::int64_t ro
   return sum;
 }
 
-Balance sequence_loss(const LayerConfig& config, const Routed& routed, const Batch& batch, Arena& arena) {
-  const std::int64_t experts = config.experts, length = batch.length;
-  Balance balance;
-  balance.gradient.score = arena.make<float>({batch.sequences, experts});
-  ArenaScope scratch(arena);
-  const auto counts = arena.make<std::int32_t>({experts}).span<std::int32_t>();
-  const double frequency = static_cast<double>(experts) / static_cast<double>(length * config.top_k);
-  const double per_score = batch.share * config.balance_loss_coeff / static_cast<double>(batch.world_tokens());
-  for (std::int64_t b = 0; b < batch.sequences; ++b) {
-    count_choices(routed.routing, b * length, length, counts);
-    float* row = balance.gradient.score.data<float>() + b * experts;
-    std::ranges::transform(counts, row, [&](std::int32_t n) { return static_cast<float>(per_score * frequency * n); });
-    balance.loss += weighted_scores(routed, b * length, length, row);
+double loss_of(const BalanceGradient& gradient, double z_coeff, const Routed& routed) {
+  double loss = 0;
+  const std::int64_t runs = gradient.score.elements() > 0 ? gradient.score.extent(0) : 0;
+  for (std::int64_t b = 0; b < runs; ++b) {
+    const std::int64_t tokens = routed.routing.tokens() / runs;
+    loss += weighted_scores(routed, b * tokens, tokens, gradient.score.data<float>() + b * routed.routing.experts);
   }
-  return balance;
-}
-
-/// A loss whose gradient is one number per expert: `per_count` times how often the expert was chosen by anyone.
-Balance counted_loss(double per_count, const Routed& routed, std::span<const std::int64_t> counts, Arena& arena) {
-  Balance balance;
-  balance.gradient.score = arena.make<float>({1, routed.routing.experts});
-  float* row = balance.gradient.score.data<float>();
-  std::ranges::transform(counts, row,
-                         [&](std::int64_t n) { return static_cast<float>(per_count * static_cast<double>(n)); });
-  balance.loss = weighted_scores(routed, 0, routed.routing.tokens(), row);
-  return balance;
-}
-
-void add_z_loss(const LayerConfig& config, const Routed& routed, const Batch& batch, Balance& balance) {
-  const double per_token = batch.share * config.z_loss_coeff / static_cast<double>(batch.world_tokens());
-  for (const float z : routed.logsumexp.span<float>()) balance.loss += per_token * static_cast<double>(z) * z;
-  balance.gradient.z_scale = static_cast<float>(per_token);
+  if (z_coeff == 0) return loss;
+  for (const float z : routed.logsumexp.span<float>()) loss += z_coeff * static_cast<double>(z) * z;
+  return loss;
 }
 
 }  // namespace
@@ -58,21 +78,36 @@ bool needs_world_counts(const LayerConfig& config) {
   return config.router == RouterKind::kRelu || config.balance_loss == BalanceLoss::kBatch;
 }
 
-Balance balance_loss(const LayerConfig& config, double l1_coeff, const Routed& routed,
-                     std::span<const std::int64_t> world_counts, const Batch& batch, Arena& arena) {
-  const auto tokens = static_cast<double>(batch.world_tokens()), top_k = static_cast<double>(config.top_k);
-  if (batch.world_tokens() == 0) return {};
-  const double per_token_and_choice = batch.share * static_cast<double>(config.experts) / (top_k * tokens * tokens);
-  if (config.router == RouterKind::kRelu) {
-    return counted_loss(l1_coeff * per_token_and_choice, routed, world_counts, arena);
+BalanceGradient add_balance_loss(const LayerConfig& config, double l1_coeff, const Routed& routed,
+                                 const Tensor& world_counts, const Batch& batch, const Tensor& loss, Arena& arena,
+                                 const Stream& stream) {
+  BalanceGradient gradient;
+  if (batch.world_tokens() == 0) return gradient;
+  const bool relu = config.router == RouterKind::kRelu;
+  const bool by_sequence = !relu && config.balance_loss == BalanceLoss::kSequence;
+  const double z_coeff = relu ? 0 : batch.share * config.z_loss_coeff / static_cast<double>(batch.world_tokens());
+  gradient.z_scale = static_cast<float>(z_coeff);
+  if (by_sequence || needs_world_counts(config)) {
+    gradient.score = arena.make<float>({by_sequence ? batch.sequences : 1, config.experts});
+  } else if (z_coeff == 0) {
+    return gradient;
   }
-  Balance balance;
-  if (config.balance_loss == BalanceLoss::kSequence) balance = sequence_loss(config, routed, batch, arena);
-  if (config.balance_loss == BalanceLoss::kBatch) {
-    balance = counted_loss(config.balance_loss_coeff * per_token_and_choice, routed, world_counts, arena);
+  if (batch.tokens() == 0) return gradient;
+
+  ArenaScope scratch(arena);
+  if (by_sequence) {
+    const Tensor counts = count_by_sequence(routed, batch, arena, stream);
+    scale_counts(counts, per_sequence_count(config, batch), gradient.score, stream);
+  } else if (gradient.score.elements() > 0) {
+    scale_counts(world_counts, per_world_count(config, l1_coeff, batch), gradient.score, stream);
   }
-  if (config.z_loss_coeff != 0) add_z_loss(config, routed, batch, balance);
-  return balance;
+  if (loss.on_host()) {
+    *loss.data<double>() += loss_of(gradient, z_coeff, routed);
+    return gradient;
+  }
+  const Tensor partial = arena.make<double>({cuda::kLossParts});
+  cuda::add_balance_loss(routed.on_device(), gradient.score, gradient.z_scale, partial, loss, stream);
+  return gradient;
 }
 
 }  // namespace coe

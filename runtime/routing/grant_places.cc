@@ -45,33 +45,55 @@ void grant_above(std::span<const float> bar, const Asks& asks, const Tensor& cou
   }
 }
 
-void grant_by_probability(std::span<const std::int64_t> room, const Asks& asks, const Tensor& counts, Group group,
-                          const Phase& phase, Arena& arena) {
-  const Contest contest(room, counts, group.rank(), arena);
-  std::ranges::fill(asks.granted.span<std::uint8_t>(), std::uint8_t{1});
-  if (!contest.is_held()) return;
-  const auto heard = arena.make<float>({contest.scores_heard()}).span<float>();
-  all_to_all<float>(group, contest.list_scores(asks, arena), contest.scores_to(), heard, contest.scores_from(), phase);
-  const auto verdicts = arena.make<std::int32_t>({contest.verdicts()}).span<std::int32_t>();
-  all_gather_uneven<std::int32_t>(group, contest.judge(heard, arena), verdicts, contest.verdicts_from(), phase);
-  grant_above(contest.announce(verdicts, arena), asks, counts, group.rank(), arena);
+/// What a Contest's ranks tell one another, both ways.
+struct Talk {
+  std::span<const float> scores;
+  std::span<float> heard;
+  std::span<std::int32_t> verdicts;
+};
+
+void tell_scores(const PlaceGrants& at, const Contest& contest, const Asks& asks, Talk& talk) {
+  talk.scores = contest.list_scores(asks, *at.arena);
+  talk.heard = at.arena->make<float>({contest.scores_heard()}).span<float>();
+  at.talk->all_to_all(at.group, sizeof(float), std::as_bytes(talk.scores), contest.scores_to(),
+                      std::as_writable_bytes(talk.heard), contest.scores_from(), at.phase);
+}
+
+void tell_verdicts(const PlaceGrants& at, const Contest& contest, Talk& talk) {
+  talk.verdicts = at.arena->make<std::int32_t>({contest.verdicts()}).span<std::int32_t>();
+  at.talk->all_gather_uneven(at.group, sizeof(std::int32_t), std::as_bytes(contest.judge(talk.heard, *at.arena)),
+                             std::as_writable_bytes(talk.verdicts), contest.verdicts_from(), at.phase);
+}
+
+void take_grants(const PlaceGrants& at) {
+  const std::int64_t experts = at.counts.extent(1);
+  for (std::int64_t r = 0; r < at.counts.extent(0); ++r) {
+    const auto* row = at.counts.data<std::int32_t>() + r * experts;
+    std::transform(at.room.begin(), at.room.end(), row, at.room.begin(), std::minus<>());
+  }
 }
 
 }  // namespace
 
-void grant_places(DropPolicy policy, std::span<std::int64_t> room, const Asks& asks, const Tensor& counts, Group group,
-                  const Phase& phase, Arena& arena) {
-  ArenaScope scratch(arena);
-  if (policy == DropPolicy::kPosition) {
-    grant_by_position(room, asks, counts, group.rank(), arena);
+Task grant_places(const PlaceGrants& places, const Asks& asks, FrameArena& /*frames*/) {
+  const Arena::Mark mark = places.arena->mark();
+  const int rank = places.group.rank();
+  if (places.policy == DropPolicy::kPosition) {
+    grant_by_position(places.room, asks, places.counts, rank, *places.arena);
   } else {
-    grant_by_probability(room, asks, counts, group, phase, arena);
+    const Contest contest(places.room, places.counts, rank, *places.arena);
+    std::ranges::fill(asks.granted.span<std::uint8_t>(), std::uint8_t{1});
+    if (contest.is_held()) {
+      Talk talk;
+      tell_scores(places, contest, asks, talk);
+      co_await places.talk->done();
+      tell_verdicts(places, contest, talk);
+      co_await places.talk->done();
+      grant_above(contest.announce(talk.verdicts, *places.arena), asks, places.counts, rank, *places.arena);
+    }
   }
-  const std::int64_t experts = counts.extent(1);
-  for (std::int64_t r = 0; r < counts.extent(0); ++r) {
-    const auto* row = counts.data<std::int32_t>() + r * experts;
-    std::transform(room.begin(), room.end(), row, room.begin(), std::minus<>());
-  }
+  take_grants(places);
+  places.arena->reset(mark);
 }
 
 }  // namespace coe

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <span>
 
-#include "comm/collectives.h"
+#include "comm/posted_collective.h"
 #include "kernels/memory/arena.h"
 #include "kernels/memory/tensor.h"
 #include "runtime/config/config.h"
@@ -11,11 +11,20 @@
 
 namespace coe {
 
-/// Says which asks of all ranks get one of the `room` [N] places that each expert still has: those of the earlier
-/// tokens, or those of larger score and on a tie of the earlier token. counts, int32 [R, N] asks per (rank of the
-/// group, expert), become the grants, which are taken from `room`. By position nothing is sent; by probability there is
-/// a Contest. Collective over `group`.
-void grant_places(DropPolicy policy, std::span<std::int64_t> room, const Asks& asks, const Tensor& counts, Group group,
-                  const Phase& phase, Arena& arena);
+/// Places that are granted, and by whom.
+struct PlaceGrants {
+  DropPolicy policy;
+  std::span<std::int64_t> room;  ///< [N] places that each expert still has
+  Tensor counts;                 ///< int32 [R, N] asks per (rank of the group, expert); they become the grants
+  Group group;
+  Phase phase;
+  PostedCollective* talk;
+  Arena* arena;
+};
+
+/// Says which asks of all ranks get one of the places that each expert still has: those of the earlier tokens, or those
+/// of larger score and on a tie of the earlier token. Grants are taken from the room. By position nothing is sent; by
+/// probability there is a Contest. Collective over the group; suspended for it alone.
+Task grant_places(const PlaceGrants& places, const Asks& asks, FrameArena& frames);
 
 }  // namespace coe

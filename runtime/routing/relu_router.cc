@@ -21,6 +21,11 @@ double next_l1_coeff(const LayerConfig& layer, double l1_coeff, double sparsity)
 Routed ReluRouter::begin_route(Shape logits, const Tensor& /*bias*/, Arena& arena) const {
   Routed routed;
   routed.scores = routed.ranking = arena.make<float>(logits);
+  if (!on_host()) {
+    const Tensor offsets = arena.make<std::int32_t>({logits[0] + 1});
+    routed.routing = make_routing(logits[1], offsets, logits.elements(), arena);
+    return routed;
+  }
   routed.counts = arena.zeros<std::int32_t>({1, logits[1]});
   routed.routing.experts = logits[1];
   routed.routing.offsets = arena.zeros<std::int32_t>({logits[0] + 1});
@@ -29,6 +34,9 @@ Routed ReluRouter::begin_route(Shape logits, const Tensor& /*bias*/, Arena& aren
 
 void ReluRouter::route_tokens(const Tensor& logits, const Tensor& /*bias*/, std::int64_t first, const Routed& routed,
                               Arena& /*scratch*/) const {
+  if (!on_host()) {
+    return cuda::route_relu(logits, routed.scores, routed.routing.on_device(), routed.lost, stream());
+  }
   const std::int64_t experts = logits.extent(1);
   auto* const offsets = routed.routing.offsets.data<std::int32_t>() + first;
   auto* const counts = routed.counts.data<std::int32_t>();
@@ -51,15 +59,10 @@ void ReluRouter::route_tokens(const Tensor& logits, const Tensor& /*bias*/, std:
 }
 
 void ReluRouter::finish_route(Routed& routed, Arena& arena) const {
+  if (!on_host()) return count(routed, arena);
   Routing& routing = routed.routing;
   const std::int64_t choices = routing.offsets.data<std::int32_t>()[routing.tokens()];
-  routing.expert = arena.make<std::int32_t>({choices});
-  routing.weight = arena.make<float>({choices});
-  routing.score = arena.make<float>({choices});
-  routing.chosen = arena.make<std::uint8_t>({choices});
-  routing.kept = arena.make<std::uint8_t>({choices});
-  std::ranges::fill(routing.chosen.span<std::uint8_t>(), std::uint8_t{1});
-  std::ranges::fill(routing.kept.span<std::uint8_t>(), std::uint8_t{1});
+  routing = make_routing(routing.experts, routing.offsets, choices, arena);
   std::int64_t choice = 0;
   for (std::int64_t i = 0; i < routed.scores.elements(); ++i) {
     const float score = routed.scores.data<float>()[i];
@@ -76,6 +79,9 @@ void ReluRouter::weigh(const Routing& routing) const {
 
 void ReluRouter::backward(const Routed& routed, const Tensor& dweight, const BalanceGradient& balance,
                           const Tensor& dlogits) const {
+  if (!on_host()) {
+    return cuda::route_relu_backward(routed.routing.on_device(), dweight, balance.score, dlogits, stream());
+  }
   const Routing& routing = routed.routing;
   const auto* offsets = routing.offsets.data<std::int32_t>();
   const auto* expert = routing.expert.data<std::int32_t>();

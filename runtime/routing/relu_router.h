@@ -12,6 +12,7 @@ double next_l1_coeff(const LayerConfig& layer, double l1_coeff, double sparsity)
 /// ReMoE's router: R = relu(logits), every expert with R > 0 chosen, w = R (arXiv 2412.14711, section 3.2).
 class ReluRouter : public Router {
  public:
+  explicit ReluRouter(const Stream& stream = host_stream()) : Router(stream) {}
   Routed begin_route(Shape logits, const Tensor& bias, Arena& arena) const override;
   void route_tokens(const Tensor& logits, const Tensor& bias, std::int64_t first, const Routed& routed,
                     Arena& scratch) const override;

@@ -1,9 +1,8 @@
 #include "runtime/routing/reroute.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
-
-#include "runtime/routing/grant_places.h"
 
 namespace coe {
 namespace {
@@ -69,13 +68,11 @@ Round ask(const Routed& routed, const Standings& now, Arena& arena) {
           round.token.rows(0, asked)};
 }
 
-/// Asks of all ranks, int32 [R, N].
-Tensor count_asks(const Asks& asks, std::int64_t experts, Group group, const Phase& phase, Arena& arena) {
-  const Tensor table = arena.make<std::int32_t>({group.size(), experts});
-  const Tensor mine = arena.zeros<std::int32_t>({experts});
-  for (const std::int32_t expert : asks.expert.span<std::int32_t>()) ++mine.data<std::int32_t>()[expert];
-  all_gather<std::int32_t>(group, mine.span<std::int32_t>(), table.span<std::int32_t>(), phase);
-  return table;
+/// int32 [1, N].
+Tensor count_asks(const Asks& asks, std::int64_t experts, Arena& arena) {
+  const Tensor counts = arena.zeros<std::int32_t>({1, experts});
+  for (const std::int32_t expert : asks.expert.span<std::int32_t>()) ++counts.data<std::int32_t>()[expert];
+  return counts;
 }
 
 void settle(const Round& round, std::int64_t experts, const Standings& now) {
@@ -118,22 +115,33 @@ Routing merged(const Routed& routed, const Standings& now, Arena& arena) {
   return all;
 }
 
+bool nobody_asks(const Tensor& table) {
+  return std::ranges::all_of(table.span<std::int32_t>(), [](std::int32_t number) { return number == 0; });
+}
+
 }  // namespace
 
-Routing reroute(const LayerConfig& config, std::span<std::int64_t> room, const Routed& routed, const Tensor& counts,
-                Group group, const Phase& phase, Arena& arena) {
-  const Standings now = standings_of(routed.routing, arena);
-  for (std::int64_t n = 0; n < config.reroute_rounds; ++n) {
-    ArenaScope scratch(arena);
-    const Round round = ask(routed, now, arena);
-    const Tensor table = count_asks(round.asks, config.experts, group, phase, arena);
-    const auto asked = table.span<std::int32_t>();
-    if (std::ranges::all_of(asked, [](std::int32_t number) { return number == 0; })) break;
-    grant_places(config.drop_policy, room, round.asks, table, group, phase, arena);
-    std::ranges::transform(asked, counts.span<std::int32_t>(), counts.data<std::int32_t>(), std::plus<>());
+Task reroute(const LayerConfig& config, const PlaceGrants& places, RowTables& tables, Routed& routed,
+             FrameArena& frames) {
+  const Standings now = standings_of(routed.routing, *places.arena);
+  for (int n = 1; n <= config.reroute_rounds; ++n) {
+    const Arena::Mark mark = places.arena->mark();
+    const Round round = ask(routed, now, *places.arena);
+    const Tensor mine = count_asks(round.asks, config.experts, *places.arena);
+    tables.tell(mine, n, places.phase);
+    co_await tables.told();
+    const Tensor asked = tables.table(n);
+    if (nobody_asks(asked)) break;
+    PlaceGrants granted = places;
+    granted.counts = asked;
+    Task granting = grant_places(granted, round.asks, frames);
+    co_await granting;
+    std::ranges::transform(asked.span<std::int32_t>(), places.counts.span<std::int32_t>(),
+                           places.counts.data<std::int32_t>(), std::plus<>());
     settle(round, config.experts, now);
+    places.arena->reset(mark);
   }
-  return merged(routed, now, arena);
+  routed.routing = merged(routed, now, *places.arena);
 }
 
 }  // namespace coe

@@ -9,7 +9,8 @@ namespace coe {
 /// (the bias: Wang et al. 2024, arXiv 2408.15664).
 class TopkRouter : public Router {
  public:
-  explicit TopkRouter(const LayerConfig& config);
+  explicit TopkRouter(const LayerConfig& config, const Stream& stream = host_stream());
+
   Routed begin_route(Shape logits, const Tensor& bias, Arena& arena) const override;
   void route_tokens(const Tensor& logits, const Tensor& bias, std::int64_t first, const Routed& routed,
                     Arena& scratch) const override;
@@ -19,7 +20,7 @@ class TopkRouter : public Router {
                 const Tensor& dlogits) const override;
 
  private:
-  bool ranks_by_score(const Tensor& bias) const { return bias.elements() == 0 && groups_kept_ == groups_; }
+  bool ranks_by_score(const Tensor& bias) const { return bias.elements() == 0 && rule_.groups_kept == rule_.groups; }
   /// Logits [n, N] of tokens from `first` on become their scores.
   void score(const Tensor& logits, std::int64_t first, const Routed& routed) const;
   void rank(const Tensor& scores, const Tensor& bias, const Tensor& ranking, Arena& scratch) const;
@@ -31,9 +32,11 @@ class TopkRouter : public Router {
   /// ds of one token's choices, added to ds [N].
   void weigh_backward(const Routing& routing, std::int64_t token, const float* dweight, float* ds) const;
 
-  std::int64_t top_k_, groups_, groups_kept_;
-  bool sigmoid_, z_loss_, normalise_;
-  float scale_;
+  cuda::TopkRule rule_;
+  bool z_loss_;
 };
+
+/// How scores become choices in a layer with a top-k router.
+cuda::TopkRule topk_rule(const LayerConfig& config);
 
 }  // namespace coe

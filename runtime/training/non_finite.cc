@@ -50,7 +50,8 @@ class Search {
 void look_at_iteration(const std::string& where, const IterationSaved& saved, const Tensor& after, Search& search) {
   search.look_at_tokens(where + "input", saved.x);
   search.look_at_tokens(where + "normed input", saved.normed);
-  search.note_token(where + "gate logits", saved.gate.lost);
+  const std::int32_t lost = *saved.routed.lost.data<std::int32_t>();
+  search.note_token(where + "gate logits", lost == cuda::kNoneLost ? -1 : lost);
   search.look_at(where + "gate_proj and up_proj of an expert", saved.experts.ab);
   search.look_at_tokens(where + "gate_proj and up_proj of the shared experts", saved.shared_ab);
   search.look_at_tokens(where + "expert output", after);

@@ -94,8 +94,8 @@ export out root build coe
 
 correctness() {
   part kernels 60 "$programs/kernels_tests" tests '*Cuda*' "$programs/kernels_tests"
-  part runtime 40 "$programs/runtime_tests" tests '*Cuda*:-CudaChainLayerOnDevice.*' "$programs/runtime_tests"
-  part layer 40 "$programs/runtime_tests" tests 'CudaChainLayerOnDevice.*' "$programs/runtime_tests"
+  part runtime 40 "$programs/runtime_tests" tests '*Cuda*:-ChainLayerCuda.*' "$programs/runtime_tests"
+  part layer 40 "$programs/runtime_tests" tests 'ChainLayerCuda.*' "$programs/runtime_tests"
   part verify 60 "$coe" verify
   part launcher 40 "$programs/launcher_tests" tests '*Cuda*' "$programs/launcher_tests"
 }
@@ -109,7 +109,7 @@ sanitizers() {
   # The layer's test takes racecheck minutes; what threads of a block share is in the kernels.
   part racecheck 120 "$programs/kernels_tests" sanitize racecheck "$programs/kernels_tests" '*Cuda*'
   for tool in memcheck initcheck; do
-    part $tool 75 "$programs/runtime_tests" sanitize $tool "$programs/runtime_tests" 'CudaChainLayerOnDevice.Same*'
+    part $tool 75 "$programs/runtime_tests" sanitize $tool "$programs/runtime_tests" 'ChainLayerCuda.Same*'
   done
 }
 

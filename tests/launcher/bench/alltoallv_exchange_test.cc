@@ -24,7 +24,7 @@ std::vector<float> there_and_back(Exchange& exchange, const DispatchPlan& plan, 
                          [](float value) { return 2 * value; });
   const Tensor sum = arena.zeros<float>(x.shape());
   flight.send_back(phase);
-  flight.combine(sum, nullptr, {}).get();
+  flight.combine({.sum = sum}, {}).get();
   seen.insert(seen.end(), sum.span<float>().begin(), sum.span<float>().end());
   return seen;
 }

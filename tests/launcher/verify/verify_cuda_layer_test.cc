@@ -5,7 +5,7 @@
 
 #include "comm/make_transport.h"
 #include "launcher/verify/verify_case.h"
-#include "runtime/layer/cuda_chain_layer.h"
+#include "runtime/layer/check_device.h"
 #include "tests/bad_input.h"
 #include "tests/kernels/memory/on_device.h"
 

@@ -85,7 +85,7 @@ class CaseOnRank {
       std::ranges::fill(x[i].span<float>(), std::numeric_limits<float>::quiet_NaN());
       std::int64_t told = 0;
       flights[i]
-          .combine(x[i], with_scalar ? &scalars[i] : nullptr,
+          .combine({.sum = x[i], .scalar = with_scalar ? &scalars[i] : nullptr},
                    [&](std::int64_t first, std::int64_t count) {
                      require(first == told, "tokens are told of out of order");
                      require_complete(x[i].rows(first, count));

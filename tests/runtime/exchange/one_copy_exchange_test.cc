@@ -42,7 +42,7 @@ std::vector<float> round_trip(Everybody& everybody, Flight& flight) {
   std::ranges::transform(rows.rows.span<float>(), flight.results().rows.data<float>(), [](float x) { return x + 1; });
   flight.send_back({"combine"});
   const Tensor sum = everybody.arena.zeros<float>(everybody.x.shape());
-  flight.combine(sum, nullptr, {}).get();
+  flight.combine({.sum = sum}, {}).get();
   return values_of<float>(sum);
 }
 std::vector<float> round_trip(Everybody& everybody, OneCopyExchange& exchange) {
@@ -156,7 +156,7 @@ TEST(OneCopyExchange, ARankThatFailsEndsTheOthersWaits) {
         flight.arrived().get();
         if (world.rank() == 2) fail(ErrorCode::kInternal, "rank 2 gave in");
         flight.send_back({"combine"});
-        flight.combine(everybody.x, nullptr, {}).get();
+        flight.combine({.sum = everybody.x}, {}).get();
       });
       FAIL() << "nobody failed";
     } catch (const Error& error) {

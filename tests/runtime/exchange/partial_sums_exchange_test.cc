@@ -40,7 +40,7 @@ struct Scene {
     }
     flight.send_back({"combine"});
     const Tensor sum = arena.zeros<float>(x.shape());
-    flight.combine(sum, nullptr, {}).get();
+    flight.combine({.sum = sum}, {}).get();
     return values_of<float>(sum);
   }
 

@@ -151,7 +151,7 @@ void expect_exchange(Scene& scene, ReferenceExchange& exchange, bool with_scalar
   const Tensor sum = scene.arena.make<float>(x.shape());
   std::ranges::fill(sum.span<float>(), std::numeric_limits<float>::quiet_NaN());
   flight.send_back({"combine"});
-  flight.combine(sum, with_scalar ? &scalars : nullptr, {}).get();
+  flight.combine({.sum = sum, .scalar = with_scalar ? &scalars : nullptr}, {}).get();
   EXPECT_EQ(values_of<float>(sum), combined(scene, !with_scalar));
   if (with_scalar) {
     EXPECT_EQ(values_of<float>(scalars), returned_scalars(scene));
@@ -179,7 +179,7 @@ TEST(ReferenceExchangeOnRanks, TwoTokensByHand) {
     apply_experts(scene, rows, flight.results());
     const Tensor sum = scene.arena.make<float>({1, kHidden});
     flight.send_back({"combine"});
-    flight.combine(sum, nullptr, {}).get();
+    flight.combine({.sum = sum}, {}).get();
     // 0.5 * 1 + 0.25 * 3 = 1.25 times (0, 0, 1); 1 * 2 times (1, 0, 1).
     EXPECT_EQ(values_of<float>(sum),
               world.rank() == 0 ? (std::vector<float>{0, 0, 1.25}) : (std::vector<float>{2, 0, 2}));
@@ -229,7 +229,7 @@ TEST(ReferenceExchangeOnRanks, PaddingIsZeroAndComesBackNowhere) {
     std::ranges::copy(rows.scalar.span<float>(), results.scalar.data<float>());
     flight.send_back({"combine"});
     const Tensor sum = arena.zeros<float>({1, 1}), scalar = arena.make<float>({1});
-    flight.combine(sum, &scalar, {}).get();
+    flight.combine({.sum = sum, .scalar = &scalar}, {}).get();
     EXPECT_EQ(sum.data<float>()[0], x.data<float>()[0]);
     EXPECT_EQ(scalar.data<float>()[0], 0.5F);
   });

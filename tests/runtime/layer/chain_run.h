@@ -88,7 +88,8 @@ class ChainRun {
         experts_(placement_.experts_of(groups_.experts().rank())),
         parameters_(chain_specs(chain.layer, "", experts_), true),
         exchange_(exchange_of(groups_.experts(), chain.layer, way)),
-        layer_(chain.layer, 0, {&groups_, &placement_, exchange_.get(), &times_},
+        tables_(make_layer_tables(chain.layer, groups_)),
+        layer_(chain.layer, 0, {&groups_, &placement_, exchange_.get(), &tables_, &times_},
                chain_weights(chain.layer, "", experts_, parameters_)) {
     std::ranges::for_each(parameters_.all(), draw);
     const std::vector<Share> shares = uneven_shares(chain.sequences, world.size());
@@ -141,7 +142,7 @@ class ChainRun {
     ChainResult result{.y = gather_floats(world, output.y.span<float>()),
                        .dx = gather_floats(world, dx.span<float>()),
                        .replicated_gradients = values_of<float>(parameters_.replicated_gradients()),
-                       .balance = output.balance_loss};
+                       .balance = *output.balance_loss.data<double>()};
     const Tensor gradients = parameters_.expert_gradients();
     all_reduce_sum<float>(groups_.replicas(), gradients.span<float>(), {"replicas"});
     result.expert_gradients = gather_floats(groups_.experts(), gradients.span<float>());
@@ -165,6 +166,7 @@ class ChainRun {
   Share experts_;
   Parameters parameters_;
   std::unique_ptr<Exchange> exchange_;
+  LayerTables tables_;
   PartTimes times_;
   ChainLayer layer_;
   Batch batch_;

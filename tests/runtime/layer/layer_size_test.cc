@@ -95,5 +95,20 @@ TEST(LayerSize, ArenaBytesAreWithinATenthOfWhatALayerTakes) {
   }
 }
 
+TEST(LayerSize, MostRowsAreThoseOfTheWorstRouting) {
+  LayerConfig layer{.hidden = 20, .expert_hidden = 12, .experts = 9, .top_k = 3, .iterations = 2};
+  EXPECT_EQ(most_rows(layer, Placement(9, 1), 40), 120);
+  layer.router = RouterKind::kRelu;
+  EXPECT_EQ(most_rows(layer, Placement(9, 4), 40), 120);  // 3 experts of a rank take every token
+  layer.drop_policy = DropPolicy::kPosition;
+  layer.capacity_factor = 1;  // ceil(40 * 3 / 9) = 14 rows each
+  EXPECT_EQ(most_rows(layer, Placement(9, 4), 40), 42);
+  EXPECT_EQ(most_rows(layer, Placement(9, 4), 8), 9);  // each takes 3
+  layer.capacity_factor = 9;
+  EXPECT_EQ(most_rows(layer, Placement(9, 4), 8), 24);
+  layer.pad_to_capacity = true;
+  EXPECT_EQ(most_rows(layer, Placement(9, 4), 8), 3 * 24);
+}
+
 }  // namespace
 }  // namespace coe

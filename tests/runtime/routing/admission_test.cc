@@ -4,6 +4,7 @@
 
 #include "tests/ranks.h"
 #include "tests/runtime/ranks/splits.h"
+#include "tests/runtime/routing/admitted.h"
 #include "tests/runtime/routing/routings.h"
 #include "tests/runtime/routing/slow_admission.h"
 
@@ -27,7 +28,7 @@ void expect_admission(const LayerConfig& config, const Choices& tokens, Transpor
   const Tensor counts = table_of(before, config.experts, false, arena);
   Routed routed;
   routed.routing = routing;
-  admit(config, std::ssize(tokens), routed, counts, {&world}, {"admission"}, arena);
+  admitted(config, std::ssize(tokens), routed, counts, {&world}, arena);
 
   Choices expected = tokens;
   slow_admission(config, {}, expected);

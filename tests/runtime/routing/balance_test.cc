@@ -34,6 +34,18 @@ Counts counts_of(const Routed& routed) {
   return {counts.begin(), counts.end()};
 }
 
+struct Balance {
+  double loss = 0;
+  BalanceGradient gradient;
+};
+
+Balance balance_loss(const LayerConfig& config, double l1_coeff, const Routed& routed, const Counts& counts,
+                     const Batch& batch, Arena& arena) {
+  const Tensor world = tensor_of<std::int64_t>({std::ssize(counts)}, counts, arena), loss = arena.zeros<double>({1});
+  const BalanceGradient gradient = add_balance_loss(config, l1_coeff, routed, world, batch, loss, arena, host_stream());
+  return {*loss.data<double>(), gradient};
+}
+
 double loss_of_two_sequences(const LayerConfig& config, double share = 1) {
   Arena arena;
   const Routed routed = make_router(config)->route(two_sequences(arena), {}, arena);

@@ -86,11 +86,11 @@ TEST(Gate, TokensWithLogitsThatAreNotFiniteAreRoutedAsIfAllWereZeroAndTold) {
   const Tensor x = random_tensor({kTokens, kHidden}, 1, random, arena);
   const Batch batch{.sequences = kTokens / kLength, .length = kLength};
   GateSaved saved;
-  gate.forward(x, batch, {}, saved, arena);
-  EXPECT_EQ(saved.lost, -1);
+  const Routed all_finite = gate.forward(x, batch, {}, saved, arena);
+  EXPECT_EQ(*all_finite.lost.data<std::int32_t>(), cuda::kNoneLost);
   for (const std::int64_t token : {4, 2}) x.data<float>()[token * kHidden] = std::numeric_limits<float>::infinity();
   const Routed routed = gate.forward(x, batch, {}, saved, arena);
-  EXPECT_EQ(saved.lost, 2);
+  EXPECT_EQ(*routed.lost.data<std::int32_t>(), 2);
   for (std::int64_t expert = 0; expert < kExperts; ++expert)
     EXPECT_FLOAT_EQ(routed.scores.data<float>()[2 * kExperts + expert], 0.2F);
 }

@@ -12,6 +12,14 @@
 namespace coe {
 namespace {
 
+/// Grants places, waiting where ranks must talk.
+void granted(DropPolicy policy, std::span<std::int64_t> room, const Asks& asks, const Tensor& counts,
+             const Group& group, Arena& arena) {
+  PostedCollective talk;
+  FrameArena frames;
+  run(grant_places({policy, room, counts, group, {"granting"}, &talk, &arena}, asks, frames));
+}
+
 /// One rank's asks for two experts with room for 2 and 1: what is granted, and what room and counts become.
 struct Granted {
   std::vector<std::uint8_t> granted;
@@ -25,8 +33,7 @@ Granted granted_of(DropPolicy policy) {
   const Asks asks{tensor_of<std::int32_t>({5}, {0, 0, 1, 0, 0}, arena),
                   tensor_of<float>({5}, {0.5F, 0.25F, 1, 0.75F, 0.5F}, arena), arena.make<std::uint8_t>({5})};
   const Tensor counts = tensor_of<std::int32_t>({1, 2}, {4, 1}, arena);
-  on_ranks(1,
-           [&](Transport& world) { grant_places(policy, result.room, asks, counts, {&world}, {"granting"}, arena); });
+  on_ranks(1, [&](Transport& world) { granted(policy, result.room, asks, counts, {&world}, arena); });
   result.granted = values_of<std::uint8_t>(asks.granted);
   result.counts = values_of<std::int32_t>(counts);
   return result;
@@ -60,7 +67,7 @@ TEST(GrantPlaces, EightTimesTheRanksTakeNotMuchMoreThanEightTimesAsLong) {
                     arena.make<std::uint8_t>({kExperts})};
     return thread_seconds([&] {
       std::vector<std::int64_t> room(kExperts, ranks);
-      grant_places(policy, room, asks, counts, {alone.get()}, {"granting"}, arena);
+      granted(policy, room, asks, counts, {alone.get()}, arena);
       EXPECT_EQ(room, std::vector<std::int64_t>(kExperts, 0));
     });
   };
@@ -79,7 +86,7 @@ TEST(GrantPlacesOnRanks, EarlierRanksComeFirstAndRoomIsTheSameEverywhere) {
                       arena.make<std::uint8_t>({1})};
       const std::vector<std::int32_t> ones(static_cast<std::size_t>(world.size()), 1);
       const Tensor counts = tensor_of<std::int32_t>({world.size(), 1}, ones, arena);
-      grant_places(policy, room, asks, counts, {&world}, {"granting"}, arena);
+      granted(policy, room, asks, counts, {&world}, arena);
       EXPECT_EQ(asks.granted.data<std::uint8_t>()[0], world.rank() < 2 ? 1 : 0);
       EXPECT_EQ(room[0], world.size() == 1 ? 1 : 0);
       for (int r = 0; r < world.size(); ++r) EXPECT_EQ(counts.data<std::int32_t>()[r], r < 2 ? 1 : 0);

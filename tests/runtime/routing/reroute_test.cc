@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/routing/admission.h"
 #include "runtime/routing/topk_router.h"
 #include "tests/ranks.h"
 #include "tests/runtime/ranks/splits.h"
+#include "tests/runtime/routing/admitted.h"
 #include "tests/runtime/routing/slow_admission.h"
 
 namespace coe {
@@ -66,7 +66,7 @@ void expect_rerouting(const LayerConfig& config, unsigned seed, Transport& world
   const Share mine = uneven_shares(kTokens, world.size())[static_cast<std::size_t>(world.rank())];
   const Routed routed = router.route(random_logits(seed, arena).rows(mine.first, mine.count), bias, arena);
   const Tensor counts = table_of(before, kExperts, false, arena);
-  const Routing routing = admit(config, kTokens, routed, counts, {&world}, {"admission"}, arena);
+  const Routing routing = admitted(config, kTokens, routed, counts, {&world}, arena);
 
   Choices expected = choices_of(all.routing);
   slow_admission(config, ranked_tokens(all), expected);
@@ -112,7 +112,7 @@ TEST(Reroute, WithEnoughRoundsEveryPlaceIsTaken) {
     const LayerConfig config = layer_of(DropPolicy::kPosition, 1.0, kExperts);  // 60 choices, 8 experts of 8 places
     const Routed routed = TopkRouter(config).route(random_logits(1, arena), {}, arena);
     const Tensor counts = table_of({choices_of(routed.routing)}, kExperts, false, arena);
-    const Routing routing = admit(config, kTokens, routed, counts, {&world}, {"admission"}, arena);
+    const Routing routing = admitted(config, kTokens, routed, counts, {&world}, arena);
     EXPECT_EQ(std::ranges::count(routing.kept.span<std::uint8_t>(), 1), 60);
     EXPECT_LE(std::ranges::max(counts.span<std::int32_t>()), 8);
   });
@@ -127,7 +127,7 @@ TEST(Reroute, ATokenAsksForItsNextBestExpert) {
     config.reroute_rounds = 1;
     const Routed routed = TopkRouter(config).route(logits, {}, arena);
     const Tensor counts = tensor_of<std::int32_t>({1, 3}, {3, 0, 0}, arena);
-    const Routing routing = admit(config, 3, routed, counts, {&world}, {"admission"}, arena);
+    const Routing routing = admitted(config, 3, routed, counts, {&world}, arena);
     EXPECT_EQ(values_of<std::int32_t>(routing.offsets), (std::vector<std::int32_t>{0, 1, 3, 4}));
     EXPECT_EQ(values_of<std::int32_t>(routing.expert), (std::vector<std::int32_t>{0, 0, 2, 0}));
     EXPECT_EQ(values_of<std::uint8_t>(routing.kept), (std::vector<std::uint8_t>{1, 0, 1, 0}));

@@ -12,6 +12,7 @@
 #include "runtime/exchange/dispatch_plan.h"
 #include "runtime/routing/admission.h"
 #include "tests/runtime/exchange/exchange_case.h"
+#include "tests/runtime/routing/admitted.h"
 #include "tests/runtime/routing/tensors.h"
 
 namespace coe {
@@ -97,16 +98,15 @@ class PassRouter {
   /// Runs the real admission; returns the rows of all ranks, [R, N].
   Tensor admitted_table(const std::vector<Choices>& wanted, const CaseTraffic& traffic, RoutedPass& pass) {
     const Routed routed = routed_of(wanted[at_.rank], traffic);
-    const Phase phase{"admission"};
     if (!at_.one.capacity_of_ranks()) {
       const Tensor table = table_of(wanted, at_.one.layer.experts, false, arena_);
-      pass.routing = admit(at_.one.layer, at_.one.all_tokens(), routed, table, at_.group, phase, arena_);
+      pass.routing = admitted(at_.one.layer, at_.one.all_tokens(), routed, table, at_.group, arena_);
       return table;
     }
     const Tensor mine = table_of({wanted[at_.rank]}, at_.one.layer.experts, false, arena_);
-    pass.routing = admit(at_.one.layer, at_.one.tokens[at_.rank], routed, mine, {alone_.get()}, phase, arena_);
+    pass.routing = admitted(at_.one.layer, at_.one.tokens[at_.rank], routed, mine, {alone_.get()}, arena_);
     const Tensor table = arena_.make<std::int32_t>({at_.one.ranks, at_.one.layer.experts});
-    all_gather<std::int32_t>(at_.group, mine.span<std::int32_t>(), table.span<std::int32_t>(), phase);
+    all_gather<std::int32_t>(at_.group, mine.span<std::int32_t>(), table.span<std::int32_t>(), {"table"});
     return table;
   }
 

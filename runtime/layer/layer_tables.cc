@@ -1,0 +1,13 @@
+#include "runtime/layer/layer_tables.h"
+
+namespace coe {
+
+LayerTables make_layer_tables(const LayerConfig& config, const RankGroups& groups, std::int64_t tokens,
+                              const Stream& stream) {
+  const std::int64_t each = config.router == RouterKind::kRelu ? config.experts : config.top_k;
+  const TablesRoom room{.experts = config.experts,
+                        .scores = config.drop_policy == DropPolicy::kProbability ? tokens * each : 0};
+  return {make_row_tables(groups.experts(), room, stream), make_row_tables(groups.alone(), room, stream)};
+}
+
+}  // namespace coe
