@@ -40,9 +40,9 @@ std::vector<float> run_rank(Transport& world) {
       .hidden = kExperts + 1, .expert_hidden = 1, .experts = kExperts, .top_k = 1, .iterations = 2};
   const RankGroups groups(world, 0, kDefaultDeadline);
   const Placement placement(config.experts, world.size());
-  const Share mine = placement.experts_of(world.rank());  // one expert, the rank's number
+  const ExpertIds& mine = placement.experts_of(world.rank());  // one expert, the rank's number
   Parameters parameters(chain_specs(config, "", mine), false);
-  set_weights(parameters, mine.first);
+  set_weights(parameters, mine[0]);
 
   OneCopyExchange exchange(groups.experts(), config.hidden);
   PartTimes times;

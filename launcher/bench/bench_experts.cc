@@ -49,10 +49,10 @@ class RandomExperts {
   /// Of every expert, over all ranks.
   std::vector<double> rows_of_experts() const {
     std::vector<double> rows(static_cast<std::size_t>(placement_.experts()));
-    const Share mine = placement_.experts_of(group_.rank());
+    const ExpertIds& mine = placement_.experts_of(group_.rank());
     const auto* offsets = plan_.expert_offsets.data<std::int32_t>();
-    for (std::int64_t e = 0; e < mine.count; ++e) {
-      rows[static_cast<std::size_t>(mine.first + e)] = offsets[e + 1] - offsets[e];
+    for (std::int64_t e = 0; e < mine.count(); ++e) {
+      rows[static_cast<std::size_t>(mine[e])] = offsets[e + 1] - offsets[e];
     }
     all_reduce_sum<double>(group_, rows, kPhase);
     return rows;

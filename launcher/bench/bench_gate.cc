@@ -21,7 +21,7 @@ class RandomGate {
   RandomGate(const Benchmark& benchmark, Transport& world)
       : groups_(world, 0, kDefaultDeadline),
         placement_(benchmark.layer.experts, world.size()),
-        weights_(benchmark.layer, {}, groups_.world()),
+        weights_(benchmark.layer, Share{}, groups_.world()),
         router_(make_router(benchmark.layer)),
         gate_(benchmark.layer, 0, 0, weights_.views().gates[0], *router_),
         batch_(deal_batch(benchmark.tokens / benchmark.sequence * world.size(), benchmark.sequence, groups_)),

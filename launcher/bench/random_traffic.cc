@@ -95,7 +95,7 @@ RowsElsewhere expected_rows_elsewhere(std::int64_t tokens, std::int64_t top_k, c
   RowsElsewhere a_token;
   for (int there = 0; there < placement.ranks(); ++there) {
     if (there == rank) continue;
-    const auto held = static_cast<double>(placement.experts_of(there).count);
+    const auto held = static_cast<double>(placement.experts_of(there).count());
     double missed = 1;
     for (std::int64_t i = 0; i < top_k; ++i) {
       const auto drawn = static_cast<double>(i);

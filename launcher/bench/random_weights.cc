@@ -7,7 +7,7 @@
 
 namespace coe {
 
-RandomWeights::RandomWeights(const LayerConfig& layer, Share experts, Group world)
+RandomWeights::RandomWeights(const LayerConfig& layer, const ExpertIds& experts, Group world)
     : layer_(layer), experts_(experts), parameters_(chain_specs(layer, "", experts), true) {
   std::uint64_t stream = 0;
   for (const Parameter& parameter : parameters_.all()) {

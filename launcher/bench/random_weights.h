@@ -4,7 +4,7 @@
 #include "runtime/config/config.h"
 #include "runtime/layer/chain_layer.h"
 #include "runtime/model/parameters.h"
-#include "runtime/ranks/share.h"
+#include "runtime/ranks/placement.h"
 
 namespace coe {
 
@@ -13,14 +13,14 @@ namespace coe {
 class RandomWeights {
  public:
   /// Collective.
-  RandomWeights(const LayerConfig& layer, Share experts, Group world);
+  RandomWeights(const LayerConfig& layer, const ExpertIds& experts, Group world);
 
   ChainWeights views();
   void zero_gradients() { parameters_.zero_gradients(); }
 
  private:
   LayerConfig layer_;
-  Share experts_;
+  ExpertIds experts_;
   Parameters parameters_;
 };
 

@@ -46,7 +46,7 @@ void CaseResults::gather(const std::string& name, std::span<const float> mine) {
 }
 
 void CaseResults::gather_gradients(const Parameters& parameters, const Placement& placement,
-                                   const std::function<std::vector<ParameterSpec>(Share)>& specs_of) {
+                                   const std::function<std::vector<ParameterSpec>(const ExpertIds&)>& specs_of) {
   for (const Parameter& parameter : parameters.all()) {
     const auto gradient = parameter.gradient.span<float>();
     if (!parameter.expert && gradient.data() != nullptr)

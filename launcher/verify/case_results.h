@@ -26,7 +26,7 @@ class CaseResults {
   /// All gradients as "grad.<parameter>": replicated ones of this rank, expert ones from who holds them. `specs_of`
   /// lists the parameters of a rank that holds the given experts. Collective.
   void gather_gradients(const Parameters& parameters, const Placement& placement,
-                        const std::function<std::vector<ParameterSpec>(Share)>& specs_of);
+                        const std::function<std::vector<ParameterSpec>(const ExpertIds&)>& specs_of);
 
   const std::vector<float>& at(const std::string& name) const { return values_.at(name); }
   /// The largest ||got - expected|| / ||expected|| (absolute where all is zero expected) over all tensors that the file

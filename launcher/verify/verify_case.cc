@@ -45,7 +45,7 @@ CaseOutcome judge(const CaseFile& file, const CaseResults& results, std::span<co
 
 CaseOutcome verify_on_cuda(const CaseFile& file, const RankGroups& groups) {
   const LayerConfig& config = file.layer();
-  const auto specs_of = [&](Share experts) { return chain_specs(config, "", experts); };
+  const auto specs_of = [&](const ExpertIds& experts) { return chain_specs(config, "", experts); };
   const Placement placement(config.experts, groups.experts().size());
   Parameters parameters(specs_of(placement.experts_of(groups.experts().rank())), true);
   file.load_weights(parameters);
@@ -58,9 +58,9 @@ CaseOutcome verify_on_cuda(const CaseFile& file, const RankGroups& groups) {
 
 CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups, ExchangeOrder order, int threads) {
   const LayerConfig& config = file.layer();
-  const auto specs_of = [&](Share experts) { return chain_specs(config, "", experts); };
+  const auto specs_of = [&](const ExpertIds& experts) { return chain_specs(config, "", experts); };
   const Placement placement(config.experts, groups.experts().size());
-  const Share experts = placement.experts_of(groups.experts().rank());
+  const ExpertIds& experts = placement.experts_of(groups.experts().rank());
   Parameters parameters(specs_of(experts), true);
   file.load_weights(parameters);
 
@@ -113,7 +113,7 @@ Tensor read_ids(const CaseFile& file, const std::string& name, std::int64_t sequ
 
 CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups, ExchangeOrder order, int threads) {
   Model model(file.model(), groups, {.order = order, .threads = threads});
-  const auto specs_of = [&](Share experts) { return model_specs(model.config(), experts); };
+  const auto specs_of = [&](const ExpertIds& experts) { return model_specs(model.config(), experts); };
   file.load_weights(model.parameters());
   Optimiser optimiser(file.training(), groups, model.parameters());
   const Tensor whole = file.tensors().tensor("input_ids");

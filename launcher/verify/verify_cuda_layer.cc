@@ -61,7 +61,7 @@ void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placem
     return file.tensor(name, DType::kF32, whole.shape()).rows(batch.first_sequence * batch.length, batch.tokens());
   };
   const Stream stream(kCuda);
-  const Share experts = placement.experts_of(groups.experts().rank());
+  const ExpertIds& experts = placement.experts_of(groups.experts().rank());
   const ChainWeights host = chain_weights(config, "", experts, parameters);
   const CopiedWeights weights(config, host, DType::kF32, groups.experts(), stream);
   const std::int64_t rows = most_rows(config, placement, batch.group_tokens());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "kernels/memory/copy.h"
 #include "kernels/memory/error.h"
@@ -17,7 +18,15 @@ std::span<std::size_t> make_sizes(std::int64_t count, Arena& arena) {
   return {reinterpret_cast<std::size_t*>(memory.raw()), static_cast<std::size_t>(count)};
 }
 
-/// A contiguous placement makes (destination, expert, token) the order by (expert, token): a stable bucket sort.
+/// Calls visit(expert) for all, by (holder, local order).
+template <class Visit>
+void for_each_expert(const Placement& placement, const Visit& visit) {
+  for (int rank = 0; rank < placement.ranks(); ++rank) {
+    for (const std::int64_t expert : placement.experts_of(rank)) visit(expert);
+  }
+}
+
+/// A stable bucket sort by (destination, its expert, token).
 void plan_sends(const Routing& routing, const std::int32_t* rows, const Placement& placement, DispatchPlan& plan,
                 Arena& arena) {
   const auto send_rows = make_sizes(placement.ranks(), arena);
@@ -33,7 +42,8 @@ void plan_sends(const Routing& routing, const std::int32_t* rows, const Placemen
 
   ArenaScope scratch(arena);
   auto* next = arena.make<std::int32_t>({routing.experts}).data<std::int32_t>();
-  std::exclusive_scan(rows, rows + routing.experts, next, 0);
+  std::int32_t begin = 0;
+  for_each_expert(placement, [&](std::int64_t e) { next[e] = std::exchange(begin, begin + rows[e]); });
   const auto* offsets = routing.offsets.data<std::int32_t>();
   std::int64_t placed = 0;
   for (std::int32_t t = 0; t < routing.tokens(); ++t) {
@@ -54,15 +64,15 @@ void plan_sends(const Routing& routing, const std::int32_t* rows, const Placemen
 void plan_receives(const RowTable& rows, const Placement& placement, int rank, std::int64_t padded_rows,
                    DispatchPlan& plan, Arena& arena) {
   const int ranks = rows.ranks();
-  const Share mine = placement.experts_of(rank);
+  const ExpertIds& mine = placement.experts_of(rank);
   const auto receive_rows = make_sizes(ranks, arena);
-  plan.segments = arena.make<std::int32_t>({mine.count, ranks, 2});
-  plan.expert_offsets = arena.zeros<std::int32_t>({mine.count + 1});
+  plan.segments = arena.make<std::int32_t>({mine.count(), ranks, 2});
+  plan.expert_offsets = arena.zeros<std::int32_t>({mine.count() + 1});
   auto* expert_offsets = plan.expert_offsets.data<std::int32_t>();
   std::int32_t begin = 0;
   for (int source = 0; source < ranks; ++source) {
-    for (std::int64_t local = 0; local < mine.count; ++local) {
-      const std::int32_t count = rows.of(source)[mine.first + local];
+    for (std::int64_t local = 0; local < mine.count(); ++local) {
+      const std::int32_t count = rows.of(source)[mine[local]];
       std::int32_t* segment = plan.segments.data<std::int32_t>() + (local * ranks + source) * 2;
       segment[0] = begin;
       segment[1] = count;
@@ -71,14 +81,14 @@ void plan_receives(const RowTable& rows, const Placement& placement, int rank, s
       receive_rows[static_cast<std::size_t>(source)] += static_cast<std::size_t>(count);
     }
   }
-  for (std::int64_t local = 1; padded_rows > 0 && local <= mine.count; ++local) {
+  for (std::int64_t local = 1; padded_rows > 0 && local <= mine.count(); ++local) {
     if (expert_offsets[local] > padded_rows) {
       fail(ErrorCode::kInternal, "dispatch plan: an expert has ", expert_offsets[local], " rows, padded to ",
            padded_rows);
     }
     expert_offsets[local] = static_cast<std::int32_t>(padded_rows);
   }
-  std::partial_sum(expert_offsets, expert_offsets + mine.count + 1, expert_offsets);
+  std::partial_sum(expert_offsets, expert_offsets + mine.count() + 1, expert_offsets);
   plan.receive_rows = receive_rows;
 }
 
@@ -90,21 +100,21 @@ void plan_landings(const RowTable& rows, const Placement& placement, int rank, s
   plan.send_offsets = arena.make<std::int32_t>({experts + 1});
   plan.landing = arena.make<std::int32_t>(plan.send_token.shape());
   plan.rows_at = arena.zeros<std::int32_t>({ranks});
-  plan.first_expert = arena.make<std::int32_t>({ranks + 1});
+  plan.first_place = arena.make<std::int32_t>({ranks + 1});
   auto *offsets = plan.send_offsets.data<std::int32_t>(), *rows_at = plan.rows_at.data<std::int32_t>();
-  auto* first = plan.first_expert.data<std::int32_t>();
-  for (int r = 0; r < ranks; ++r) first[r] = static_cast<std::int32_t>(placement.experts_of(r).first);
-  first[ranks] = static_cast<std::int32_t>(experts);
+  auto* first = plan.first_place.data<std::int32_t>();
+  first[0] = 0;
+  for (int r = 0; r < ranks; ++r) first[r + 1] = first[r] + static_cast<std::int32_t>(placement.experts_of(r).count());
   std::int32_t sent = 0;
-  for (std::int64_t e = 0; e < experts; ++e) {
-    offsets[e] = sent;
+  for_each_expert(placement, [&](std::int64_t e) {
+    *offsets++ = sent;
     std::int32_t& begin = rows_at[placement.rank_of(e)];
     std::int32_t place = begin + static_cast<std::int32_t>(rows.before(rank, e));
     const std::int32_t end = sent + rows.of(rank)[e];
     while (sent < end) plan.landing.data<std::int32_t>()[sent++] = place++;
     begin += static_cast<std::int32_t>(padded_rows > 0 ? padded_rows : rows.total(e));
-  }
-  offsets[experts] = sent;
+  });
+  *offsets = sent;
 }
 
 }  // namespace
@@ -134,7 +144,7 @@ DispatchPlan make_dispatch_plan(const Routing& routing, const Tensor& rows, cons
 }
 
 std::int64_t most_rows(const Placement& placement, std::int64_t tokens, std::int64_t each, std::int64_t limit) {
-  const std::int64_t held = placement.experts_of(0).count;  // the first ranks hold the most
+  const std::int64_t held = placement.most_held();
   const std::int64_t chosen = tokens * std::min(each, held);
   return limit > 0 ? std::min(chosen, held * limit) : chosen;
 }
@@ -145,10 +155,12 @@ DispatchPlanner::DispatchPlanner(const Placement& placement, int rank, const Str
       stream_(&stream),
       memory_(static_cast<std::size_t>(placement.ranks() + 1) * sizeof(std::int32_t), stream.device()),
       first_(memory_.data(), DType::kI32, {placement.ranks() + 1}, stream.device()) {
+  check(stream.device() == kCpu || placement.is_contiguous(),
+        "placement: on a device ranks hold contiguous runs of experts; another map is not there yet");
+  host_first_.push_back(0);
   for (int r = 0; r < placement.ranks(); ++r) {
-    host_first_.push_back(static_cast<std::int32_t>(placement.experts_of(r).first));
+    host_first_.push_back(host_first_.back() + static_cast<std::int32_t>(placement.experts_of(r).count()));
   }
-  host_first_.push_back(static_cast<std::int32_t>(placement.experts()));
   copy(Tensor(host_first_.data(), DType::kI32, first_.shape()), first_, stream);
 }
 
@@ -156,7 +168,7 @@ DispatchPlan DispatchPlanner::plan(const Routed& routed, const Tensor& rows, std
                                    std::int64_t most, Arena& arena) const {
   const Routing& routing = routed.routing;
   if (rows.on_host()) return make_dispatch_plan(routing, rows, *placement_, rank_, arena, padded_rows);
-  const std::int64_t held = placement_->experts_of(rank_).count;
+  const std::int64_t held = placement_->experts_of(rank_).count();
   const cuda::BucketPlaces buckets{arena.make<std::int32_t>({routing.experts}),
                                    arena.make<std::int32_t>({routing.experts}), arena.make<std::int32_t>({held + 1}),
                                    arena.make<std::int32_t>({held})};

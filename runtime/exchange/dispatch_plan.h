@@ -34,10 +34,10 @@ struct DispatchPlan {
   Tensor send_token;    ///< int32 [sent]: token of each sent row, by (destination, expert, token)
   Tensor send_choice;   ///< int32 [sent]: its choice in the Routing
   Tensor place;         ///< int32 [choices]: where a choice stands among the sent rows; -1 where it was dropped
-  Tensor send_offsets;  ///< int32 [N + 1]: where the rows to each expert begin among the sent rows
+  Tensor send_offsets;  ///< int32 [N + 1]: where the rows to each expert begin, by (holder, local order)
   Tensor landing;       ///< int32 [sent]: where a sent row stands among all rows of its destination's experts
   Tensor rows_at;       ///< int32 [R]: expert_rows() of every rank
-  Tensor first_expert;  ///< int32 [R + 1]: each rank's first expert
+  Tensor first_place;   ///< int32 [R + 1]: where each rank's experts begin in that order
   std::span<const std::size_t> send_rows, receive_rows;  ///< [R] rows to and from each rank
 
   /// int32 [local experts, R, 2]: (begin, count) of the rows of (expert, source) in the landing order, which is by
@@ -63,6 +63,7 @@ std::int64_t most_rows(const Placement& placement, std::int64_t tokens, std::int
 /// Makes the plans of one rank, of routings on any device. Views placement and stream.
 class DispatchPlanner {
  public:
+  /// Throws kBadInput for a placement of other than contiguous runs on a device.
   DispatchPlanner(const Placement& placement, int rank, const Stream& stream);
 
   /// From the rows of all ranks, int32 [R, N], which routed.counts are part of. `most` bounds the rows of any rank
@@ -76,7 +77,7 @@ class DispatchPlanner {
   const Stream* stream_;
   std::vector<std::int32_t> host_first_;
   Buffer memory_;
-  Tensor first_;  ///< int32 [R + 1] on the stream's device: each rank's first expert, then N
+  Tensor first_;  ///< int32 [R + 1] on the stream's device: as first_place
 };
 
 }  // namespace coe

@@ -13,7 +13,7 @@ namespace {
 template <class Visit>
 void for_each_sent(const DispatchPlan& plan, int peer, const Visit& visit) {
   const auto* offsets = plan.send_offsets.data<std::int32_t>();
-  const auto* first = plan.first_expert.data<std::int32_t>() + peer;
+  const auto* first = plan.first_place.data<std::int32_t>() + peer;
   for (std::int32_t e = first[0]; e < first[1]; ++e) {
     if (offsets[e + 1] > offsets[e]) visit(offsets[e], offsets[e + 1] - offsets[e]);
   }

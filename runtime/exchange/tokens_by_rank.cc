@@ -59,9 +59,10 @@ Routing route_to_ranks(const DispatchPlan& plan, Arena& arena) {
     for (std::int32_t j = begin[t]; j < begin[t + 1]; ++j) {
       if (place[j] < 0) continue;
       const auto rank = static_cast<std::int32_t>(std::ranges::upper_bound(ends, place[j]) - ends.begin());
-      // Choices ascend in experts, and so in ranks.
-      if (count == first || ranks[count - 1] != rank) ranks[count++] = rank;
+      ranks[count++] = rank;
     }
+    std::sort(ranks + first, ranks + count);
+    count = static_cast<std::int32_t>(std::unique(ranks + first, ranks + count) - ranks);
   }
   offsets.data<std::int32_t>()[tokens] = count;
   const Tensor kept = arena.make<std::uint8_t>({count});

@@ -80,7 +80,7 @@ std::int64_t most_of_an_expert(const LayerConfig& config, std::int64_t tokens, i
 std::int64_t most_rows(const LayerConfig& config, const Placement& placement, std::int64_t tokens) {
   const std::int64_t limit = most_of_an_expert(config, tokens, placement.ranks());
   const std::int64_t each = config.router == RouterKind::kRelu ? config.experts : config.top_k;
-  return config.pad_to_capacity ? placement.experts_of(0).count * limit : most_rows(placement, tokens, each, limit);
+  return config.pad_to_capacity ? placement.most_held() * limit : most_rows(placement, tokens, each, limit);
 }
 
 LayerSize layer_size(const LayerConfig& config, const LayerUse& use) {

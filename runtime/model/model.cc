@@ -63,7 +63,7 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
   cosine_ = Tensor(rope_memory_.data(), DType::kF32, table);
   sine_ = Tensor(rope_memory_.data() + cosine_.bytes(), DType::kF32, table);
   rope_table(config.rope_theta, cosine_, sine_);
-  const Share experts = placement_.experts_of(groups.experts().rank());
+  const ExpertIds& experts = placement_.experts_of(groups.experts().rank());
   const ChainContext context{groups_, &placement_, exchange_.get(), &tables_, &times_, use.threads};
   for (int l = 0; l < config.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.";

@@ -53,7 +53,7 @@ std::int64_t gates_of(const LayerConfig& config) { return config.gate == GateSha
 
 }  // namespace
 
-std::vector<ParameterSpec> chain_specs(const LayerConfig& config, const std::string& prefix, Share experts) {
+std::vector<ParameterSpec> chain_specs(const LayerConfig& config, const std::string& prefix, const ExpertIds& experts) {
   std::vector<ParameterSpec> specs;
   for (std::int64_t t = 0; t < gates_of(config); ++t) {
     specs.push_back({numbered(prefix, "gate", t), {config.experts, config.hidden}});
@@ -67,7 +67,7 @@ std::vector<ParameterSpec> chain_specs(const LayerConfig& config, const std::str
   for (std::int64_t t = 0; config.iteration_norm && t < config.iterations; ++t) {
     specs.push_back({numbered(prefix, "norm", t), {config.hidden}});
   }
-  for (std::int64_t e = experts.first; e < experts.first + experts.count; ++e) {
+  for (const std::int64_t e : experts) {
     add_feed_forward(prefix + "experts." + std::to_string(e) + ".", config.hidden, config.expert_hidden, true, specs);
   }
   if (config.shared_experts > 0) {
@@ -77,7 +77,7 @@ std::vector<ParameterSpec> chain_specs(const LayerConfig& config, const std::str
   return specs;
 }
 
-ChainWeights chain_weights(const LayerConfig& config, const std::string& prefix, Share experts,
+ChainWeights chain_weights(const LayerConfig& config, const std::string& prefix, const ExpertIds& experts,
                            Parameters& parameters) {
   const auto trained = [&](const std::string& name) {
     const Parameter& parameter = parameters.at(name);
@@ -93,14 +93,14 @@ ChainWeights chain_weights(const LayerConfig& config, const std::string& prefix,
   for (std::int64_t t = 0; config.iteration_norm && t < config.iterations; ++t) {
     weights.norms.push_back(trained(numbered(prefix, "norm", t)));
   }
-  for (std::int64_t e = experts.first; e < experts.first + experts.count; ++e) {
+  for (const std::int64_t e : experts) {
     weights.experts.push_back(feed_forward(prefix + "experts." + std::to_string(e) + ".", parameters));
   }
   if (config.shared_experts > 0) weights.shared = feed_forward(prefix + "shared_experts.", parameters);
   return weights;
 }
 
-std::vector<ParameterSpec> model_specs(const ModelConfig& config, Share experts) {
+std::vector<ParameterSpec> model_specs(const ModelConfig& config, const ExpertIds& experts) {
   const std::int64_t hidden = config.hidden;
   std::vector<ParameterSpec> specs = {{"model.embed_tokens.weight", {config.vocab, hidden}}};
   for (std::int64_t l = 0; l < config.layers; ++l) {

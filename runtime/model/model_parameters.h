@@ -7,19 +7,20 @@
 #include "runtime/config/config.h"
 #include "runtime/layer/chain_layer.h"
 #include "runtime/model/parameters.h"
-#include "runtime/ranks/share.h"
+#include "runtime/ranks/placement.h"
 
 namespace coe {
 
 /// The parameters of one chain layer on a rank that holds `experts`, their names behind `prefix` ("" or
 /// "model.layers.0.mlp."): gate.{t}.weight, noise.{t}.weight,
 /// router_bias.{t}, norm.{t}.weight, experts.{e}.{gate,up,down}_proj.weight, shared_experts.*.
-std::vector<ParameterSpec> chain_specs(const LayerConfig& config, const std::string& prefix, Share experts);
+std::vector<ParameterSpec> chain_specs(const LayerConfig& config, const std::string& prefix, const ExpertIds& experts);
 /// Views of the same parameters.
-ChainWeights chain_weights(const LayerConfig& config, const std::string& prefix, Share experts, Parameters& parameters);
+ChainWeights chain_weights(const LayerConfig& config, const std::string& prefix, const ExpertIds& experts,
+                           Parameters& parameters);
 
 /// All parameters of a decoder on a rank that holds `experts` of every layer.
-std::vector<ParameterSpec> model_specs(const ModelConfig& config, Share experts);
+std::vector<ParameterSpec> model_specs(const ModelConfig& config, const ExpertIds& experts);
 
 /// Draws all weights, each keyed by (seed, its name), so that they do not depend on who holds them: gates uniform
 /// within 1/sqrt(D), norms 1, router noise and bias 0, all others normal with deviation 0.02 (the Chain-of-Experts

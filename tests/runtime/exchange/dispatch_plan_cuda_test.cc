@@ -96,10 +96,10 @@ class DispatchPlanCuda : public OnCuda {
     EXPECT_EQ(plan.padded, padded > 0);
     EXPECT_TRUE(same_bits(get<std::int32_t>(plan.expert_offsets), wanted.expert_offsets));
     const Ints offsets_there = get<std::int32_t>(plan.expert_offsets), ends = get<std::int32_t>(plan.row_ends);
-    const Share held = placement.experts_of(rank);
-    for (std::int64_t e = 0; e < held.count; ++e) {
+    const ExpertIds& held = placement.experts_of(rank);
+    for (std::int64_t e = 0; e < held.count(); ++e) {
       std::int32_t somebodys = 0;
-      for (int r = 0; r < placement.ranks(); ++r) somebodys += rows[r * experts + held.first + e];
+      for (int r = 0; r < placement.ranks(); ++r) somebodys += rows[r * experts + held[e]];
       EXPECT_EQ(ends[e], offsets_there[e] + somebodys);
     }
     const Ints holder = get<std::int32_t>(plan.places.holder), row = get<std::int32_t>(plan.places.row);

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "kernels/memory/error.h"
+#include "tests/runtime/ranks/shuffled_placement.h"
 #include "tests/runtime/routing/routings.h"
 
 namespace coe {
@@ -117,14 +118,21 @@ TEST(DispatchPlan, ATableThatDisagreesIsABug) {
   expect_internal(routing, tensor_of<std::int32_t>({1, 2}, {1, 1}, arena), Placement(3, 1), arena);
 }
 
-/// (destination, expert, token, choice) of every kept choice, sorted: what must be sent, in this order.
-std::vector<std::tuple<int, std::int32_t, std::int32_t, std::int32_t>> kept_choices(const Choices& tokens,
+/// Where an expert stands among those of its holder.
+std::int64_t local_number(const Placement& placement, std::int64_t expert) {
+  const ExpertIds& held = placement.experts_of(placement.rank_of(expert));
+  return std::ranges::find(held, expert) - held.begin();
+}
+
+/// (destination, its expert, token, choice) of every kept choice, sorted: what must be sent, in this order.
+std::vector<std::tuple<int, std::int64_t, std::int32_t, std::int32_t>> kept_choices(const Choices& tokens,
                                                                                     const Placement& placement) {
-  std::vector<std::tuple<int, std::int32_t, std::int32_t, std::int32_t>> kept;
+  std::vector<std::tuple<int, std::int64_t, std::int32_t, std::int32_t>> kept;
   std::int32_t j = 0;
   for (std::size_t t = 0; t < tokens.size(); ++t) {
     for (const Choice& choice : tokens[t]) {
-      if (choice.kept) kept.emplace_back(placement.rank_of(choice.expert), choice.expert, t, j);
+      const int holder = placement.rank_of(choice.expert);
+      if (choice.kept) kept.emplace_back(holder, local_number(placement, choice.expert), t, j);
       ++j;
     }
   }
@@ -149,16 +157,16 @@ void expect_sends(const DispatchPlan& plan, const Choices& tokens, const Placeme
 }
 
 /// Segments in landing order, by (source, expert), follow each other without gaps and are as long as the table says.
-void expect_landing(const DispatchPlan& plan, const Tensor& table, Share experts) {
+void expect_landing(const DispatchPlan& plan, const Tensor& table, const ExpertIds& experts) {
   const std::int64_t ranks = table.extent(0), all_experts = table.extent(1);
   std::int32_t next = 0;
-  Ints per_expert(static_cast<std::size_t>(experts.count), 0);
+  Ints per_expert(static_cast<std::size_t>(experts.count()), 0);
   Sizes per_source(static_cast<std::size_t>(ranks), 0);
   for (std::int64_t source = 0; source < ranks; ++source) {
-    for (std::int64_t local = 0; local < experts.count; ++local) {
+    for (std::int64_t local = 0; local < experts.count(); ++local) {
       const std::int32_t* segment = plan.segments.data<std::int32_t>() + (local * ranks + source) * 2;
       EXPECT_EQ(segment[0], next);
-      EXPECT_EQ(segment[1], table.data<std::int32_t>()[source * all_experts + experts.first + local]);
+      EXPECT_EQ(segment[1], table.data<std::int32_t>()[source * all_experts + experts[local]]);
       next += segment[1];
       per_expert[static_cast<std::size_t>(local)] += segment[1];
       per_source[static_cast<std::size_t>(source)] += static_cast<std::size_t>(segment[1]);
@@ -187,10 +195,11 @@ TEST(DispatchPlan, SendsEveryKeptChoiceOnceAndLandsWithoutGaps) {
         for (Choice& choice : token) choice.kept = random() % 4 != 0;
       }
     }
-    const Placement placement(experts, ranks);
+    const Placement placement = seed % 2 == 0 ? Placement(experts, ranks) : shuffled_placement(experts, ranks, seed);
     const Tensor table = table_of(by_rank, experts, true, arena);
     for (int rank = 0; rank < ranks; ++rank) {
-      const DispatchPlan plan = plan_of(by_rank, experts, rank, arena);
+      const Routing routing = routing_of(experts, by_rank[static_cast<std::size_t>(rank)], arena);
+      const DispatchPlan plan = make_dispatch_plan(routing, table, placement, rank, arena);
       expect_sends(plan, by_rank[static_cast<std::size_t>(rank)], placement);
       expect_landing(plan, table, placement.experts_of(rank));
     }

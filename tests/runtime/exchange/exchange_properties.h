@@ -130,8 +130,7 @@ class CaseOnRank {
   void require_arrived(const RoutedPass& pass, const ExpertRows& arrived, bool with_scalar) const {
     std::vector<float> rows, scalars;
     std::vector<std::int32_t> offsets{0};
-    const Share mine = at_.placement.experts_of(at_.group.rank());
-    for (std::int64_t e = mine.first; e < mine.first + mine.count; ++e) {
+    for (const std::int64_t e : at_.placement.experts_of(at_.group.rank())) {
       std::int64_t token = 0, count = 0;
       for (const std::vector<Choice>& choices : pass.by_rank | std::views::join) {
         for (const Choice& choice : choices) {
@@ -154,10 +153,10 @@ class CaseOnRank {
   }
 
   void apply_experts(const ExpertRows& rows, const ExpertRows& results) const {
-    const Share mine = at_.placement.experts_of(at_.group.rank());
+    const ExpertIds& mine = at_.placement.experts_of(at_.group.rank());
     const auto* offsets = rows.offsets.data<std::int32_t>();
-    for (std::int64_t local = 0; local < mine.count; ++local) {
-      const auto id = static_cast<float>(mine.first + local);
+    for (std::int64_t local = 0; local < mine.count(); ++local) {
+      const auto id = static_cast<float>(mine[local]);
       const std::int64_t first = offsets[local], count = offsets[local + 1] - first;
       std::ranges::transform(rows.rows.rows(first, count).span<float>(), results.rows.rows(first, count).data<float>(),
                              [&](float value) { return value * (id + 1); });

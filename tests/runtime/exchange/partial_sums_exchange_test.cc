@@ -31,12 +31,12 @@ struct Scene {
     std::ranges::fill(x.span<float>(), value);
     Flight flight = exchange.begin(plan, {.x = &x, .weights = routing.weight}, {"dispatch"});
     const ExpertRows rows = flight.arrived().get(), results = flight.results();
-    const Share mine = placement.experts_of(rank);
+    const ExpertIds& mine = placement.experts_of(rank);
     const auto* offsets = rows.offsets.data<std::int32_t>();
-    for (std::int64_t e = 0; e < mine.count; ++e) {
+    for (std::int64_t e = 0; e < mine.count(); ++e) {
       const std::int64_t first = offsets[e], count = offsets[e + 1] - first;
       std::ranges::transform(rows.rows.rows(first, count).span<float>(), results.rows.rows(first, count).data<float>(),
-                             [&](float from) { return from * static_cast<float>(mine.first + e + 1); });
+                             [&](float from) { return from * static_cast<float>(mine[e] + 1); });
     }
     flight.send_back({"combine"});
     const Tensor sum = arena.zeros<float>(x.shape());

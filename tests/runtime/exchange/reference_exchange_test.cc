@@ -70,8 +70,8 @@ void for_each_row_of(const std::vector<Choices>& by_rank, std::int64_t expert, c
 void expect_arrived(const Scene& scene, const ExpertRows& arrived, bool with_scalar) {
   std::vector<float> rows, scalars;
   std::vector<std::int32_t> offsets = {0};
-  const Share experts = scene.placement.experts_of(static_cast<int>(scene.rank));
-  for (std::int64_t e = experts.first; e < experts.first + experts.count; ++e) {
+  const ExpertIds& experts = scene.placement.experts_of(static_cast<int>(scene.rank));
+  for (const std::int64_t e : experts) {
     for_each_row_of(scene.by_rank, e, [&](std::size_t source, std::size_t token, std::size_t j, const Choice&) {
       std::ranges::copy(row_of(source, token), std::back_inserter(rows));
       if (with_scalar) scalars.push_back(scalar_of(source, j));
@@ -85,10 +85,10 @@ void expect_arrived(const Scene& scene, const ExpertRows& arrived, bool with_sca
 
 /// Multiplies the rows of expert e by e + 1 and adds e to their scalars.
 void apply_experts(const Scene& scene, const ExpertRows& rows, const ExpertRows& results) {
-  const Share experts = scene.placement.experts_of(static_cast<int>(scene.rank));
+  const ExpertIds& experts = scene.placement.experts_of(static_cast<int>(scene.rank));
   const auto* offsets = rows.offsets.data<std::int32_t>();
-  for (std::int64_t local = 0; local < experts.count; ++local) {
-    const auto id = static_cast<float>(experts.first + local);
+  for (std::int64_t local = 0; local < experts.count(); ++local) {
+    const auto id = static_cast<float>(experts[local]);
     const std::int64_t first = offsets[local], count = offsets[local + 1] - first;
     std::ranges::transform(rows.rows.rows(first, count).span<float>(), results.rows.rows(first, count).data<float>(),
                            [&](float value) { return value * (id + 1); });

@@ -289,6 +289,21 @@ TEST(ChainLayerOnRanks, RowsCopiedOnceGiveTheBitsOfTheReference) {
   }
 }
 
+TEST(ChainLayerOnRanks, BitsDoNotDependOnWhoHoldsWhichExpert) {
+  for (const NamedLayer& named : layers_of(8, 6, 7)) {
+    SCOPED_TRACE(named.name);
+    const ChainCase chain = random_chain_case(named.layer, 7, 3);
+    for_each_ranks([&](Transport& world) {
+      const ChainResult contiguous = ChainRun(chain, world).run(),
+                        shuffled = ChainRun(chain, world, 0, {.shuffled = true}).run();
+      EXPECT_EQ(shuffled.y, contiguous.y);
+      EXPECT_EQ(shuffled.dx, contiguous.dx);
+      EXPECT_EQ(shuffled.expert_gradients, contiguous.expert_gradients);
+      EXPECT_EQ(shuffled.replicated_gradients, contiguous.replicated_gradients);
+    });
+  }
+}
+
 TEST(ChainLayerOnRanks, SumsOfEachRankFirstAreNearTheExactOnes) {
   std::vector<NamedLayer> layers = layers_of(24, 16, 10);
   layers.push_back({"rerouted by probability, padded", layers.front().layer});

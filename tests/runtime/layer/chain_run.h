@@ -13,6 +13,7 @@
 #include "runtime/exchange/reference_exchange.h"
 #include "runtime/layer/chain_layer.h"
 #include "runtime/model/model_parameters.h"
+#include "tests/runtime/ranks/shuffled_placement.h"
 #include "tests/runtime/ranks/splits.h"
 #include "tests/runtime/routing/tensors.h"
 
@@ -76,6 +77,7 @@ inline std::vector<float> gather_floats(Group group, std::span<const float> mine
 struct ChainExchange {
   bool by_reference = false;  ///< else the fastest way that adds up in this order
   ExchangeOrder order = ExchangeOrder::kExact;
+  bool shuffled = false;  ///< experts lie with ranks in no order, else in contiguous runs
 };
 
 /// A case on this rank: sequences are dealt out unevenly, the last of several ranks has none.
@@ -84,7 +86,7 @@ class ChainRun {
   ChainRun(const ChainCase& chain, Transport& world, std::int64_t expert_parallel = 0, ChainExchange way = {})
       : case_(chain),
         groups_(world, expert_parallel, kDefaultDeadline),
-        placement_(chain.layer.experts, groups_.experts().size()),
+        placement_(placement_of(chain.layer.experts, groups_.experts().size(), way)),
         experts_(placement_.experts_of(groups_.experts().rank())),
         parameters_(chain_specs(chain.layer, "", experts_), true),
         exchange_(exchange_of(groups_.experts(), chain.layer, way)),
@@ -126,6 +128,9 @@ class ChainRun {
   Arena& arena() { return arena_; }
 
  private:
+  static Placement placement_of(std::int64_t experts, int ranks, ChainExchange way) {
+    return way.shuffled ? shuffled_placement(experts, ranks, 3) : Placement(experts, ranks);
+  }
   static std::unique_ptr<Exchange> exchange_of(Group group, const LayerConfig& layer, ChainExchange way) {
     if (way.by_reference) return std::make_unique<ReferenceExchange>(group, layer.hidden);
     return make_exchange(way.order, group, layer.hidden, ChainLayer::flight_hint(1, layer.iterations));
@@ -137,6 +142,20 @@ class ChainRun {
     return tensor_of<float>({batch_.tokens(), case_.layer.hidden}, part_of(all, floats), arena_);
   }
 
+  /// What ranks hold one after another, in ascending expert id.
+  std::vector<float> by_expert(const std::vector<float>& by_rank) const {
+    std::vector<float> all(by_rank.size());
+    const std::int64_t width = std::ssize(all) / placement_.experts();
+    auto next = by_rank.begin();
+    for (int rank = 0; rank < placement_.ranks(); ++rank) {
+      for (const std::int64_t expert : placement_.experts_of(rank)) {
+        std::copy_n(next, width, all.begin() + expert * width);
+        next += width;
+      }
+    }
+    return all;
+  }
+
   ChainResult gather(const ChainOutput& output, const Tensor& dx) {
     const Group world = groups_.world();
     ChainResult result{.y = gather_floats(world, output.y.span<float>()),
@@ -145,7 +164,7 @@ class ChainRun {
                        .balance = *output.balance_loss.data<double>()};
     const Tensor gradients = parameters_.expert_gradients();
     all_reduce_sum<float>(groups_.replicas(), gradients.span<float>(), {"replicas"});
-    result.expert_gradients = gather_floats(groups_.experts(), gradients.span<float>());
+    result.expert_gradients = by_expert(gather_floats(groups_.experts(), gradients.span<float>()));
     all_reduce_sum<float>(world, result.replicated_gradients, {"gradients"});
     all_reduce_sum<double>(world, {&result.balance, 1}, {"balance"});
     for (const IterationCounters& mine : layer_.counters()) {
@@ -163,7 +182,7 @@ class ChainRun {
   ChainCase case_;
   RankGroups groups_;
   Placement placement_;
-  Share experts_;
+  ExpertIds experts_;
   Parameters parameters_;
   std::unique_ptr<Exchange> exchange_;
   LayerTables tables_;

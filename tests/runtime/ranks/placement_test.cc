@@ -7,18 +7,22 @@
 namespace coe {
 namespace {
 
+using Held = std::vector<ExpertIds>;
+
+ExpertIds ids(std::vector<std::int64_t> all) { return ExpertIds(std::move(all)); }
+
 std::vector<std::int64_t> counts_of(const Placement& placement) {
   std::vector<std::int64_t> counts;
-  for (int rank = 0; rank < placement.ranks(); ++rank) counts.push_back(placement.experts_of(rank).count);
+  for (int rank = 0; rank < placement.ranks(); ++rank) counts.push_back(placement.experts_of(rank).count());
   return counts;
 }
 
 TEST(Placement, SevenExpertsOverThreeRanksAreThreeTwoTwo) {
   const Placement placement(7, 3);
   EXPECT_EQ(counts_of(placement), (std::vector<std::int64_t>{3, 2, 2}));
-  EXPECT_EQ(placement.experts_of(0).first, 0);
-  EXPECT_EQ(placement.experts_of(1).first, 3);
-  EXPECT_EQ(placement.experts_of(2).first, 5);
+  EXPECT_EQ(placement.experts_of(0)[0], 0);
+  EXPECT_EQ(placement.experts_of(1)[0], 3);
+  EXPECT_EQ(placement.experts_of(2)[0], 5);
   std::vector<int> holder;
   for (std::int64_t expert = 0; expert < placement.experts(); ++expert) holder.push_back(placement.rank_of(expert));
   EXPECT_EQ(holder, (std::vector<int>{0, 0, 0, 1, 1, 2, 2}));
@@ -36,6 +40,26 @@ TEST(Placement, NeedsAnExpertAndARank) {
   EXPECT_THROW(Placement(0, 1), Error);
   EXPECT_THROW(Placement(4, 0), Error);
   EXPECT_THROW(Placement(-1, 2), Error);
+}
+
+TEST(Placement, AnyMapKeepsTheOrderOfEachRank) {
+  const Placement placement(Held{ids({3, 0}), ids({}), ids({1, 4, 2})});
+  EXPECT_EQ(placement.experts(), 5);
+  EXPECT_EQ(counts_of(placement), (std::vector<std::int64_t>{2, 0, 3}));
+  EXPECT_EQ(placement.most_held(), 3);
+  EXPECT_EQ(placement.rank_of(3), 0);
+  EXPECT_EQ(placement.rank_of(4), 2);
+  EXPECT_EQ(placement.experts_of(2)[1], 4);
+  EXPECT_FALSE(placement.is_contiguous());
+  EXPECT_TRUE(Placement(7, 3).is_contiguous());
+  EXPECT_TRUE(Placement(Held{ids({0}), ids({1, 2})}).is_contiguous());
+}
+
+TEST(Placement, EveryExpertIsHeldOnce) {
+  EXPECT_THROW(Placement(Held{ids({0, 1}), ids({1})}), Error);
+  EXPECT_THROW(Placement(Held{ids({0, 3}), ids({1})}), Error);
+  EXPECT_THROW(Placement(Held{ids({-1, 0})}), Error);
+  EXPECT_THROW(Placement(Held{}), Error);
 }
 
 }  // namespace

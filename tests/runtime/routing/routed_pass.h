@@ -12,6 +12,7 @@
 #include "runtime/exchange/dispatch_plan.h"
 #include "runtime/routing/admission.h"
 #include "tests/runtime/exchange/exchange_case.h"
+#include "tests/runtime/ranks/shuffled_placement.h"
 #include "tests/runtime/routing/admitted.h"
 #include "tests/runtime/routing/tensors.h"
 
@@ -33,7 +34,9 @@ struct CaseAtRank {
       : one(std::move(wanted)),
         group{&world},
         rank(static_cast<std::size_t>(world.rank())),
-        placement(one.layer.experts, world.size()) {
+        placement(one.seed % 2 == 0
+                      ? Placement(one.layer.experts, world.size())
+                      : shuffled_placement(one.layer.experts, world.size(), static_cast<unsigned>(one.seed))) {
     for (std::size_t before = 0; before < rank; ++before) first_token += one.tokens[before];
   }
 

@@ -58,9 +58,9 @@ TEST(LearningRate, NeedsNoWarmUp) {
 /// Seven experts of two weights each, sharded, and three replicated weights.
 std::vector<ParameterSpec> seven_experts(const RankGroups& groups) {
   const Group group = groups.experts();
-  const Share mine = Placement(7, group.size()).experts_of(group.rank());
+  const Placement placement(7, group.size());
   std::vector<ParameterSpec> specs = {{"replicated", {3}, false}};
-  for (std::int64_t e = mine.first; e < mine.first + mine.count; ++e) {
+  for (const std::int64_t e : placement.experts_of(group.rank())) {
     specs.push_back({"experts." + std::to_string(e), {2}, true});
   }
   return specs;
