@@ -15,6 +15,14 @@ std::string look_ahead_note(const LayerConfig& layer) {
          "far can foresee; validation, eval and generate drop no choice unless validation.capacity_factor says so";
 }
 
+std::string one_chunk_note(const Config& config) {
+  if (config.exchange.chunks == 1 || config.model.layer.drop_policy == DropPolicy::kNone) return {};
+  return fmt::format(
+      "exchange.chunks is {}, but with a capacity all tokens of an iteration share out places: each runs "
+      "as one chunk",
+      config.exchange.chunks);
+}
+
 std::string capacity_note(const Config& config) {
   const LayerConfig& layer = config.model.layer;
   if (layer.drop_policy == DropPolicy::kNone) return {};

@@ -15,6 +15,7 @@ TrainedModel::TrainedModel(const Config& config, const std::filesystem::path& pl
             {.trained = false,
              .order = config.exchange.order,
              .threads = static_cast<int>(config.distributed.threads),
+             .chunks = static_cast<int>(config.exchange.chunks),
              .capacity_factor = config.validation.capacity_factor}) {
   auto found = load_checkpoint(place, Damaged::kLeave, model.config(), model.parameters(), groups.world());
   check(found.has_value(), place.string(), ": holds no complete checkpoint");

@@ -77,7 +77,9 @@ void TrainingRun::open_directory() {
 void TrainingRun::begin() {
   say(fmt::format("{}: {} parameters, {} rank{}, into {}", model_name(config_.model.layer), trainer_.parameters(),
                   world_.size(), world_.size() == 1 ? "" : "s", directory_.root.string()));
-  if (const std::string note = look_ahead_note(config_.model.layer); !note.empty()) say(note);
+  for (const std::string& note : {look_ahead_note(config_.model.layer), one_chunk_note(config_)}) {
+    if (!note.empty()) say(note);
+  }
   tell_how_to_stop();
   if (resumed_) {
     for (const std::string& line : resumed_->damage) say(line);

@@ -91,8 +91,8 @@ CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups, Exchang
   results.gather("output", floats(output.y));
   results.gather("grad.input", floats(dx));
   results.add("aux_loss", {summed(groups, *output.balance_loss.data<double>())});
-  for (std::size_t t = 0; t < saved.iterations.size(); ++t) {
-    const Routing& routing = saved.iterations[t].routed.routing;
+  for (std::size_t t = 0; t < saved.chunks.front().iterations.size(); ++t) {
+    const Routing& routing = saved.chunks.front().iterations[t].routed.routing;
     results.gather("chosen." + std::to_string(t), flags(routing, routing.chosen));
     results.gather("kept." + std::to_string(t), flags(routing, routing.kept));
   }

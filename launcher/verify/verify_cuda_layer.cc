@@ -88,8 +88,8 @@ void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placem
   double loss = downloaded<double>(balance_loss, groups, stream).front();
   all_reduce_sum<double>(groups.world(), {&loss, 1}, {"summing losses"});
   results.add("aux_loss", {static_cast<float>(loss)});
-  for (std::size_t t = 0; t < saved.iterations.size(); ++t) {
-    const IterationSaved& state = saved.iterations[t];
+  for (std::size_t t = 0; t < saved.chunks.front().iterations.size(); ++t) {
+    const IterationSaved& state = saved.chunks.front().iterations[t];
     results.gather("chosen." + std::to_string(t), flags(state, false, config.experts, groups, stream));
     results.gather("kept." + std::to_string(t), flags(state, true, config.experts, groups, stream));
   }

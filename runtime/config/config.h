@@ -142,10 +142,14 @@ struct DistributedConfig {
   bool operator==(const DistributedConfig&) const = default;
 };
 
+/// More chunks than that are messages too small to be worth their number.
+inline constexpr std::int64_t kMostChunks = 64;
+
 /// Section [exchange].
 struct ExchangeConfig {
   ExchangeOrder order = ExchangeOrder::kExact;  ///< how results are added up: in ascending expert id, the same bits on
                                                 ///< any ranks; or first on each rank, fewer bytes and within 1e-5
+  std::int64_t chunks = 1;  ///< of a rank's sequences, of which one's exchange goes on under another's experts
 
   bool operator==(const ExchangeConfig&) const = default;
 };

@@ -92,6 +92,7 @@ inline constexpr std::tuple kDistributedKeys = {
 };
 inline constexpr std::tuple kExchangeKeys = {
     Key{"order", &ExchangeConfig::order},
+    Key{"chunks", &ExchangeConfig::chunks},
 };
 inline constexpr std::tuple kOutputKeys = {
     Key{"directory", &OutputConfig::directory},

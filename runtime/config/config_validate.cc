@@ -198,6 +198,7 @@ void validate(const Config& config) {
   check(deadline >= 0.001 && deadline <= kLongestDeadline, "distributed.deadline_seconds: ", deadline,
         ", must be from 0.001 to ", kLongestDeadline);
   check_range("distributed.threads", config.distributed.threads, 1, kMostThreads);
+  check_range("exchange.chunks", config.exchange.chunks, 1, kMostChunks);
   check(!config.output.directory.empty(), "output.directory: is empty, must name a directory");
   check_range("output.checkpoint_every", config.output.checkpoint_every, 0, kMostSteps);
   check_range("output.checkpoints_kept", config.output.checkpoints_kept, kFewestKept, kWidest);

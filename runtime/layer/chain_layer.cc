@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "kernels/decoder/rms_norm.h"
 #include "kernels/memory/copy.h"
@@ -14,9 +15,8 @@
 namespace coe {
 namespace {
 
-/// Flights whose rows are needed no longer than they last take so many places in turn: one is under way at a time,
-/// since an iteration runs as one chunk, and the next need not wait for who still reads it.
-constexpr int kPassing = 2;
+/// Beside the flights of all chunks that are under way at a time: the next need not wait for who still reads one.
+constexpr int kSpare = 1;
 
 /// As many as experts always compute, 0 where they compute what comes.
 std::int64_t padded_rows(const LayerConfig& config, const Batch& batch, int ranks) {
@@ -39,23 +39,30 @@ ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext&
       context_(context),
       weights_(std::move(weights)),
       router_(make_router(config, *context.stream)),
-      admission_(config, *router_, *context.tables->group, context.groups->experts()),
+      admission_(config, *router_, *context.tables->group.front(), context.groups->experts()),
       own_admission_(config, *router_, *context.tables->own, context.groups->alone()),
       planner_(*context.placement, context.groups->experts().rank(), *context.stream),
       experts_(weights_.experts, context.threads, *context.stream),
-      counters_(static_cast<std::size_t>(config.iterations)) {
+      counters_(static_cast<std::size_t>(config.iterations)),
+      replicas_(static_cast<std::size_t>(context.chunks)),
+      counts_(static_cast<std::size_t>(context.chunks)) {
   check(stream().device() == kCpu || context.groups->replicas().size() == 1,
         "layer on a device: data parallelism is not there yet; every expert must be on one rank alone");
+  check(stream().device() == kCpu || context.chunks == 1, "layer on a device: exchange.chunks is ", context.chunks,
+        ", must be 1");
+  check(std::cmp_equal(context.tables->group.size(), context.chunks), "layer: there are ", context.chunks,
+        " chunks and tables for ", context.tables->group.size());
   for (std::size_t t = 0; t < counters_.size(); ++t) {
     gates_.emplace_back(config, layer, static_cast<int>(t), weights_.gates[t], *router_);
     counters_[t].load.resize(static_cast<std::size_t>(config.experts));
   }
   if (weights_.shared) shared_.emplace(*weights_.shared, stream());
-  unsaved_.iterations.resize(2);
 }
 
-FlightHint ChainLayer::flight_hint(std::int64_t layers, std::int64_t iterations, std::int64_t rows) {
-  return {.rows = rows, .arrivals = kPassing + static_cast<int>(layers * iterations), .results = kInFlight};
+FlightHint ChainLayer::flight_hint(std::int64_t layers, std::int64_t iterations, std::int64_t rows, int chunks) {
+  return {.rows = (rows + chunks - 1) / chunks,
+          .arrivals = chunks + kSpare + static_cast<int>(layers * iterations) * chunks,
+          .results = chunks + kSpare};
 }
 
 void ChainLayer::clear_counters() {
@@ -69,66 +76,119 @@ void ChainLayer::update_router_bias(int iteration, float rate, std::span<const s
   coe::update_router_bias(rate, load, gates_[static_cast<std::size_t>(iteration)].bias());
 }
 
-ChainOutput ChainLayer::forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
-                                Arena& arena) {
-  ChainOutput out;
-  run(begin_forward(x, batch, context, saved, arena, out));
+std::size_t ChainLayer::chunks() const {
+  const bool one = config_.drop_policy != DropPolicy::kNone || counter_ != nullptr;
+  return one ? 1 : static_cast<std::size_t>(context_.chunks);
+}
+
+ChainSaved& ChainLayer::begin_chunks(const Batch& batch, std::size_t chunks, ChainSaved* saved) {
+  ChainSaved& all = saved != nullptr ? *saved : unsaved_;
+  all.chunks.resize(chunks);
+  for (std::size_t c = 0; c < chunks; ++c) {
+    ChunkSaved& chunk = all.chunks[c];
+    const Share sequences = share_of(batch.sequences, std::ssize(all.chunks), static_cast<std::int64_t>(c));
+    chunk.batch = batch;
+    chunk.batch.first_sequence += sequences.first;
+    chunk.batch.sequences = sequences.count;
+    chunk.iterations.resize(saved != nullptr ? static_cast<std::size_t>(config_.iterations) : 2);
+    chunk.arena.reset();
+  }
+  return all;
+}
+
+ChainOutput ChainLayer::begin_output(const Tensor& x, Arena& arena) const {
+  const ChainOutput out{.y = arena.make(x.dtype(), x.shape()), .balance_loss = arena.make<double>({1})};
+  clear(out.balance_loss, stream());
   return out;
 }
 
-void ChainLayer::backward(const Tensor& dy, const Batch& batch, ChainSaved& saved, const Tensor& dx, Arena& arena) {
-  ArenaScope scratch(arena);
-  run(begin_backward(dy, batch, saved, dx, arena));
+ChainLayer::Forward ChainLayer::forward_of(std::size_t chunk, const Tensor& x, const RoutingContext& context,
+                                           ChainSaved* saved, const ChainOutput& out, Arena& arena) {
+  ChainSaved& all = saved != nullptr ? *saved : unsaved_;
+  ChunkSaved& mine = all.chunks[chunk];
+  const std::int64_t first = (mine.batch.first_sequence - all.chunks.front().batch.first_sequence) * mine.batch.length;
+  return {.config = context.capacity_factor ? with_capacity(config_, *context.capacity_factor) : config_,
+          .context = context,
+          .saved = mine,
+          .lasting = saved != nullptr,
+          .arena = all.chunks.size() == 1 ? arena : mine.arena,
+          .x = x.rows(first, mine.batch.tokens()),
+          .y = out.y.rows(first, mine.batch.tokens()),
+          .loss = out.balance_loss,
+          .chunk = chunk,
+          .chunks = all.chunks.size()};
+}
+
+ChainOutput ChainLayer::forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
+                                Arena& arena) {
+  const std::size_t count = chunks();
+  begin_chunks(batch, count, saved);
+  const ChainOutput out = begin_output(x, arena);
+  frames_.reset();
+  for (std::size_t c = 0; c < count; ++c) {
+    passes_.push_back(pass_forward(forward_of(c, x, context, saved, out, arena), frames_));
+  }
+  run_passes();
+  return out;
+}
+
+void ChainLayer::run_passes() {
+  struct End {
+    std::vector<Task>& passes;
+    ~End() { passes.clear(); }
+  } const end{passes_};
+  run(passes_);
 }
 
 Task ChainLayer::begin_forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
                                Arena& arena, ChainOutput& out) {
+  begin_chunks(batch, 1, saved);
+  out = begin_output(x, arena);
   frames_.reset();
-  return pass_forward(x, batch, context, saved, arena, out, frames_);
+  return pass_forward(forward_of(0, x, context, saved, out, arena), frames_);
 }
 
-Task ChainLayer::begin_backward(const Tensor& dy, const Batch& batch, ChainSaved& saved, const Tensor& dx,
+void ChainLayer::backward(const Tensor& dy, const Batch& batch, ChainSaved& saved, const Tensor& dx, Arena& arena) {
+  frames_.reset();
+  for (ChunkSaved& chunk : saved.chunks) {
+    const std::int64_t first = (chunk.batch.first_sequence - batch.first_sequence) * batch.length;
+    const std::int64_t tokens = chunk.batch.tokens();
+    Arena& memory = saved.chunks.size() == 1 ? arena : chunk.arena;
+    passes_.push_back(pass_backward({dy.rows(first, tokens), dx.rows(first, tokens), chunk, memory}, frames_));
+  }
+  run_passes();
+}
+
+Task ChainLayer::begin_backward(const Tensor& dy, const Batch& /*batch*/, ChainSaved& saved, const Tensor& dx,
                                 Arena& arena) {
   frames_.reset();
-  return pass_backward(dy, batch, saved, dx, arena, frames_);
+  return pass_backward({dy, dx, saved.chunks.front(), arena}, frames_);
 }
 
-ChainLayer::Forward ChainLayer::forward_of(const Tensor& x, const Batch& batch, const RoutingContext& context,
-                                           ChainSaved* saved, Arena& arena) {
-  if (saved != nullptr) saved->iterations.resize(static_cast<std::size_t>(config_.iterations));
-  const Tensor loss = arena.make<double>({1});
-  clear(loss, stream());
-  return {.config = context.capacity_factor ? with_capacity(config_, *context.capacity_factor) : config_,
-          .batch = batch,
-          .context = context,
-          .saved = saved != nullptr ? *saved : unsaved_,
-          .lasting = saved != nullptr,
-          .arena = arena,
-          .x = x,
-          .loss = loss};
-}
-
-Task ChainLayer::pass_forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
-                              Arena& arena, ChainOutput& out, FrameArena& frames) {
-  Forward pass = forward_of(x, batch, context, saved, arena);
-  out = {.y = x, .balance_loss = pass.loss};
-  begin_iteration(0, x, pass);
-  for_each_token_block(x, [&](std::int64_t first, std::int64_t count) { enter_iteration(0, first, count, pass); });
+Task ChainLayer::pass_forward(Forward pass, FrameArena& frames) {
+  begin_iteration(0, pass.x, pass);
+  for_each_token_block(pass.x, [&](std::int64_t first, std::int64_t count) { enter_iteration(0, first, count, pass); });
   for (int t = 0; t < iterations(); ++t) {
-    const Tensor next = arena.make(x.dtype(), x.shape());
-    if (t + 1 < iterations()) begin_iteration(t + 1, next, pass);
-    const Arena::Mark mark = arena.mark();
+    const bool last = t + 1 == iterations();
+    const Tensor next = last ? pass.y : pass.arena.make(pass.x.dtype(), pass.x.shape());
+    if (!last) begin_iteration(t + 1, next, pass);
+    const Arena::Mark mark = pass.arena.mark();
     IterationSaved& at = pass.at(t);
     finish_gate(t, pass);
     Tensor table = at.routed.counts, world_counts;
-    if (!pass.alone() || needs_world_counts(config_)) co_await tell(t, at.routed.counts, 0);
-    if (!pass.alone()) table = context_.tables->group->table(0);
+    if (!pass.alone() || needs_world_counts(config_)) co_await tell(t, at.routed.counts, 0, pass);
+    if (!pass.alone()) table = tables(pass).table(0);
     if (needs_world_counts(config_)) {
-      world_counts = RowTable(context_.tables->group->table(0)).totals(arena, stream());
+      world_counts = RowTable(tables(pass).table(0)).totals(pass.arena, stream());
+      if (pass.chunks > 1) {
+        counts_[pass.chunk] = world_counts;
+        co_await Turn();
+        world_counts = add_up_chunks(pass.arena);
+      }
       const int replicas = context_.groups->replicas().size();
       if (replicas > 1) {
-        const Tensor all = arena.make<std::int64_t>({replicas, config_.experts});
-        co_await tell_replicas(t, world_counts, all);
+        const Tensor all = pass.arena.make<std::int64_t>({replicas, config_.experts});
+        co_await tell_replicas(t, world_counts, all, pass);
         add_up(all, world_counts);
       }
     }
@@ -140,25 +200,24 @@ Task ChainLayer::pass_forward(const Tensor& x, const Batch& batch, const Routing
     }
     count_admitted(t, pass);
     if (pass.alone()) {
-      co_await tell(t, table, 1);
-      table = context_.tables->group->table(1);
+      co_await tell(t, table, 1, pass);
+      table = tables(pass).table(1);
     }
     plan(t, table, pass);
 
     at.flight = dispatch(t, pass);
-    run_experts(co_await Timed(*context_.times, Part::kDispatch, at.flight.arrived()), at, arena);
+    run_experts(co_await Timed(*context_.times, Part::kDispatch, at.flight.arrived()), at, pass.arena);
     at.flight.send_back(phase("combine", t));
     const Combination sums = combination(t, next, pass);
     const TokensSummed summed = [&](std::int64_t first, std::int64_t count) {
-      if (t + 1 < iterations()) enter_iteration(t + 1, first, count, pass);
+      if (!last) enter_iteration(t + 1, first, count, pass);
     };
     co_await Timed(*context_.times, Part::kCombine, at.flight.combine(sums, summed));
 
     counters_[static_cast<std::size_t>(t)].bytes_sent += at.flight.bytes_sent();
-    out.y = next;
     if (pass.lasting) continue;
     at.flight = {};
-    arena.reset(mark);
+    pass.arena.reset(mark);
   }
 }
 
@@ -171,7 +230,7 @@ void ChainLayer::begin_iteration(int t, const Tensor& x, Forward& pass) {
     saved.inverse_rms = pass.arena.make<float>({x.extent(0)});
   }
   const Gate& gate = gates_[static_cast<std::size_t>(t)];
-  saved.gating = gate.begin_forward(saved.normed, pass.batch, pass.context, saved.gate, pass.arena);
+  saved.gating = gate.begin_forward(saved.normed, pass.batch(), pass.context, saved.gate, pass.arena);
 }
 
 void ChainLayer::enter_iteration(int t, std::int64_t first, std::int64_t count, Forward& pass) {
@@ -194,29 +253,40 @@ void ChainLayer::finish_gate(int t, Forward& pass) {
   std::ranges::transform(load, saved.routed.counts.span<std::int32_t>(), load.begin(), std::plus<>());
 }
 
-Timed<RowTables::Told> ChainLayer::tell(int t, const Tensor& counts, int round) {
+Timed<RowTables::Told> ChainLayer::tell(int t, const Tensor& counts, int round, const Forward& pass) {
   const PartTimer timer(*context_.times, Part::kPlan);
-  context_.tables->group->tell(counts, round, phase("plan", t));
-  return {*context_.times, Part::kPlan, context_.tables->group->told()};
+  tables(pass).tell(counts, round, phase("plan", t));
+  return {*context_.times, Part::kPlan, tables(pass).told()};
 }
 
-Timed<PostedCollective::Done> ChainLayer::tell_replicas(int t, const Tensor& counts, const Tensor& all) {
+Tensor ChainLayer::add_up_chunks(Arena& arena) const {
+  const Tensor sums = arena.zeros<std::int64_t>({config_.experts});
+  for (const Tensor& counts : counts_) {
+    std::ranges::transform(sums.span<std::int64_t>(), counts.span<std::int64_t>(), sums.data<std::int64_t>(),
+                           std::plus<>());
+  }
+  return sums;
+}
+
+Timed<PostedCollective::Done> ChainLayer::tell_replicas(int t, const Tensor& counts, const Tensor& all,
+                                                        const Forward& pass) {
   const PartTimer timer(*context_.times, Part::kPlan);
-  replicas_.all_gather(context_.groups->replicas(), std::as_bytes(counts.span<std::int64_t>()),
-                       std::as_writable_bytes(all.span<std::int64_t>()), phase("balance", t));
-  return {*context_.times, Part::kPlan, replicas_.done()};
+  PostedCollective& talk = replicas_[pass.chunk];
+  talk.all_gather(context_.groups->replicas(), std::as_bytes(counts.span<std::int64_t>()),
+                  std::as_writable_bytes(all.span<std::int64_t>()), phase("balance", t));
+  return {*context_.times, Part::kPlan, talk.done()};
 }
 
 void ChainLayer::balance(int t, const Tensor& world_counts, Forward& pass) {
   const PartTimer timer(*context_.times, Part::kPlan);
   IterationSaved& saved = pass.at(t);
-  saved.balance = add_balance_loss(config_, pass.context.l1_coeff, saved.routed, world_counts, pass.batch, pass.loss,
+  saved.balance = add_balance_loss(config_, pass.context.l1_coeff, saved.routed, world_counts, pass.batch(), pass.loss,
                                    pass.arena, stream());
 }
 
 Admission::Call ChainLayer::admission_call(int t, const Forward& pass) const {
   return {.config = pass.config,
-          .tokens = pass.alone() ? pass.batch.tokens() : pass.batch.group_tokens(),
+          .tokens = pass.alone() ? pass.batch().tokens() : pass.batch().group_tokens(),
           .bias = gates_[static_cast<std::size_t>(t)].bias(),
           .phase = phase("admission", t),
           .arena = pass.arena};
@@ -235,8 +305,8 @@ void ChainLayer::plan(int t, const Tensor& table, Forward& pass) {
   const PartTimer timer(*context_.times, Part::kPlan);
   IterationSaved& saved = pass.at(t);
   const Placement& placement = *context_.placement;
-  saved.plan = planner_.plan(saved.routed, table, padded_rows(pass.config, pass.batch, placement.ranks()),
-                             most_rows(pass.config, placement, pass.batch.group_tokens()), pass.arena);
+  saved.plan = planner_.plan(saved.routed, table, padded_rows(pass.config, pass.batch(), placement.ranks()),
+                             most_rows(pass.config, placement, pass.batch().group_tokens()), pass.arena);
   if (!table.on_host()) return;
   counters_[static_cast<std::size_t>(t)].dropped += saved.chosen - saved.plan.rows_sent();
 }
@@ -258,7 +328,7 @@ void ChainLayer::run_experts(const ExpertRows& rows, IterationSaved& saved, Aren
 Combination ChainLayer::combination(int t, const Tensor& next, Forward& pass) {
   IterationSaved& saved = pass.at(t);
   return {.sum = next,
-          .shared = shared_forward(saved, pass.batch, pass.arena),
+          .shared = shared_forward(saved, pass.batch(), pass.arena),
           .residual = residual(t, iterations() - 1, saved.x, pass.x),
           .lost = saved.routed.lost};
 }
@@ -278,36 +348,38 @@ Tensor ChainLayer::shared_forward(IterationSaved& saved, const Batch& batch, Are
   return out;
 }
 
-Task ChainLayer::pass_backward(const Tensor& dy, const Batch& batch, ChainSaved& saved, const Tensor& dx, Arena& arena,
-                               FrameArena& /*frames*/) {
-  Backward pass{batch, saved, arena};
+Task ChainLayer::pass_backward(Backward pass, FrameArena& /*frames*/) {
+  const Arena::Mark begin = pass.arena.mark();
   // The first iteration's gradient goes into dx unless that is dy and dy is still needed.
-  const bool apart = dx.raw() == dy.raw() && (iterations() == 1 || config_.residual == Residual::kOuter);
-  const auto gradient = [&] { return arena.make(dy.dtype(), dy.shape()); };
-  const Tensor first = apart ? gradient() : dx;
+  const bool needed = iterations() == 1 || config_.residual == Residual::kOuter;
+  const bool apart = pass.dx.raw() == pass.dy.raw() && needed;
+  const auto gradient = [&] { return pass.arena.make(pass.dy.dtype(), pass.dy.shape()); };
+  const Tensor first = apart ? gradient() : pass.dx;
   std::array<Tensor, 2> passing;
   for (int i = 0; i < std::min(iterations() - 1, 2); ++i) passing[static_cast<std::size_t>(i)] = gradient();
   const TokensSummed nobody;
-  Tensor d = dy;
+  Tensor d = pass.dy;
   for (int t = iterations() - 1; t >= 0; --t) {
-    const Arena::Mark mark = arena.mark();
-    IterationSaved& at = saved.iterations[static_cast<std::size_t>(t)];
+    const Arena::Mark mark = pass.arena.mark();
+    IterationSaved& at = pass.saved.iterations[static_cast<std::size_t>(t)];
     const Tensor earlier = t == 0 ? first : passing[static_cast<std::size_t>((t - 1) % 2)];
     const Tensor dnormed = config_.iteration_norm ? gradient() : earlier;
-    const Tensor dweight = arena.make<float>({at.routed.routing.choices()});
+    const Tensor dweight = pass.arena.make<float>({at.routed.routing.choices()});
     Flight flight = dispatch_gradient(t, d, at);
     const ExpertRows rows = co_await Timed(*context_.times, Part::kDispatch, flight.arrived());
-    experts_backward(rows, flight.results(), at, arena);
+    experts_backward(rows, flight.results(), at, pass.arena);
     flight.send_back(phase("backward combine", t));
-    const Combination sums{.sum = dnormed, .scalar = &dweight, .shared = shared_backward(d, at, batch, arena)};
+    const Tensor shared = shared_backward(d, at, pass.saved.batch, pass.arena);
+    const Combination sums{.sum = dnormed, .scalar = &dweight, .shared = shared};
     co_await Timed(*context_.times, Part::kCombine, flight.combine(sums, nobody));
 
     counters_[static_cast<std::size_t>(t)].bytes_sent += flight.bytes_sent();
-    gate_backward(t, residual(t, 0, d, dy), dnormed, dweight, earlier, pass);
-    arena.reset(mark);
+    gate_backward(t, residual(t, 0, d, pass.dy), dnormed, dweight, earlier, pass);
+    pass.arena.reset(mark);
     d = earlier;
   }
-  if (apart) copy(first, dx, stream());
+  if (apart) copy(first, pass.dx, stream());
+  pass.arena.reset(begin);
 }
 
 Flight ChainLayer::dispatch_gradient(int t, const Tensor& d, IterationSaved& saved) {
@@ -326,8 +398,8 @@ void ChainLayer::gate_backward(int t, const Tensor& residual, const Tensor& dnor
                                const Tensor& dx, Backward& pass) {
   const PartTimer timer(*context_.times, Part::kGate);
   const IterationSaved& saved = pass.saved.iterations[static_cast<std::size_t>(t)];
-  gates_[static_cast<std::size_t>(t)].backward(pass.batch, saved.gate, saved.routed, dweight, saved.balance, dnormed,
-                                               pass.arena);
+  gates_[static_cast<std::size_t>(t)].backward(pass.saved.batch, saved.gate, saved.routed, dweight, saved.balance,
+                                               dnormed, pass.arena);
   const bool added = residual.elements() > 0;
   if (!config_.iteration_norm) {
     if (added) add(residual, 1, dx, stream());

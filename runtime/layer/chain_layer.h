@@ -36,6 +36,7 @@ struct ChainContext {
   const LayerTables* tables;
   PartTimes* times;
   int threads = 1;                        ///< of this rank on the host, for its experts
+  int chunks = 1;                         ///< of a forward, as many as the tables are for
   const Stream* stream = &host_stream();  ///< of the device on which the weights are, and all that the layer makes
 };
 
@@ -55,9 +56,15 @@ struct IterationSaved {
   Tensor shared_ab;  ///< [T, 2 F_shared]
 };
 
-/// Holds Flights: the Exchange outlives it.
-struct ChainSaved {
+/// What a forward's chunk leaves for its backward. Holds Flights: the Exchange outlives it.
+struct ChunkSaved {
+  Batch batch;  ///< the chunk's
   std::vector<IterationSaved> iterations;
+  Arena arena;  ///< of its own, where there are several
+};
+
+struct ChainSaved {
+  std::vector<ChunkSaved> chunks;
 };
 
 struct ChainOutput {
@@ -75,14 +82,18 @@ struct IterationCounters {
 /// A Chain-of-Experts layer (arXiv 2506.18945): C times norm, gate, admission, plan, dispatch, experts, combine and
 /// residual, on any device. Collective over the expert-parallel group; a rank may have no tokens and no experts. On a
 /// device that ranks share all that a pass does is to give work to the stream.
+///
+/// Of several chunks each is a pass over some of each rank's sequences, as many chunks on every rank, and while one
+/// waits for a peer another goes on. Outputs and input gradients have the bits of one chunk; expert gradients are
+/// summed chunk by chunk. Where capacity drops, or routing is recorded, there is one.
 class ChainLayer {
  public:
   /// Throws kBadInput for data parallelism where the host cannot read what the layer computes.
   ChainLayer(const LayerConfig& config, int layer, const ChainContext& context, ChainWeights weights);
 
   /// What the Exchange of so many layers, each followed by a backward, shall make room for; `rows` as in FlightHint.
-  static constexpr int kInFlight = 2;  ///< flights whose results are not yet taken
-  static FlightHint flight_hint(std::int64_t layers, std::int64_t iterations, std::int64_t rows = 0);
+  static constexpr int kInFlight = 2;  ///< flights of one chunk whose results are not yet taken
+  static FlightHint flight_hint(std::int64_t layers, std::int64_t iterations, std::int64_t rows = 0, int chunks = 1);
 
   /// x [T, D], whole sequences. The output and what is saved live in the arena; `saved` may be nullptr where no
   /// backward follows.
@@ -92,8 +103,8 @@ class ChainLayer {
   /// included.
   void backward(const Tensor& dy, const Batch& batch, ChainSaved& saved, const Tensor& dx, Arena& arena);
 
-  /// The same to be driven by who drives several ranks: until it is done, what it is given stays. One Task of a layer
-  /// at a time.
+  /// The same, as one chunk, to be driven by who drives several ranks: until it is done, what it is given stays. One
+  /// Task of a layer at a time.
   Task begin_forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
                      Arena& arena, ChainOutput& out);
   Task begin_backward(const Tensor& dy, const Batch& batch, ChainSaved& saved, const Tensor& dx, Arena& arena);
@@ -111,43 +122,58 @@ class ChainLayer {
   void record_routing(RoutingCounter* counter) { counter_ = counter; }
 
  private:
-  /// What the iterations of one forward have in common.
+  /// What the iterations of one chunk's forward have in common.
   struct Forward {
     LayerConfig config;  ///< the layer's, with this forward's capacity
-    const Batch& batch;
     const RoutingContext& context;
-    ChainSaved& saved;  ///< of all iterations, or of two that take turns
+    ChunkSaved& saved;  ///< of all iterations, or of two that take turns
     bool lasting;       ///< what is saved is needed after the forward
     Arena& arena;
-    Tensor x;     ///< that the layer was given
-    Tensor loss;  ///< fp64 [1]
+    Tensor x, y;  ///< of the layer, the chunk's tokens
+    Tensor loss;  ///< fp64 [1], of all chunks
+    std::size_t chunk, chunks;
 
+    const Batch& batch() const { return saved.batch; }
     IterationSaved& at(int t) const { return saved.iterations[static_cast<std::size_t>(t) % saved.iterations.size()]; }
     bool alone() const { return config.capacity_scope == CapacityScope::kRank; }
   };
   struct Backward {
-    const Batch& batch;
-    ChainSaved& saved;
+    Tensor dy, dx;
+    ChunkSaved& saved;
     Arena& arena;
   };
 
-  /// All iterations of one forward, and of its backward, suspended wherever they need a peer.
-  Task pass_forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved, Arena& arena,
-                    ChainOutput& out, FrameArena& frames);
-  Task pass_backward(const Tensor& dy, const Batch& batch, ChainSaved& saved, const Tensor& dx, Arena& arena,
-                     FrameArena& frames);
-  Forward forward_of(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
-                     Arena& arena);
+  /// All iterations of one chunk's forward, and of its backward, suspended wherever they need a peer.
+  Task pass_forward(Forward pass, FrameArena& frames);
+  Task pass_backward(Backward pass, FrameArena& frames);
+  /// How many this forward has; the same on every rank.
+  std::size_t chunks() const;
+  /// Deals the batch out to as many chunks, by whole sequences.
+  ChainSaved& begin_chunks(const Batch& batch, std::size_t chunks, ChainSaved* saved);
+  Forward forward_of(std::size_t chunk, const Tensor& x, const RoutingContext& context, ChainSaved* saved,
+                     const ChainOutput& out, Arena& arena);
+  /// Room for it, and a loss of 0.
+  ChainOutput begin_output(const Tensor& x, Arena& arena) const;
+  /// Runs `passes_` to their ends; an exception ends them all.
+  void run_passes();
 
   /// The turn into iteration t, whose x need not be there yet: begins its norm and gate, then does both for tokens
   /// [first, first + count).
   void begin_iteration(int t, const Tensor& x, Forward& pass);
   void enter_iteration(int t, std::int64_t first, std::int64_t count, Forward& pass);
   void finish_gate(int t, Forward& pass);
+  RowTables& tables(const Forward& pass) const { return *context_.tables->group[pass.chunk]; }
   /// Awaited: all ranks' counts are in the table of the round.
-  Timed<RowTables::Told> tell(int t, const Tensor& counts, int round);
+  Timed<RowTables::Told> tell(int t, const Tensor& counts, int round, const Forward& pass);
+  /// Awaited: the other chunks of this rank have come as far.
+  struct Turn : Need<Turn> {
+    void meet() {}
+    void take() {}
+  };
+  /// [N] of all chunks, which have noted theirs.
+  Tensor add_up_chunks(Arena& arena) const;
   /// Awaited: all replicas' counts, int64 [N] each, are in `all`.
-  Timed<PostedCollective::Done> tell_replicas(int t, const Tensor& counts, const Tensor& all);
+  Timed<PostedCollective::Done> tell_replicas(int t, const Tensor& counts, const Tensor& all, const Forward& pass);
   void balance(int t, const Tensor& world_counts, Forward& pass);
   Admission& admission(const Forward& pass) { return pass.alone() ? own_admission_ : admission_; }
   Admission::Call admission_call(int t, const Forward& pass) const;
@@ -185,7 +211,9 @@ class ChainLayer {
   std::vector<IterationCounters> counters_;
   RoutingCounter* counter_ = nullptr;
   ChainSaved unsaved_;  ///< where no backward follows: of an iteration and of the one that it enters
-  PostedCollective replicas_;
+  std::vector<PostedCollective> replicas_;  ///< of each chunk
+  std::vector<Tensor> counts_;              ///< int64 [N] of each chunk, in one iteration
+  std::vector<Task> passes_;
   FrameArena frames_;
 };
 

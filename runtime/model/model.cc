@@ -52,8 +52,8 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
       parameters_(model_specs(config_, placement_.experts_of(groups.experts().rank())), use.trained),
       exchange_(make_exchange(use.order, groups.experts(), config.hidden,
                               ChainLayer::flight_hint(use.trained ? config.layers : 0, config.layer.iterations,
-                                                      expert_rows(config_.layer, groups, use)))),
-      tables_(make_layer_tables(config_.layer, groups)),
+                                                      expert_rows(config_.layer, groups, use), use.chunks))),
+      tables_(make_layer_tables(config_.layer, groups, 0, host_stream(), use.chunks)),
       rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float)),
       embedding_(trained("model.embed_tokens.weight")),
       final_norm_(trained("model.norm.weight")),
@@ -64,7 +64,7 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
   sine_ = Tensor(rope_memory_.data() + cosine_.bytes(), DType::kF32, table);
   rope_table(config.rope_theta, cosine_, sine_);
   const ExpertIds& experts = placement_.experts_of(groups.experts().rank());
-  const ChainContext context{groups_, &placement_, exchange_.get(), &tables_, &times_, use.threads};
+  const ChainContext context{groups_, &placement_, exchange_.get(), &tables_, &times_, use.threads, use.chunks};
   for (int l = 0; l < config.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.";
     const AttentionWeights weights{trained(layer + "input_layernorm.weight"), trained(attention + "q_proj.weight"),
@@ -86,7 +86,7 @@ TrainedTensor Model::trained(const std::string& name) {
 
 const Routing& Model::last_routing(std::int64_t layer, std::int64_t iteration) const {
   const ChainSaved& chain = saved_[static_cast<std::size_t>(layer)].chain;
-  return chain.iterations[static_cast<std::size_t>(iteration)].routed.routing;
+  return chain.chunks.front().iterations[static_cast<std::size_t>(iteration)].routed.routing;
 }
 
 void Model::record_routing(RoutingCounter* counter) {

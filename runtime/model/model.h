@@ -30,6 +30,7 @@ struct ModelUse {
   bool trained = true;  ///< its weights have gradients
   ExchangeOrder order = ExchangeOrder::kExact;
   int threads = 1;          ///< of this rank, for its experts
+  int chunks = 1;           ///< of a forward, see ChainLayer
   std::int64_t tokens = 0;  ///< the most that a rank has in one forward: exchanges make room for them at once, for none
                             ///< where it is 0
   double capacity_factor = 0;  ///< of logits() and loss(), see ValidationConfig

@@ -27,7 +27,7 @@ class Search {
     const auto bad = std::ranges::find_if_not(numbers, is_finite);
     if (bad == numbers.end()) return;
     const std::int64_t width = values.elements() / values.extent(0);
-    found_ = {place, what, first_token_ + (bad - numbers.begin()) / width};
+    found_ = {place, what, first_token_ + begin_ + (bad - numbers.begin()) / width};
   }
   void look_at(const std::string& what, const Tensor& values) {
     const std::int64_t place = places_++;
@@ -37,12 +37,14 @@ class Search {
   /// A row that another look has found; -1: none.
   void note_token(const std::string& what, std::int64_t row) {
     const std::int64_t place = places_++;
-    if (!found_ && row >= 0) found_ = {place, what, first_token_ + row};
+    if (!found_ && row >= 0) found_ = {place, what, first_token_ + begin_ + row};
   }
+  /// From now on rows are those of this rank's tokens from `token` on.
+  void begin_at(std::int64_t token) { begin_ = token; }
   const std::optional<NonFinite>& found() const { return found_; }
 
  private:
-  std::int64_t first_token_, places_ = 0;
+  std::int64_t first_token_, begin_ = 0, places_ = 0;
   std::optional<NonFinite> found_;
 };
 
@@ -66,11 +68,18 @@ void look_at_layer(std::size_t number, const Model::LayerSaved& saved, const Ten
   search.look_at_tokens(layer + ": key", attention.k);
   search.look_at_tokens(layer + ": value", attention.v);
   search.look_at_tokens(layer + ": attention output", saved.h);
-  const auto& iterations = saved.chain.iterations;
-  for (std::size_t t = 0; t < iterations.size(); ++t) {
-    const Tensor& next = t + 1 < iterations.size() ? iterations[t + 1].x : after;
-    look_at_iteration(layer + ", iteration " + std::to_string(t) + ": ", iterations[t], next, search);
+  std::int64_t first = 0;
+  for (const ChunkSaved& chunk : saved.chain.chunks) {
+    search.begin_at(first);
+    const auto& iterations = chunk.iterations;
+    for (std::size_t t = 0; t < iterations.size(); ++t) {
+      const bool last = t + 1 == iterations.size();
+      const Tensor next = last ? after.rows(first, chunk.batch.tokens()) : iterations[t + 1].x;
+      look_at_iteration(layer + ", iteration " + std::to_string(t) + ": ", iterations[t], next, search);
+    }
+    first += chunk.batch.tokens();
   }
+  search.begin_at(0);
 }
 
 std::vector<ParameterSpec> all_specs(const Model& model) {

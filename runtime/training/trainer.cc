@@ -53,6 +53,7 @@ struct Trainer::State {
         model(wanted.model, groups,
               {.order = wanted.exchange.order,
                .threads = static_cast<int>(wanted.distributed.threads),
+               .chunks = static_cast<int>(wanted.exchange.chunks),
                .tokens = tokens_at_once(wanted, world.size()),
                .capacity_factor = wanted.validation.capacity_factor}),
         optimiser(wanted.training, groups, model.parameters()),

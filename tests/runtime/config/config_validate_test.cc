@@ -61,6 +61,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"layer.router_jitter=1"}, "layer.router_jitter: 1, must be from 0 to below 1"},
         Refused{{"layer.router_jitter=nan"}, "layer.router_jitter: nan, must be from 0 to below 1"},
         Refused{{"layer.router_bias_rate=-1"}, "layer.router_bias_rate: -1, must be"},
+        Refused{{"exchange.chunks=0"}, "exchange.chunks: 0, must be from 1 to 64"},
+        Refused{{"exchange.chunks=65"}, "exchange.chunks: 65, must be from 1 to 64"},
         Refused{{"layer.groups=0"}, "layer.groups: 0, must be from 1 to 5"},
         Refused{{"layer.groups=2"}, "layer.groups: 2 does not divide layer.experts 5"},
         Refused{{"layer.groups=5", "layer.groups_kept=6"}, "layer.groups_kept: 6, must be from 1 to 5"},

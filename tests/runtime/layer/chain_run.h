@@ -13,6 +13,7 @@
 #include "runtime/exchange/reference_exchange.h"
 #include "runtime/layer/chain_layer.h"
 #include "runtime/model/model_parameters.h"
+#include "tests/runtime/layer/logged_exchange.h"
 #include "tests/runtime/ranks/shuffled_placement.h"
 #include "tests/runtime/ranks/splits.h"
 #include "tests/runtime/routing/tensors.h"
@@ -77,6 +78,8 @@ inline std::vector<float> gather_floats(Group group, std::span<const float> mine
 struct ChainExchange {
   bool by_reference = false;  ///< else the fastest way that adds up in this order
   ExchangeOrder order = ExchangeOrder::kExact;
+  int chunks = 1;
+  bool logged = false;    ///< over a LoggedExchange
   bool shuffled = false;  ///< experts lie with ranks in no order, else in contiguous runs
 };
 
@@ -90,8 +93,14 @@ class ChainRun {
         experts_(placement_.experts_of(groups_.experts().rank())),
         parameters_(chain_specs(chain.layer, "", experts_), true),
         exchange_(exchange_of(groups_.experts(), chain.layer, way)),
-        tables_(make_layer_tables(chain.layer, groups_)),
-        layer_(chain.layer, 0, {&groups_, &placement_, exchange_.get(), &tables_, &times_},
+        tables_(make_layer_tables(chain.layer, groups_, 0, host_stream(), way.chunks)),
+        layer_(chain.layer, 0,
+               {.groups = &groups_,
+                .placement = &placement_,
+                .exchange = exchange_.get(),
+                .tables = &tables_,
+                .times = &times_,
+                .chunks = way.chunks},
                chain_weights(chain.layer, "", experts_, parameters_)) {
     std::ranges::for_each(parameters_.all(), draw);
     const std::vector<Share> shares = uneven_shares(chain.sequences, world.size());
@@ -133,6 +142,9 @@ class ChainRun {
   }
   static std::unique_ptr<Exchange> exchange_of(Group group, const LayerConfig& layer, ChainExchange way) {
     if (way.by_reference) return std::make_unique<ReferenceExchange>(group, layer.hidden);
+    if (way.logged) {
+      return std::make_unique<LoggedExchange>(make_exchange(way.order, group, layer.hidden));
+    }
     return make_exchange(way.order, group, layer.hidden, ChainLayer::flight_hint(1, layer.iterations));
   }
 

@@ -10,8 +10,9 @@ namespace {
 TEST(LayerTables, OfAGroupAndOfARankAlone) {
   on_ranks(4, [](Transport& world) {
     const RankGroups groups(world, 2, kDefaultDeadline);
-    const LayerTables tables = make_layer_tables({.experts = 5}, groups);
-    EXPECT_EQ(tables.group->table(0).shape(), (Shape{2, 5}));
+    const LayerTables tables = make_layer_tables({.experts = 5}, groups, 0, host_stream(), 2);
+    ASSERT_EQ(tables.group.size(), 2U);
+    for (const auto& group : tables.group) EXPECT_EQ(group->table(0).shape(), (Shape{2, 5}));
     EXPECT_EQ(tables.own->table(0).shape(), (Shape{1, 5}));
   });
 }
