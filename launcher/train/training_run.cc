@@ -144,9 +144,7 @@ void TrainingRun::step() {
 }
 
 void TrainingRun::tell(const StepReport& report) {
-  if (report.buffer_growths > 0) {
-    say(fmt::format("step {}: buffers were too small {} times and have grown", report.step, report.buffer_growths));
-  }
+  if (const std::string note = growth_note_.of(report); !note.empty()) say(note);
   if (report.skipped.empty()) {
     if (progress_) progress_->show(report);
   } else {

@@ -18,6 +18,7 @@
 #include "runtime/data/token_batch.h"
 #include "runtime/model/model.h"
 #include "runtime/model/model_parameters.h"
+#include "runtime/model/model_size.h"
 #include "runtime/ranks/batch.h"
 #include "runtime/ranks/rank_groups.h"
 #include "runtime/routing/relu_router.h"
@@ -40,6 +41,14 @@ std::int64_t tokens_at_once(const Config& config, std::int64_t ranks) {
   return (config.training.sequences_at_once() + ranks - 1) / ranks * config.model.sequence;
 }
 
+/// Of the step's Arena; a little more than the hint, for what is rounded up.
+std::size_t arena_bytes(const Config& config, const RankGroups& groups) {
+  const std::size_t hint = model_size(config.model, {.tokens = tokens_at_once(config, groups.world().size()),
+                                                     .ranks = groups.experts().size()})
+                               .arena_bytes();
+  return hint + hint / 16;
+}
+
 std::int64_t numbers_per_iteration(const LayerConfig& layer) { return layer.experts + 4; }
 
 }  // namespace
@@ -57,7 +66,8 @@ struct Trainer::State {
                .capacity_factor = wanted.validation.capacity_factor}),
         optimiser(wanted.training, groups, model.parameters()),
         train(&train_source),
-        valid(&valid_source) {
+        valid(&valid_source),
+        arena(arena_bytes(wanted, groups)) {
     progress.l1_coeff = config.model.layer.l1_coeff;
     progress.seed = config.training.seed;
     progress.run = facts_for_manifest(run_facts(config, *train, *valid), world.size());
