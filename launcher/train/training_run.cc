@@ -11,6 +11,7 @@
 #include "comm/launch.h"
 #include "comm/make_transport.h"
 #include "kernels/memory/error.h"
+#include "launcher/report/comparison_table.h"
 #include "launcher/report/loss_plot.h"
 #include "launcher/report/run_summary.h"
 #include "launcher/tell.h"

@@ -10,7 +10,7 @@ namespace {
 
 /// A double counts as a decimal of six places where it is as near to one as rounding leaves it.
 bool has_six_decimals(double value) {
-  constexpr double kMillion = 1e6, kRounding = 1e-9;
+  constexpr double kMillion = 1e6, kRounding = 1e-12;
   const double millionths = value * kMillion;
   return std::abs(millionths - std::round(millionths)) <= kRounding * std::max(1.0, std::abs(millionths));
 }

@@ -23,11 +23,11 @@
 #include "runtime/ranks/rank_groups.h"
 #include "runtime/routing/relu_router.h"
 #include "runtime/training/checkpoint.h"
-#include "runtime/training/go_on.h"
-#include "runtime/training/mean_loss.h"
 #include "runtime/training/non_finite.h"
 #include "runtime/training/optimiser.h"
+#include "runtime/training/resume.h"
 #include "runtime/training/run_facts.h"
+#include "runtime/training/validation_loss.h"
 
 namespace coe {
 namespace {
@@ -307,8 +307,9 @@ void Trainer::State::adapt_routing(const StepReport& report) {
 
 double Trainer::validate() {
   State& state = *state_;
-  const double loss = mean_loss(state.model, state.groups, *state.valid, state.config.validation.sequences,
-                                state.config.training.sequences_at_once(), state.arena, [&] { state.look_for_stop(); });
+  const double loss =
+      validation_loss(state.model, state.groups, *state.valid, state.config.validation.sequences,
+                      state.config.training.sequences_at_once(), state.arena, [&] { state.look_for_stop(); });
   if (std::isfinite(loss)) return loss;
   const std::string where = "validation after step " + std::to_string(state.progress.step);
   state.expect_finite_weights(where);
@@ -341,7 +342,7 @@ std::optional<FoundCheckpoint> Trainer::resume() {
   State& state = *state_;
   auto found = load_checkpoint(state.checkpoint_place().directory, Damaged::kSetAside, state.model.config(),
                                state.model.parameters(), state.groups.world());
-  if (found) go_on(*found, state.progress);
+  if (found) resume_from(*found, state.progress);
   return found;
 }
 
