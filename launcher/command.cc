@@ -19,6 +19,7 @@ struct Verb {
 };
 
 constexpr std::array kVerbs{
+    Verb{"config", "prints every key of a configuration: value, default, meaning", run_config},
     Verb{"train", "trains a model, alone or under mpirun", run_train},
     Verb{"eval", "computes the validation loss of a trained model", run_eval},
     Verb{"generate", "goes on from a text with a trained model", run_generate},

@@ -14,6 +14,7 @@ int run_compare(std::span<const std::string> arguments);
 int run_plot(std::span<const std::string> arguments);
 int run_eval(std::span<const std::string> arguments);
 int run_generate(std::span<const std::string> arguments);
+int run_config(std::span<const std::string> arguments);
 int run_inspect(std::span<const std::string> arguments);
 int run_verify(std::span<const std::string> arguments);
 int run_bench(std::span<const std::string> arguments);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "launcher/threads_option.h"
+#include "runtime/config/config_text.h"
 
 namespace coe {
 namespace po = boost::program_options;
@@ -24,11 +25,9 @@ std::string quoted(const std::string& text) {
 void add_config_options(po::options_description& options) {
   auto add = options.add_options();
   add("set", po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
-      "overrides the config, as training.steps=10; may be given again");
-  add("data", po::value<std::string>()->value_name("PATH"),
-      "text, JSONL (.jsonl) or tokens of 16 or 32 bits (.bin) to train on");
-  add("valid", po::value<std::string>()->value_name("PATH"),
-      "the like for validation; without it the last twentieth of --data");
+      "overrides a key of the config, as training.steps=10; may be given again; coe config --keys explains all");
+  add("data", po::value<std::string>()->value_name("PATH"), option_help("data.train").c_str());
+  add("valid", po::value<std::string>()->value_name("PATH"), option_help("data.valid").c_str());
   add_threads_option(options);
 }
 

@@ -41,8 +41,8 @@ std::optional<po::variables_map> parse_options(const VerbSyntax& syntax, const p
   } catch (const po::error& error) {
     fail(ErrorCode::kBadInput, syntax.verb, ": ", error.what(), "; usage: coe ", syntax.verb, " ", syntax.usage);
   }
-  check(values.count(positional) == 1, syntax.verb, ": an argument is missing; usage: coe ", syntax.verb, " ",
-        syntax.usage);
+  const bool enough = values.count(positional) == 1 || values.count(std::string(syntax.instead)) == 1;
+  check(enough, syntax.verb, ": an argument is missing; usage: coe ", syntax.verb, " ", syntax.usage);
   return values;
 }
 

@@ -14,7 +14,8 @@ struct VerbSyntax {
   std::string_view usage;       ///< "CONFIG [options]"
   std::string_view text;        ///< what it does, for --help
   std::string_view positional;  ///< option that takes the arguments without a name: "config"
-  int most = 1;                 ///< how many of them there may be; -1: any number; at least one is needed
+  int most = 1;                 ///< how many of them there may be; -1: any number
+  std::string_view instead{};   ///< the switch with which none is needed: "keys"; else at least one is
 };
 
 /// Parses a verb's arguments; `options` lists what --help shows, --help itself aside. Prints the help and returns

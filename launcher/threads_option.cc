@@ -2,14 +2,14 @@
 
 #include "kernels/memory/error.h"
 #include "runtime/config/config.h"
+#include "runtime/config/config_text.h"
 
 namespace coe {
 namespace po = boost::program_options;
 
 void add_threads_option(po::options_description& options) {
   options.add_options()("threads", po::value<std::int64_t>()->value_name("N"),
-                        "threads of each rank, for its experts, each on a core of its own (default: 1, or the config's "
-                        "distributed.threads)");
+                        option_help("distributed.threads").c_str());
 }
 
 std::int64_t named_threads(const po::variables_map& values, std::int64_t otherwise) {

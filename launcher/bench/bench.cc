@@ -16,6 +16,7 @@
 #include "launcher/failure.h"
 #include "launcher/meet.h"
 #include "launcher/pinning.h"
+#include "runtime/files/json_text.h"
 #include "runtime/layer/check_device.h"
 
 namespace coe {
@@ -58,7 +59,7 @@ int run_benchmarks(std::span<const std::string> arguments) {
     const BenchReport report = run_benchmark(own, world);
     if (world.rank() != 0) return;
     fmt::print("{}", report.text);
-    if (json.is_open()) json << boost::json::serialize(report.numbers) << std::endl;
+    if (json.is_open()) json << json_text(report.numbers) << std::endl;
     check(!json.fail(), "bench: --json ", options->json.string(), " cannot be written");
   });
 }

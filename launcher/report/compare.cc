@@ -6,6 +6,7 @@
 
 #include "launcher/command.h"
 #include "launcher/options.h"
+#include "launcher/report/comparison_table.h"
 #include "launcher/report/run_summary.h"
 
 namespace coe {

@@ -26,7 +26,4 @@ struct RunSummary {
 /// where they do not say it.
 std::vector<RunSummary> summarise_runs(std::span<const std::filesystem::path> directories);
 
-/// One column a run, one row a number; ends in a line feed.
-std::string comparison_table(std::span<const RunSummary> runs);
-
 }  // namespace coe

@@ -15,8 +15,8 @@
 #include "launcher/train/routing_recording.h"
 #include "launcher/train/trained_model.h"
 #include "runtime/data/corpus.h"
-#include "runtime/training/mean_loss.h"
 #include "runtime/training/run_facts.h"
+#include "runtime/training/validation_loss.h"
 
 namespace coe {
 namespace po = boost::program_options;
@@ -77,8 +77,8 @@ int run_eval(std::span<const std::string> arguments) {
     corpus.complete({&world, config.distributed.deadline()});
     const std::unique_ptr<TokenSource> source = corpus.source(Split::kValidation);
     Arena arena;
-    const double loss = mean_loss(trained.model, trained.groups, *source, config.validation.sequences,
-                                  config.training.sequences_at_once(), arena);
+    const double loss = validation_loss(trained.model, trained.groups, *source, config.validation.sequences,
+                                        config.training.sequences_at_once(), arena);
     if (record) record->write(trained.groups.world());
     if (world.rank() != 0) return;
     fmt::print("{} after {} steps: validation loss {:.4f} nats per token, {:.4f} bits per token, on {}{}\n",

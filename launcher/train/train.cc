@@ -15,6 +15,7 @@
 #include "launcher/train/stop_signals.h"
 #include "launcher/train/training_run.h"
 #include "runtime/config/config.h"
+#include "runtime/config/config_text.h"
 #include "runtime/data/corpus.h"
 #include "runtime/ranks/rank_groups.h"
 #include "runtime/training/run_facts.h"
@@ -33,7 +34,7 @@ po::options_description option_list() {
   po::options_description options("options");
   add_config_options(options);
   auto add = options.add_options();
-  add("out", po::value<std::string>()->value_name("DIR"), "the run's folder: config, metrics, checkpoints");
+  add("out", po::value<std::string>()->value_name("DIR"), option_help("output.directory").c_str());
   add("resume", po::value<std::string>()->value_name("[=auto]"),
       "go on from the newest checkpoint in the run's folder; =auto: from the start where there is none");
   add("record-routing", po::value<std::string>()->value_name("FILE"),

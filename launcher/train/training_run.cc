@@ -11,6 +11,7 @@
 #include "comm/launch.h"
 #include "comm/make_transport.h"
 #include "kernels/memory/error.h"
+#include "launcher/report/comparison_table.h"
 #include "launcher/report/loss_plot.h"
 #include "launcher/report/run_summary.h"
 #include "launcher/tell.h"
@@ -146,9 +147,7 @@ void TrainingRun::step() {
 }
 
 void TrainingRun::tell(const StepReport& report) {
-  if (report.buffer_growths > 0) {
-    say(fmt::format("step {}: buffers were too small {} times and have grown", report.step, report.buffer_growths));
-  }
+  if (const std::string note = growth_note_.of(report); !note.empty()) say(note);
   if (report.skipped.empty()) {
     if (progress_) progress_->show(report);
   } else {

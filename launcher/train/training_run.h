@@ -6,6 +6,7 @@
 
 #include "comm/flight_recorder.h"
 #include "comm/transport.h"
+#include "launcher/train/growth_note.h"
 #include "launcher/train/progress.h"
 #include "launcher/train/routing_recording.h"
 #include "launcher/train/run_folder.h"
@@ -57,6 +58,7 @@ class TrainingRun {
   Trainer trainer_;
   bool resume_;
   std::optional<FoundCheckpoint> resumed_;
+  GrowthNote growth_note_;
   std::optional<std::int64_t> saved_step_;
   std::optional<RoutingRecording> recording_;
   std::optional<MetricsWriter> metrics_;  ///< rank 0's

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "kernels/memory/error.h"
+#include "runtime/files/json_text.h"
 
 namespace coe {
 namespace {
@@ -26,19 +27,19 @@ class Options {
 
   std::int64_t integer(const char* key) {
     const json::value& value = at(key);
-    check(value.is_int64(), where_, ": ", key, " is ", json::serialize(value), ", an integer is needed");
+    check(value.is_int64(), where_, ": ", key, " is ", json_text(value), ", an integer is needed");
     return value.as_int64();
   }
   double number(const char* key) { return number(key, at(key)); }
   float real(const char* key) { return static_cast<float>(number(key)); }
   bool boolean(const char* key) {
     const json::value& value = at(key);
-    check(value.is_bool(), where_, ": ", key, " is ", json::serialize(value), ", true or false is needed");
+    check(value.is_bool(), where_, ": ", key, " is ", json_text(value), ", true or false is needed");
     return value.as_bool();
   }
   std::pair<float, float> pair(const char* key) {
     const json::value& value = at(key);
-    check(value.is_array() && value.as_array().size() == 2, where_, ": ", key, " is ", json::serialize(value),
+    check(value.is_array() && value.as_array().size() == 2, where_, ": ", key, " is ", json_text(value),
           ", two numbers are needed");
     return {static_cast<float>(number(key, value.as_array()[0])), static_cast<float>(number(key, value.as_array()[1]))};
   }
@@ -50,7 +51,7 @@ class Options {
       if (value.is_string() && value.as_string() == name) return meaning;
       names += (names.empty() ? "" : ", ") + std::string(name);
     }
-    fail(ErrorCode::kBadInput, where_, ": ", key, " is ", json::serialize(value), ", allowed are ", names);
+    fail(ErrorCode::kBadInput, where_, ": ", key, " is ", json_text(value), ", allowed are ", names);
   }
   void finish() const {
     for (const auto& [key, value] : object_) {
@@ -66,7 +67,7 @@ class Options {
     return *value;
   }
   double number(const char* key, const json::value& value) const {
-    check(value.is_number(), where_, ": ", key, " is ", json::serialize(value), ", a number is needed");
+    check(value.is_number(), where_, ": ", key, " is ", json_text(value), ", a number is needed");
     return value.to_number<double>();
   }
 

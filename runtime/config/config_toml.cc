@@ -5,14 +5,18 @@
 #include <concepts>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <type_traits>
+#include <utility>
 
 #include "kernels/memory/error.h"
+#include "runtime/config/allowed_words.h"
 #include "runtime/config/config.h"
 #include "runtime/config/config_keys.h"
 #include "runtime/config/nearest_word.h"
 #include "runtime/config/toml_characters.h"
+#include "runtime/config/toml_text.h"
 #include "runtime/files/mapped_file.h"
 
 namespace coe {
@@ -41,52 +45,41 @@ std::string shown(const toml::node& node) {
   return one_line(out.str());
 }
 
-/// Says in which words a value must be given; `key` begins with where it stands.
-[[noreturn]] void wrong_type(const std::string& key, const toml::node& node, std::string_view wanted) {
-  fail(ErrorCode::kBadInput, key, ": ", shown(node), ", must be ", wanted);
-}
-
+/// What a node says where it is of the member's type; else nothing.
 template <std::integral Integer>
-void read_value(const std::string& key, const toml::node& node, Integer& member) {
+std::optional<Integer> value_of(const toml::node& node, Integer) {
   const auto number = node.value_exact<std::int64_t>();
-  if (!number) wrong_type(key, node, "a whole number");
-  if (std::unsigned_integral<Integer> && *number < 0) wrong_type(key, node, "a whole number from 0");
-  member = static_cast<Integer>(*number);
+  if (!number || (std::unsigned_integral<Integer> && *number < 0)) return std::nullopt;
+  return static_cast<Integer>(*number);
 }
 
 template <std::floating_point Float>
-void read_value(const std::string& key, const toml::node& node, Float& member) {
-  if (!node.is_number()) wrong_type(key, node, "a number");
-  member = static_cast<Float>(*node.value<double>());
+std::optional<Float> value_of(const toml::node& node, Float) {
+  if (!node.is_number()) return std::nullopt;
+  return static_cast<Float>(*node.value<double>());
 }
 
 template <class Enum>
-requires std::is_enum_v<Enum>
-void read_value(const std::string& key, const toml::node& node, Enum& member) {
+requires std::is_enum_v<Enum> std::optional<Enum> value_of(const toml::node& node, Enum) {
   const auto word = node.value_exact<std::string>();
   const auto* found = std::ranges::find(kWords<Enum>, word.value_or(""));
-  if (found == kWords<Enum>.end()) wrong_type(key, node, fmt::format("\"{}\"", fmt::join(kWords<Enum>, "\" or \"")));
-  member = static_cast<Enum>(found - kWords<Enum>.begin());
+  if (found == kWords<Enum>.end()) return std::nullopt;
+  return static_cast<Enum>(found - kWords<Enum>.begin());
 }
 
-void read_value(const std::string& key, const toml::node& node, bool& member) {
-  const auto value = node.value_exact<bool>();
-  if (!value) wrong_type(key, node, "true or false");
-  member = *value;
+std::optional<bool> value_of(const toml::node& node, bool) { return node.value_exact<bool>(); }
+
+std::optional<std::filesystem::path> value_of(const toml::node& node, const std::filesystem::path&) {
+  return node.value_exact<std::string>();
 }
 
-void read_value(const std::string& key, const toml::node& node, std::filesystem::path& member) {
-  const auto text = node.value_exact<std::string>();
-  if (!text) wrong_type(key, node, "a path in quotes");
-  member = *text;
-}
-
-void read_value(const std::string& key, const toml::node& node, std::vector<std::string>& member) {
+std::optional<std::vector<std::string>> value_of(const toml::node& node, const std::vector<std::string>&) {
   const toml::array* list = node.as_array();
   const auto is_string = [](const toml::node& name) { return name.is_string(); };
-  if (list == nullptr || !std::ranges::all_of(*list, is_string)) wrong_type(key, node, "a list of names in quotes");
-  member.clear();
-  for (const toml::node& name : *list) member.push_back(*name.value<std::string>());
+  if (list == nullptr || !std::ranges::all_of(*list, is_string)) return std::nullopt;
+  std::vector<std::string> names;
+  for (const toml::node& name : *list) names.push_back(*name.value<std::string>());
+  return names;
 }
 
 std::vector<std::string> known_keys() {
@@ -109,9 +102,11 @@ std::vector<std::string> known_keys() {
 /// Sets the member that `key` ("layer.top_k") names.
 void set_key(const std::string& key, const toml::node& node, const std::string& origin, Config& config) {
   bool found = false;
-  for_each_key(config, [&](std::string_view section, std::string_view name, auto& member) {
-    if (fmt::format("{}.{}", section, name) != key) return;
-    read_value(origin + key, node, member);
+  for_each_key(config, [&](std::string_view section, const auto& one, auto& member) {
+    if (fmt::format("{}.{}", section, one.name) != key) return;
+    auto value = value_of(node, member);
+    check(value.has_value(), origin, key, ": ", shown(node), ", must be ", allowed_words(one));
+    member = *std::move(value);
     found = true;
   });
   if (!found) unknown_key(origin, key);
@@ -199,29 +194,6 @@ void validate_from(const Config& config, const std::string& file, const Origins&
   }
 }
 
-template <class Number>
-requires std::is_arithmetic_v<Number> std::string toml_text(Number number) { return fmt::format("{}", number); }
-template <class Enum>
-requires std::is_enum_v<Enum> std::string toml_text(Enum value) {
-  return fmt::format("\"{}\"", kWords<Enum>[static_cast<std::size_t>(value)]);
-}
-std::string toml_text(const std::string& text) {
-  std::string quoted;
-  for (const char c : text) {
-    const bool control = static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-    if (control) quoted += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
-    if (c == '"' || c == '\\') quoted += '\\';
-    if (!control) quoted += c;
-  }
-  return "\"" + quoted + "\"";
-}
-std::string toml_text(const std::filesystem::path& path) { return toml_text(path.string()); }
-std::string toml_text(const std::vector<std::string>& list) {
-  std::vector<std::string> texts(list.size());
-  std::ranges::transform(list, texts.begin(), [](const std::string& text) { return toml_text(text); });
-  return fmt::format("[{}]", fmt::join(texts, ", "));
-}
-
 }  // namespace
 
 Config parse_config(const std::string& text, const std::string& origin, std::span<const std::string> settings) {
@@ -245,8 +217,8 @@ Config read_config(const std::filesystem::path& file, std::span<const std::strin
 
 std::vector<ConfigEntry> entries_of(const Config& config) {
   std::vector<ConfigEntry> entries;
-  for_each_key(config, [&](std::string_view section, std::string_view key, const auto& value) {
-    entries.push_back({fmt::format("{}.{}", section, key), toml_text(value)});
+  for_each_key(config, [&](std::string_view section, const auto& key, const auto& value) {
+    entries.push_back({fmt::format("{}.{}", section, key.name), toml_text(value)});
   });
   return entries;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/memory/error.h"
+#include "runtime/files/json_text.h"
 
 namespace coe {
 namespace {
@@ -114,7 +115,7 @@ void walk_json(std::string_view text, const std::string& where, const JsonVisito
 
 std::string in_quotes(std::string_view text) {
   constexpr std::size_t kLongest = 200;
-  std::string shown = json::serialize(json::string(text.substr(0, kLongest)));
+  std::string shown = json_text(json::string(text.substr(0, kLongest)));
   return text.size() > kLongest ? std::move(shown) + "..." : shown;
 }
 

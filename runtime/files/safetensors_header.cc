@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "kernels/memory/error.h"
+#include "runtime/files/json_text.h"
 #include "runtime/files/json_walk.h"
 
 namespace coe {
@@ -162,7 +163,7 @@ std::string safetensors_header_text(const SafetensorsHeader& header) {
     object[entry.name] = {
         {"dtype", name_of(entry.dtype)}, {"shape", std::move(shape)}, {"data_offsets", {entry.begin, entry.end}}};
   }
-  std::string text = json::serialize(object);
+  std::string text = json_text(object);
   text.resize((text.size() + kAlignment - 1) / kAlignment * kAlignment, ' ');
   return text;
 }

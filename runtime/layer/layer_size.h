@@ -15,15 +15,18 @@ struct LayerUse {
   std::int64_t elsewhere = 0;  ///< how many of them only messages reach
   std::int64_t in_flight = 1;  ///< results of so many exchanges not yet taken
   bool backward = true;        ///< follows each forward
-  bool packed = false;         ///< its experts' weights are (ChainLayer::pack_experts)
+  bool learning = false;  ///< top-k routers may have learned nothing yet, which gives ranks up to twice their share
+  bool packed = false;    ///< its experts' weights are (ChainLayer::pack_experts)
 };
 
 /// A hint of what a chain layer takes on one rank beside its weights, for buffers to be made before its first step.
 /// With capacity it is never passed. Without, it is meant for ranks that take their even share of the choices (ReMoE:
-/// half of all experts a token, where it begins) and 1/16 more; more makes buffers grow, by doubling.
+/// half of all experts a token, where it begins) and 1/16 more, or twice that share; more makes buffers grow, by
+/// doubling.
 struct LayerSize {
   std::int64_t rows = 0;         ///< that a rank's experts take in one iteration
   std::size_t arena_bytes = 0;   ///< of what lives in the step's Arena
+  std::size_t saved_bytes = 0;   ///< those of them that stay from a forward to its backward
   std::size_t window_bytes = 0;  ///< of an exact Exchange for this layer alone
   std::size_t mail_bytes = 0;    ///< of its messages, however many layers share it
   std::size_t packed_bytes = 0;  ///< of packed weights

@@ -37,7 +37,7 @@ ModelConfig completed(ModelConfig model) {
 std::int64_t expert_rows(const LayerConfig& layer, const RankGroups& groups, const ModelUse& use) {
   if (use.tokens == 0) return 0;
   const auto rows = [&](const LayerConfig& config) {
-    return layer_size(config, {.tokens = use.tokens, .ranks = groups.experts().size()}).rows;
+    return layer_size(config, {.tokens = use.tokens, .ranks = groups.experts().size(), .learning = use.trained}).rows;
   };
   return std::max(rows(layer), rows(with_capacity(layer, use.capacity_factor)));
 }

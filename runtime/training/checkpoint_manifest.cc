@@ -13,6 +13,7 @@
 
 #include "kernels/memory/error.h"
 #include "runtime/files/checksum.h"
+#include "runtime/files/json_text.h"
 #include "runtime/files/json_walk.h"
 
 namespace coe {
@@ -222,7 +223,7 @@ std::string manifest_text(const CheckpointManifest& manifest) {
                             {"model", to_json(manifest.model)},
                             {"run", to_json(manifest.state.run)},
                             {"shards", to_json(manifest.shards)}};
-  std::string text = json::serialize(object);
+  std::string text = json_text(object);
   text.pop_back();
   return text + seal_of(text);
 }
@@ -241,7 +242,7 @@ CheckpointManifest parse_manifest(std::string_view text, const std::filesystem::
 }
 
 std::string shards_text(const std::vector<Shard>& shards) {
-  return json::serialize(json::object{{"shards", to_json(shards)}});
+  return json_text(json::object{{"shards", to_json(shards)}});
 }
 
 std::vector<Shard> parse_shards(std::string_view text) { return read_manifest(text, "shards", {"shards"}).shards; }

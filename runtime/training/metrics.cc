@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "kernels/memory/error.h"
+#include "runtime/files/json_text.h"
 
 namespace coe {
 namespace {
@@ -170,7 +171,7 @@ MetricsWriter::MetricsWriter(const std::filesystem::path& file, std::int64_t las
 }
 
 void MetricsWriter::write(const StepMetrics& metrics) {
-  file_ << json::serialize(to_json(metrics)) << '\n' << std::flush;
+  file_ << json_text(to_json(metrics)) << '\n' << std::flush;
   if (!file_) fail(ErrorCode::kSystem, "metrics: ", path_.string(), " cannot be written (disk full?)");
 }
 

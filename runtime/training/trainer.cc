@@ -18,15 +18,16 @@
 #include "runtime/data/token_batch.h"
 #include "runtime/model/model.h"
 #include "runtime/model/model_parameters.h"
+#include "runtime/model/model_size.h"
 #include "runtime/ranks/batch.h"
 #include "runtime/ranks/rank_groups.h"
 #include "runtime/routing/relu_router.h"
 #include "runtime/training/checkpoint.h"
-#include "runtime/training/go_on.h"
-#include "runtime/training/mean_loss.h"
 #include "runtime/training/non_finite.h"
 #include "runtime/training/optimiser.h"
+#include "runtime/training/resume.h"
 #include "runtime/training/run_facts.h"
+#include "runtime/training/validation_loss.h"
 
 namespace coe {
 namespace {
@@ -38,6 +39,14 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 /// The most that a rank has of a micro-batch.
 std::int64_t tokens_at_once(const Config& config, std::int64_t ranks) {
   return (config.training.sequences_at_once() + ranks - 1) / ranks * config.model.sequence;
+}
+
+/// Of the step's Arena; a little more than the hint, for what is rounded up.
+std::size_t arena_bytes(const Config& config, const RankGroups& groups) {
+  const std::size_t hint = model_size(config.model, {.tokens = tokens_at_once(config, groups.world().size()),
+                                                     .ranks = groups.experts().size()})
+                               .arena_bytes();
+  return hint + hint / 16;
 }
 
 std::int64_t numbers_per_iteration(const LayerConfig& layer) { return layer.experts + 4; }
@@ -58,7 +67,8 @@ struct Trainer::State {
                .capacity_factor = wanted.validation.capacity_factor}),
         optimiser(wanted.training, groups, model.parameters()),
         train(&train_source),
-        valid(&valid_source) {
+        valid(&valid_source),
+        arena(arena_bytes(wanted, groups)) {
     progress.l1_coeff = config.model.layer.l1_coeff;
     progress.seed = config.training.seed;
     progress.run = facts_for_manifest(run_facts(config, *train, *valid), world.size());
@@ -298,8 +308,9 @@ void Trainer::State::adapt_routing(const StepReport& report) {
 
 double Trainer::validate() {
   State& state = *state_;
-  const double loss = mean_loss(state.model, state.groups, *state.valid, state.config.validation.sequences,
-                                state.config.training.sequences_at_once(), state.arena, [&] { state.look_for_stop(); });
+  const double loss =
+      validation_loss(state.model, state.groups, *state.valid, state.config.validation.sequences,
+                      state.config.training.sequences_at_once(), state.arena, [&] { state.look_for_stop(); });
   if (std::isfinite(loss)) return loss;
   const std::string where = "validation after step " + std::to_string(state.progress.step);
   state.expect_finite_weights(where);
@@ -332,7 +343,7 @@ std::optional<FoundCheckpoint> Trainer::resume() {
   State& state = *state_;
   auto found = load_checkpoint(state.checkpoint_place().directory, Damaged::kSetAside, state.model.config(),
                                state.model.parameters(), state.groups.world());
-  if (found) go_on(*found, state.progress);
+  if (found) resume_from(*found, state.progress);
   return found;
 }
 

@@ -18,7 +18,7 @@ TEST(Command, HelpListsTheVerbs) {
   const Scratch scratch;
   const Outcome outcome = run_program(scratch, {"--help"});
   EXPECT_EQ(outcome.code, 0);
-  for (const char* verb : {"train", "eval", "generate", "compare", "plot", "inspect", "verify", "bench"})
+  for (const char* verb : {"config", "train", "eval", "generate", "compare", "plot", "inspect", "verify", "bench"})
     EXPECT_THAT(outcome.out, HasSubstr(verb));
 }
 
@@ -31,7 +31,7 @@ TEST(Command, VersionIsTheProjects) {
 
 TEST(Command, EveryVerbHasHelp) {
   const Scratch scratch;
-  for (const char* verb : {"train", "eval", "generate", "compare", "plot", "inspect", "verify", "bench"}) {
+  for (const char* verb : {"config", "train", "eval", "generate", "compare", "plot", "inspect", "verify", "bench"}) {
     const Outcome outcome = run_program(scratch, {verb, "--help"});
     EXPECT_EQ(outcome.code, 0) << verb;
     EXPECT_THAT(outcome.out, HasSubstr(std::string("usage: coe ") + verb));
@@ -46,7 +46,7 @@ TEST(Command, AMissingOrUnknownVerbIsBadInput) {
       FAIL() << "accepted";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kBadInput);
-      EXPECT_THAT(error.what(), HasSubstr("there are train"));
+      EXPECT_THAT(error.what(), HasSubstr("there are config, train"));
     }
   }
 }

@@ -32,7 +32,7 @@ TEST(OrderOption, OtherNamesAreRefused) {
     FAIL() << "nothing was thrown";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kBadInput);
-    EXPECT_STREQ(error.what(), "bench: --order is fast, allowed are exact, partial-sums");
+    EXPECT_STREQ(error.what(), "bench: --order is fast, must be \"exact\" or \"partial-sums\"");
   }
 }
 

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "comm/make_transport.h"
-#include "runtime/training/mean_loss.h"
 #include "runtime/training/trainer.h"
+#include "runtime/training/validation_loss.h"
 #include "tests/bad_input.h"
 #include "tests/launcher/scratch.h"
 #include "tests/launcher/tiny_run.h"
@@ -41,8 +41,8 @@ TEST(TrainedModel, HoldsWhatWasTrained) {
   TrainedModel trained(config, named_checkpoint(values_of((scratch / "run").string())), *world);
   EXPECT_EQ(trained.steps, 2);
   Arena arena;
-  EXPECT_EQ(mean_loss(trained.model, trained.groups, *source, config.validation.sequences,
-                      config.training.sequences_at_once(), arena),
+  EXPECT_EQ(validation_loss(trained.model, trained.groups, *source, config.validation.sequences,
+                            config.training.sequences_at_once(), arena),
             loss);
   EXPECT_EQ(trained.model.parameters().at("model.norm.weight").gradient.elements(), 0);
 }

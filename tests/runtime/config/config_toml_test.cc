@@ -125,30 +125,35 @@ TEST(ConfigToml, WhatAModelFillsInIsNoKey) {
 }
 
 TEST(ConfigToml, NamesTheTypeThatAKeyMustHave) {
-  EXPECT_EQ(refusal("[layer]\n\ntop_k = \"four\"\n"), "x.toml:3: layer.top_k: 'four', must be a whole number");
-  EXPECT_EQ(refusal("[layer]\ntop_k = 4.0\n"), "x.toml:2: layer.top_k: 4.0, must be a whole number");
-  EXPECT_EQ(refusal("[layer]\nl1_coeff = true\n"), "x.toml:2: layer.l1_coeff: true, must be a number");
+  EXPECT_EQ(refusal("[layer]\n\ntop_k = \"four\"\n"),
+            "x.toml:3: layer.top_k: 'four', must be a whole number from 1 to layer.experts");
+  EXPECT_EQ(refusal("[layer]\ntop_k = 4.0\n"),
+            "x.toml:2: layer.top_k: 4.0, must be a whole number from 1 to layer.experts");
+  EXPECT_EQ(refusal("[layer]\nl1_coeff = true\n"), "x.toml:2: layer.l1_coeff: true, must be a number from 0 to 10000");
   EXPECT_EQ(refusal("[layer]\nnorm_topk_prob = 1\n"), "x.toml:2: layer.norm_topk_prob: 1, must be true or false");
   EXPECT_EQ(refusal("[data]\ntrain = 1\n"), "x.toml:2: data.train: 1, must be a path in quotes");
   EXPECT_THAT(refusal("[data]\nfields = ['a', 1]\n"), HasSubstr("must be a list of names in quotes"));
-  EXPECT_EQ(refusal("[training]\nseed = -1\n"), "x.toml:2: training.seed: -1, must be a whole number from 0");
+  EXPECT_EQ(refusal("[training]\nseed = -1\n"),
+            "x.toml:2: training.seed: -1, must be a whole number from 0 to 9223372036854775807");
   EXPECT_EQ(set_refusal("training.steps=\"many\""),
-            "--set training.steps=\"many\": training.steps: 'many', must be a whole number");
+            "--set training.steps=\"many\": training.steps: 'many', must be a whole number from 1 to 1099511627776");
 }
 
 TEST(ConfigToml, NamesTheWordsThatAKeyMayHave) {
   EXPECT_EQ(refusal("[layer]\nrouter = \"relo\"\n"),
-            "x.toml:2: layer.router: 'relo', must be \"softmax_topk\" or \"sigmoid_topk\" or \"relu\"");
+            "x.toml:2: layer.router: 'relo', must be \"softmax_topk\", \"sigmoid_topk\" or \"relu\"");
   EXPECT_EQ(refusal("[exchange]\norder = \"fast\"\n"),
             "x.toml:2: exchange.order: 'fast', must be \"exact\" or \"partial-sums\"");
-  EXPECT_THAT(refusal("[layer]\nrouter = 1\n"), HasSubstr("must be \"softmax_topk\" or \"sigmoid_topk\" or \"relu\""));
-  EXPECT_THAT(refusal("[layer]\nrouter = ''\n"), HasSubstr("must be \"softmax_topk\" or \"sigmoid_topk\" or \"relu\""));
+  EXPECT_THAT(refusal("[layer]\nrouter = 1\n"), HasSubstr("must be \"softmax_topk\", \"sigmoid_topk\" or \"relu\""));
+  EXPECT_THAT(refusal("[layer]\nrouter = ''\n"), HasSubstr("must be \"softmax_topk\", \"sigmoid_topk\" or \"relu\""));
 }
 
 TEST(ConfigToml, NumbersThatDoNotFitAreTracedToWhereTheyStand) {
-  EXPECT_EQ(set_refusal("layer.top_k=6"), "--set layer.top_k=6: layer.top_k: 6 is more than layer.experts 5");
-  EXPECT_EQ(set_refusal("layer.experts=1"), "x.toml:10: layer.top_k: 2 is more than layer.experts 1");
-  EXPECT_THAT(refusal("[model]\nhidden = 8\n"), StartsWith("x.toml: model.layers: 0, must be from 1"));
+  EXPECT_EQ(set_refusal("layer.top_k=6"),
+            "--set layer.top_k=6: layer.top_k: 6, must be a whole number from 1 to 5 (layer.experts)");
+  EXPECT_EQ(set_refusal("layer.experts=1"),
+            "x.toml:10: layer.top_k: 2, must be a whole number from 1 to 1 (layer.experts)");
+  EXPECT_THAT(refusal("[model]\nhidden = 8\n"), StartsWith("x.toml: model.layers: 0, must be a whole number from 1"));
 }
 
 TEST(ConfigToml, RefusesSettingsThatAreNone) {

@@ -15,9 +15,12 @@ constexpr LayerConfig kTopK{.hidden = 32, .expert_hidden = 16, .experts = 8, .to
 TEST(LayerSize, RowsAreAnEvenShareAndASixteenth) {
   EXPECT_EQ(layer_size(kTopK, {.tokens = 160, .ranks = 2}).rows, 320 + 20);
   EXPECT_EQ(layer_size(kTopK, {.tokens = 160, .ranks = 1}).rows, 320) << "there are no more choices";
+  EXPECT_EQ(layer_size(kTopK, {.tokens = 160, .ranks = 4, .learning = true}).rows, 640) << "twice the share";
+  EXPECT_EQ(layer_size(kTopK, {.tokens = 160, .ranks = 1, .learning = true}).rows, 320) << "there are no more choices";
   LayerConfig relu = kTopK;
   relu.router = RouterKind::kRelu;
-  EXPECT_EQ(layer_size(relu, {.tokens = 160, .ranks = 2}).rows, 640 + 40);
+  for (const bool learning : {true, false})
+    EXPECT_EQ(layer_size(relu, {.tokens = 160, .ranks = 2, .learning = learning}).rows, 640 + 40);
   EXPECT_EQ(layer_size(kTopK, {.tokens = 0, .ranks = 2}).rows, 0);
 }
 

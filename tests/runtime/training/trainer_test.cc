@@ -96,6 +96,27 @@ Curve curve_of(const Config& config, int ranks, int steps) {
   return curve;
 }
 
+/// The models of launcher/quickstart.sh on fewer and shorter sequences.
+Config quickstart_config(const std::string& name) {
+  Config config = read_config(std::filesystem::path(COE_SOURCE_DIR) / "configs" / (name + ".toml"));
+  config.model.sequence = 64;
+  config.training.batch = 4;
+  config.validation.sequences = 4;
+  return config;
+}
+
+TEST(TrainerOnRanks, TheFirstStepsOfTheQuickstartMakeNoBufferGrow) {
+  for (const char* name : {"moe_8of64", "coe_2x4of64"}) {
+    const Config config = quickstart_config(name);
+    on_ranks(2, [&](Transport& world) {
+      const auto source = make_token_source(config.data, Split::kTrain, config.model.sequence, config.model.vocab, 1);
+      Trainer trainer(config, world, *source, *source);
+      trainer.validate();
+      for (int step = 0; step < 3; ++step) EXPECT_EQ(trainer.step().buffer_growths, 0) << name << " step " << step;
+    });
+  }
+}
+
 TEST(TrainerOnRanks, FiftyStepsDoNotDependOnTheNumberOfRanks) {
   const Config config = tiny_config();
   const Curve alone = curve_of(config, 1, 50);

@@ -1,4 +1,4 @@
-#include "runtime/training/mean_loss.h"
+#include "runtime/training/validation_loss.h"
 
 #include <algorithm>
 #include <array>
@@ -9,8 +9,8 @@
 
 namespace coe {
 
-double mean_loss(Model& model, const RankGroups& groups, const TokenSource& source, std::int64_t sequences,
-                 std::int64_t micro_batch, Arena& arena, const std::function<void()>& between) {
+double validation_loss(Model& model, const RankGroups& groups, const TokenSource& source, std::int64_t sequences,
+                       std::int64_t micro_batch, Arena& arena, const std::function<void()>& between) {
   const std::int64_t length = model.config().sequence, available = source.sequences();
   const std::int64_t whole = available < 0 ? sequences : std::min(sequences, available);
   std::array<double, 2> sums{};  // the loss, and the labels that count

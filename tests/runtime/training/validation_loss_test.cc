@@ -1,4 +1,4 @@
-#include "runtime/training/mean_loss.h"
+#include "runtime/training/validation_loss.h"
 
 #include <gtest/gtest.h>
 
@@ -24,10 +24,10 @@ double ignorant_loss(Transport& world, const TokenSource& source) {
   config.layer.top_k = 1;
   Model model(config, groups, {.trained = false});
   Arena arena;
-  return mean_loss(model, groups, source, 100, 2, arena);
+  return validation_loss(model, groups, source, 100, 2, arena);
 }
 
-TEST(MeanLossOnRanks, AModelThatKnowsNothingLosesTheLogarithmOfItsVocabulary) {
+TEST(ValidationLossOnRanks, AModelThatKnowsNothingLosesTheLogarithmOfItsVocabulary) {
   for_each_ranks([](Transport& world) {
     EXPECT_NEAR(ignorant_loss(world, CountingSource()), std::log(256.0), 1e-5);
     const MarkedSource source({0, 0, kBegins, kUncounted, 0});
@@ -35,7 +35,7 @@ TEST(MeanLossOnRanks, AModelThatKnowsNothingLosesTheLogarithmOfItsVocabulary) {
   });
 }
 
-TEST(MeanLossOnRanks, AMeanOverNoLabelsIsRefusedOnEveryRank) {
+TEST(ValidationLossOnRanks, AMeanOverNoLabelsIsRefusedOnEveryRank) {
   const MarkedSource source({0, kUncounted, kUncounted, kUncounted, kUncounted});
   for_each_ranks([&](Transport& world) {
     EXPECT_EQ(bad_input([&] { ignorant_loss(world, source); }),

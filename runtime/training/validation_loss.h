@@ -13,7 +13,7 @@ namespace coe {
 /// shorter one), of which `micro_batch` are taken at once over all ranks. Resets the arena. Calls `between` before each
 /// micro-batch, where it is given; what that throws ends it. Collective over the world; throws kBadInput on every rank
 /// where no label counts.
-double mean_loss(Model& model, const RankGroups& groups, const TokenSource& source, std::int64_t sequences,
-                 std::int64_t micro_batch, Arena& arena, const std::function<void()>& between = {});
+double validation_loss(Model& model, const RankGroups& groups, const TokenSource& source, std::int64_t sequences,
+                       std::int64_t micro_batch, Arena& arena, const std::function<void()>& between = {});
 
 }  // namespace coe

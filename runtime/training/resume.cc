@@ -1,4 +1,4 @@
-#include "runtime/training/go_on.h"
+#include "runtime/training/resume.h"
 
 #include <algorithm>
 #include <iterator>
@@ -20,7 +20,7 @@ std::vector<ConfigEntry> known_run(const TrainingState& state, const std::vector
 
 }  // namespace
 
-void go_on(FoundCheckpoint& found, TrainingState& own) {
+void resume_from(FoundCheckpoint& found, TrainingState& own) {
   std::ranges::move(changes_between(known_run(found.state, own.run), own.run), std::back_inserter(found.changes));
   TrainingState next = found.state;
   next.run = std::move(own.run);

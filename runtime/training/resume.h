@@ -8,6 +8,6 @@ namespace coe {
 /// Makes `own`, the state in which a run of these facts and this seed would begin, the one in which it goes on from
 /// `found`, and adds to the checkpoint's changes those of the run. Other training data, or other windows of it, are
 /// gone through from their beginning.
-void go_on(FoundCheckpoint& found, TrainingState& own);
+void resume_from(FoundCheckpoint& found, TrainingState& own);
 
 }  // namespace coe
