@@ -70,6 +70,7 @@ inline constexpr std::tuple kTrainingKeys = {
     Key{"decay", &TrainingConfig::decay},
     Key{"clip", &TrainingConfig::clip},
     Key{"non_finite", &TrainingConfig::non_finite},
+    Key{"recompute", &TrainingConfig::recompute},
 };
 inline constexpr std::tuple kDataKeys = {
     Key{"train", &DataConfig::train},
@@ -88,6 +89,7 @@ inline constexpr std::tuple kValidationKeys = {
 inline constexpr std::tuple kDistributedKeys = {
     Key{"expert_parallel", &DistributedConfig::expert_parallel},
     Key{"deadline_seconds", &DistributedConfig::deadline_seconds},
+    Key{"disk_deadline_seconds", &DistributedConfig::disk_deadline_seconds},
     Key{"threads", &DistributedConfig::threads},
 };
 inline constexpr std::tuple kExchangeKeys = {
@@ -128,6 +130,9 @@ template <>
 inline constexpr std::array kWords<Decay> = {std::string_view("all"), std::string_view("matrices")};
 template <>
 inline constexpr std::array kWords<OnNonFinite> = {std::string_view("stop"), std::string_view("skip")};
+template <>
+inline constexpr std::array kWords<Recompute> = {std::string_view("none"), std::string_view("attention"),
+                                                 std::string_view("layer")};
 template <>
 inline constexpr std::array kWords<Schedule> = {std::string_view("constant"), std::string_view("cosine")};
 template <>

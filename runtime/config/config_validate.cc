@@ -16,7 +16,8 @@ constexpr std::int64_t kWidest = std::int64_t{1} << 20;
 constexpr std::int64_t kDeepest = 1000;
 constexpr std::int64_t kMostSteps = std::int64_t{1} << 40;
 constexpr double kMostWeights = 0x1p48;
-constexpr std::int64_t kMostChoices = std::numeric_limits<std::int32_t>::max();  // routing is indexed by int32
+// Choices and rows of one rank, and the tokens of an expert-parallel group, are indexed by int32.
+constexpr std::int64_t kMostIndexed = std::numeric_limits<std::int32_t>::max();
 constexpr std::int64_t kByteVocab = 256;
 constexpr std::int64_t kFewestKept = 2;  // the newest may be damaged
 constexpr double kLongestDeadline = 1e6;
@@ -31,6 +32,11 @@ void check_finite_from_0(std::string_view key, double value) {
 
 void check_finite_above_0(std::string_view key, double value) {
   check(std::isfinite(value) && value > 0, key, ": ", value, ", must be a finite number above 0");
+}
+
+void check_deadline(std::string_view key, double seconds) {
+  check(seconds >= 0.001 && seconds <= kLongestDeadline, key, ": ", seconds, ", must be from 0.001 to ",
+        kLongestDeadline);
 }
 
 /// Capacities are counted exactly, which takes a decimal.
@@ -131,15 +137,9 @@ void check_training(const TrainingConfig& training) {
   check_finite_from_0("training.clip", training.clip);
 }
 
-/// All tokens of a micro-batch may lie on one rank, and with the ReLU router all experts may be chosen.
-void check_choices(const Config& config) {
-  const TrainingConfig& training = config.training;
-  const LayerConfig& layer = config.model.layer;
-  const std::int64_t sequences = training.micro_batch > 0 ? training.micro_batch : training.batch;
-  const std::int64_t each = layer.router == RouterKind::kRelu ? layer.experts : layer.top_k;
-  const std::int64_t tokens = sequences * config.model.sequence;
-  check(tokens <= kMostChoices / each, "training.micro_batch: ", sequences, " sequences of ", config.model.sequence,
-        " tokens may choose ", each, " experts each, at most ", kMostChoices, " choices at once");
+void check_indexed(std::string_view what, std::int64_t count, std::int64_t ranks, const TrainingConfig& training) {
+  check(count <= kMostIndexed, "training.micro_batch: ", training.sequences_at_once(), " sequences over ", ranks,
+        " ranks give a rank up to ", count, " ", what, ", at most ", kMostIndexed);
 }
 
 void check_loss_fields(const DataConfig& data) {
@@ -185,7 +185,6 @@ void validate(const Config& config) {
         "layer.device: \"cuda\" is for coe verify and coe bench layer, a whole model needs \"cpu\"");
   check_weights(config.model);
   check_training(config.training);
-  check_choices(config);
   check_data(config.data, config.model.vocab);
   check_range("validation.every", config.validation.every, 0, kMostSteps);
   check_range("validation.sequences", config.validation.sequences, 1, kMostSteps);
@@ -194,13 +193,30 @@ void validate(const Config& config) {
         "validation.capacity_factor: ", config.validation.capacity_factor,
         " needs layer.drop_policy \"position\" or \"probability\"");
   check_range("distributed.expert_parallel", config.distributed.expert_parallel, 0, kWidest);
-  const double deadline = config.distributed.deadline_seconds;
-  check(deadline >= 0.001 && deadline <= kLongestDeadline, "distributed.deadline_seconds: ", deadline,
-        ", must be from 0.001 to ", kLongestDeadline);
+  check_deadline("distributed.deadline_seconds", config.distributed.deadline_seconds);
+  check_deadline("distributed.disk_deadline_seconds", config.distributed.disk_deadline_seconds);
   check_range("distributed.threads", config.distributed.threads, 1, kMostThreads);
   check(!config.output.directory.empty(), "output.directory: is empty, must name a directory");
   check_range("output.checkpoint_every", config.output.checkpoint_every, 0, kMostSteps);
   check_range("output.checkpoints_kept", config.output.checkpoints_kept, kFewestKept, kWidest);
+}
+
+void check_share(const Config& config, std::int64_t ranks) {
+  const TrainingConfig& training = config.training;
+  const LayerConfig& layer = config.model.layer;
+  const std::int64_t wanted = config.distributed.expert_parallel, group = wanted == 0 ? ranks : wanted;
+  const auto parts = [](std::int64_t whole, std::int64_t of) { return (whole + of - 1) / of; };
+  const std::int64_t tokens = parts(training.sequences_at_once(), ranks) * config.model.sequence;
+  const std::int64_t experts = parts(layer.experts, group), all_tokens = tokens * group;
+  // The ReLU router may choose all experts.
+  const std::int64_t each = layer.router == RouterKind::kRelu ? layer.experts : layer.top_k;
+  check_indexed("tokens of its expert-parallel group", all_tokens, ranks, training);
+  check_indexed("choices", tokens * each, ranks, training);
+  check_indexed("rows", all_tokens * std::min(each, experts), ranks, training);  // validation may drop none
+  if (!layer.pad_to_capacity) return;
+  const double even = static_cast<double>(all_tokens * layer.top_k) / static_cast<double>(layer.experts);
+  const double rows = static_cast<double>(experts) * (layer.capacity_factor * even + static_cast<double>(group));
+  check_indexed("rows with padding", static_cast<std::int64_t>(std::min(rows, kMostWeights)), ranks, training);
 }
 
 }  // namespace coe
