@@ -16,7 +16,8 @@ TrainedModel::TrainedModel(const Config& config, const std::filesystem::path& pl
              .order = config.exchange.order,
              .threads = static_cast<int>(config.distributed.threads),
              .capacity_factor = config.validation.capacity_factor}) {
-  auto found = load_checkpoint(place, Damaged::kLeave, model.config(), model.parameters(), groups.world());
+  auto found = load_checkpoint(place, Damaged::kLeave, model.config(), model.parameters(), groups.world(),
+                               {config.distributed.disk_deadline(), tell});
   check(found.has_value(), place.string(), ": holds no complete checkpoint");
   steps = found->state.step;
   for (const std::string& line : found->damage) {

@@ -32,7 +32,8 @@ TrainingRun::TrainingRun(const Config& config, Transport& world, FlightRecorder&
       signals_(signals),
       trainer_(config, world, train, valid, &recorder),
       resume_(resume),
-      resumed_(resume ? trainer_.resume() : std::nullopt) {
+      resumed_(resume ? resumed_trainer() : std::nullopt) {
+  trainer_.tell_with([this](const std::string& line) { say(line); });
   trainer_.stop_when([this] { return signals_.raised() != 0; });
   if (resumed_) saved_step_ = trainer_.steps_done();
   if (!recording) return;
@@ -41,6 +42,11 @@ TrainingRun::TrainingRun(const Config& config, Transport& world, FlightRecorder&
 }
 
 void TrainingRun::run() {
+std::optional<FoundCheckpoint> TrainingRun::resumed_trainer() {
+  trainer_.tell_with([](const std::string& line) { coe::tell(line); });
+  return trainer_.resume();
+}
+
   try {
     train();
   } catch (const Error& error) {

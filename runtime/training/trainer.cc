@@ -84,13 +84,16 @@ struct Trainer::State {
   /// Load-balancing feedback of a whole step: ReMoE's lambda and the routers' biases.
   void adapt_routing(const StepReport& report);
   CheckpointPlace checkpoint_place() const {
-    return {config.output.directory / "checkpoints", config.output.checkpoints_kept};
+    return {config.output.directory / "checkpoints",
+            config.output.checkpoints_kept,
+            {config.distributed.disk_deadline(), say}};
   }
 
   /// Throws Stopped where a rank was asked to stop. Collective.
   void look_for_stop();
 
   Config config;
+  std::function<void(const std::string&)> say;
   std::function<bool()> stop_asked;
   FlightRecorder* recorder;
   RankGroups groups;
@@ -306,6 +309,8 @@ double Trainer::validate() {
 }
 
 void Trainer::stop_when(std::function<bool()> asked) { state_->stop_asked = std::move(asked); }
+void Trainer::tell_with(std::function<void(const std::string& line)> say) { state_->say = std::move(say); }
+
 
 void Trainer::record_routing(RoutingCounter& counter) { state_->routing_counter = &counter; }
 
@@ -329,8 +334,9 @@ std::filesystem::path Trainer::save() {
 
 std::optional<FoundCheckpoint> Trainer::resume() {
   State& state = *state_;
-  auto found = load_checkpoint(state.checkpoint_place().directory, Damaged::kSetAside, state.model.config(),
-                               state.model.parameters(), state.groups.world());
+  const CheckpointPlace place = state.checkpoint_place();
+  auto found = load_checkpoint(place.directory, Damaged::kSetAside, state.model.config(), state.model.parameters(),
+                               state.groups.world(), place.patience);
   if (found) go_on(*found, state.progress);
   return found;
 }
