@@ -18,6 +18,7 @@
 #include "runtime/data/token_batch.h"
 #include "runtime/model/model.h"
 #include "runtime/model/model_parameters.h"
+#include "runtime/model/model_size.h"
 #include "runtime/ranks/batch.h"
 #include "runtime/ranks/rank_groups.h"
 #include "runtime/routing/relu_router.h"
@@ -35,11 +36,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// The most that a rank has of a micro-batch.
-std::int64_t tokens_at_once(const Config& config, std::int64_t ranks) {
-  return (config.training.sequences_at_once() + ranks - 1) / ranks * config.model.sequence;
-}
-
 std::int64_t numbers_per_iteration(const LayerConfig& layer) { return layer.experts + 4; }
 
 }  // namespace
@@ -52,12 +48,15 @@ struct Trainer::State {
         groups(world, wanted.distributed.expert_parallel, wanted.distributed.deadline(), flight_recorder),
         model(wanted.model, groups,
               {.order = wanted.exchange.order,
+               .recompute = wanted.training.recompute,
                .threads = static_cast<int>(wanted.distributed.threads),
-               .tokens = tokens_at_once(wanted, world.size()),
+               .tokens = training_use(wanted, world.size()).tokens,
                .capacity_factor = wanted.validation.capacity_factor}),
         optimiser(wanted.training, groups, model.parameters()),
         train(&train_source),
-        valid(&valid_source) {
+        valid(&valid_source),
+        arena(model_size(config.model, training_use(config, world.size())).arena_bytes()) {
+    check_share(config, world.size());
     progress.l1_coeff = config.model.layer.l1_coeff;
     progress.seed = config.training.seed;
     progress.run = facts_for_manifest(run_facts(config, *train, *valid), world.size());
@@ -93,8 +92,8 @@ struct Trainer::State {
   void look_for_stop();
 
   Config config;
-  std::function<void(const std::string&)> say;
   std::function<bool()> stop_asked;
+  std::function<void(const std::string&)> say;
   FlightRecorder* recorder;
   RankGroups groups;
   Model model;
@@ -309,8 +308,8 @@ double Trainer::validate() {
 }
 
 void Trainer::stop_when(std::function<bool()> asked) { state_->stop_asked = std::move(asked); }
-void Trainer::tell_with(std::function<void(const std::string& line)> say) { state_->say = std::move(say); }
 
+void Trainer::tell_with(std::function<void(const std::string& line)> say) { state_->say = std::move(say); }
 
 void Trainer::record_routing(RoutingCounter& counter) { state_->routing_counter = &counter; }
 
