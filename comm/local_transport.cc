@@ -153,6 +153,7 @@ Ticket LocalTransport::post(std::span<const Message> sends, std::span<const Mess
   const auto travels = [](const Message& message) { return bytes_of(message) > 0; };
   operation.open_sends = static_cast<int>(std::ranges::count_if(sends, travels));
   operation.open_receives = static_cast<int>(std::ranges::count_if(receives, travels));
+  count_sent(static_cast<std::uint64_t>(operation.open_sends));
   for (const Message& message : receives) {
     if (travels(message)) expected_[static_cast<std::size_t>(message.peer)].push_back({&message, &operation});
   }

@@ -3,13 +3,13 @@
 #include <mpi.h>
 
 #include <algorithm>
-#include <array>
 #include <deque>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "comm/collectives.h"
+#include "comm/mpi_blocks.h"
 #include "comm/mpi_job.h"
 #include "comm/shared_memory.h"
 #include "comm/watchdog.h"
@@ -17,7 +17,7 @@
 namespace coe {
 namespace {
 
-/// MPI counts in int; a longer piece goes as several messages.
+/// MPI counts in int; a longer message goes as several.
 constexpr std::size_t kLongestMessage = std::size_t{1} << 30;
 constexpr int kTag = 0;
 
@@ -31,7 +31,7 @@ class MpiWindow : public Window {
   std::vector<SharedMemory> memory_;
 };
 
-/// A rank of an MPI communicator; every piece is a message, MPI_Isend to MPI_Irecv.
+/// A rank of an MPI communicator; all pieces for a peer are one message, MPI_Isend to MPI_Irecv.
 class MpiTransport : public Transport {
  public:
   /// The whole job.
@@ -72,7 +72,7 @@ class MpiTransport : public Transport {
   Operation& free_operation();
   Operation& find(Ticket ticket);
   void begin(Operation& operation, const Message& message, bool receives);
-  void begin_part(Operation& operation, std::byte* data, const Part& part);
+  void begin_part(Operation& operation, const MpiBlocks& blocks, const Part& part);
   void check_status(const Part& part, const MPI_Status& status) const;
   static void take_back(Operation& operation);
   int job_rank(int rank) const { return job_ranks_[static_cast<std::size_t>(rank)]; }
@@ -88,6 +88,7 @@ class MpiTransport : public Transport {
   std::vector<int> job_ranks_;
   std::uint64_t last_id_ = 0;
   std::deque<Operation> operations_;
+  MpiBlocks blocks_;
   std::vector<int> indices_;
   std::vector<MPI_Status> statuses_;
 };
@@ -147,23 +148,23 @@ MpiTransport::Operation& MpiTransport::find(Ticket ticket) {
   fail(ErrorCode::kInternal, "mpi transport: ticket ", ticket.id, " is not under way");
 }
 
-void MpiTransport::begin_part(Operation& operation, std::byte* data, const Part& part) {
+void MpiTransport::begin_part(Operation& operation, const MpiBlocks& blocks, const Part& part) {
+  const MpiMemory memory = blocks.memory();
   operation.parts.push_back(part);
   MPI_Request& request = operation.requests.emplace_back(MPI_REQUEST_NULL);
-  if (part.receives) {
-    check_mpi(MPI_Irecv(data, part.bytes, MPI_BYTE, part.peer, kTag, communicator_.get(), &request), "MPI_Irecv");
-  } else {
-    check_mpi(MPI_Isend(data, part.bytes, MPI_BYTE, part.peer, kTag, communicator_.get(), &request), "MPI_Isend");
-  }
+  const auto begin_with = [&](auto* call, const char* name) {
+    check_mpi(call(memory.address(), memory.count(), memory.type(), part.peer, kTag, communicator_.get(), &request),
+              name);
+  };
+  if (part.receives) return begin_with(MPI_Irecv, "MPI_Irecv");
+  begin_with(MPI_Isend, "MPI_Isend");
+  count_sent(1);
 }
 
 void MpiTransport::begin(Operation& operation, const Message& message, bool receives) {
-  for (const Piece& piece : message.pieces) {
-    for (std::size_t at = 0; at < piece.bytes; at += kLongestMessage) {
-      const std::size_t bytes = std::min(kLongestMessage, piece.bytes - at);
-      begin_part(operation, piece.data + at, {message.peer, static_cast<int>(bytes), receives});
-    }
-  }
+  blocks_.cut(message.pieces, kLongestMessage, [&](const MpiBlocks& blocks) {
+    begin_part(operation, blocks, {message.peer, static_cast<int>(blocks.bytes()), receives});
+  });
 }
 
 Ticket MpiTransport::post(std::span<const Message> sends, std::span<const Message> receives) {
@@ -186,7 +187,7 @@ void MpiTransport::check_status(const Part& part, const MPI_Status& status) cons
   int bytes = part.bytes;
   if (part.receives) MPI_Get_count(&status, MPI_BYTE, &bytes);
   if (bytes != part.bytes) {
-    fail(ErrorCode::kInternal, "mpi transport: rank ", job_rank(rank_), " expects a piece of ", part.bytes,
+    fail(ErrorCode::kInternal, "mpi transport: rank ", job_rank(rank_), " expects a message of ", part.bytes,
          " bytes, rank ", job_rank(part.peer), " sends one of ", bytes);
   }
 }

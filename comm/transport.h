@@ -29,7 +29,7 @@ struct Piece {
   std::size_t bytes = 0;
 };
 
-/// What goes to, or comes from, one peer; both sides list pieces of equal sizes. Sizes are host numbers.
+/// What goes to, or comes from, one peer at once; both sides list pieces of equal sizes. Sizes are host numbers.
 struct Message {
   int peer = 0;
   std::span<const Piece> pieces;
@@ -116,15 +116,19 @@ class Transport {
   std::chrono::milliseconds deadline() const { return deadline_; }
   /// Where the ranks of the whole job run, by their numbers in it; empty where they are threads of one process.
   std::span<const RankPlace> places() const { return places_; }
+  /// Messages that this rank has sent in this group so far, as the network counts them, collectives' too.
+  std::uint64_t messages_sent() const { return messages_sent_; }
 
  protected:
   explicit Transport(std::chrono::milliseconds deadline = kDefaultDeadline, std::span<const RankPlace> places = {})
       : deadline_(deadline), places_(places) {}
   /// Views what must outlive this.
   void set_places(std::span<const RankPlace> places) { places_ = places; }
+  void count_sent(std::uint64_t messages) { messages_sent_ += messages; }
 
  private:
   std::chrono::milliseconds deadline_;
+  std::uint64_t messages_sent_ = 0;
   std::span<const RankPlace> places_;
   std::vector<std::unique_ptr<PostedMemory>> parked_;
 };

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <chrono>
 #include <sstream>
 #include <thread>
@@ -156,6 +157,7 @@ void wait(const Group& group, Awaited& awaited, std::uint64_t record, const Phas
     const Clock::time_point now = Clock::now();
     if (now - last > kOwnPause) start += now - last;  // a rank that was stopped itself did not wait for others
     last = now;
+    start = std::max(start, awaited.heard());
     if (group.recorder != nullptr) group.recorder->alive(now);
     if (now >= look) {
       look_closer(group, awaited, record, phase);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -15,6 +16,8 @@ class Awaited {
   virtual ~Awaited() = default;
   /// Moves it on; true once it is there.
   virtual bool done() = 0;
+  /// When whom it lacks last gave a sign of being at work; the deadline counts from there.
+  virtual std::chrono::steady_clock::time_point heard() const { return {}; }
   /// Whom it still lacks: the own rank where that is the own device.
   virtual Shortfall lack() = 0;
   /// Nobody waits for it any more.

@@ -6,6 +6,7 @@
 //   (a
 //                     write of half), EIO, or ENOSPC, which stays: nothing more can be created or written
 //   COE_FAULT_RANK    under mpirun the rank in which it goes wrong; all log
+//   COE_FAULT_SLOW    besides: milliseconds that every sync, and every opening of a file to read, takes longer
 //   COE_FAULT_READ    instead of a call: the end of the names of files that cannot be opened to read
 //   COE_FAULT_ERRNO   the number of the error that says so
 // Counted are calls that create, write, sync, close, rename or remove. Descriptors that only read files do not count.
@@ -24,6 +25,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <string>
 #include <string_view>
 
@@ -51,11 +53,12 @@ struct Plan {
     read_error = std::atoi(std::string(variable("COE_FAULT_ERRNO")).c_str());
     fault = fault_of(variable("COE_FAULT"));
     at = std::atol(std::string(variable("COE_FAULT_AT")).c_str());
+    slow = std::atol(std::string(variable("COE_FAULT_SLOW")).c_str());
   }
   std::string folder, log, unreadable;
   int read_error = 0;
   Fault fault = Fault::kNone;
-  long at = 0;
+  long at = 0, slow = 0;
 };
 
 const Plan& plan() {
@@ -102,6 +105,12 @@ void append_to_log(const std::string& line) {
   std::abort();
 }
 
+void be_slow() {
+  constexpr long kThousand = 1000, kMillion = 1'000'000;
+  const timespec pause{plan().slow / kThousand, plan().slow % kThousand * kMillion};
+  if (plan().slow > 0) nanosleep(&pause, nullptr);
+}
+
 std::atomic<long> counted{0};
 
 /// One counted call; `really` makes it. What grows is refused by a full disk.
@@ -142,6 +151,7 @@ int open_at(int directory, const char* name, int flags, mode_t mode) {
     return -1;
   }
   const bool counts = (flags & O_ACCMODE) != O_RDONLY || (flags & O_DIRECTORY) != 0;
+  if (!counts && plan().slow > 0 && watched(path_at(directory, name))) be_slow();
   const std::string path = counts ? path_at(directory, name) : std::string();
   if (!watched(path)) return static_cast<int>(really());
   return static_cast<int>(counted_call("open", path, (flags & O_CREAT) != 0, really));
@@ -151,6 +161,7 @@ int on_descriptor(const char* name, long number, int descriptor, bool grows) {
   const auto really = [&] { return syscall(number, descriptor); };
   const std::string path = path_of(descriptor);
   if (!watched(path) || !writes_or_lists(descriptor)) return static_cast<int>(really());
+  if (grows) be_slow();
   return static_cast<int>(counted_call(name, path, grows, really));
 }
 

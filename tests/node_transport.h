@@ -35,8 +35,10 @@ class NodeTransport : public Transport {
   int size() const override { return inner_.size(); }
   Reach reach(int peer) const override { return inner_.reach(peer); }
   Ticket post(std::span<const Message> sends, std::span<const Message> receives) override {
-    for (const Message& message : sends) messages_ += elsewhere(message.peer) && !message.pieces.empty() ? 1 : 0;
-    return inner_.post(sends, receives);
+    const std::uint64_t before = inner_.messages_sent();
+    const Ticket ticket = inner_.post(sends, receives);
+    count_sent(inner_.messages_sent() - before);
+    return ticket;
   }
   bool test(Ticket ticket) override { return inner_.test(ticket); }
   Shortfall lack(Ticket ticket) override { return inner_.lack(ticket); }
@@ -51,15 +53,9 @@ class NodeTransport : public Transport {
     return std::make_unique<NodeWindow>(inner_.make_window(bytes, device), rank(), ranks_per_node_);
   }
 
-  /// Messages sent to other nodes so far.
-  int messages() const { return messages_; }
-
  private:
-  bool elsewhere(int peer) const { return peer / ranks_per_node_ != rank() / ranks_per_node_; }
-
   Transport& inner_;
   int ranks_per_node_;
-  int messages_ = 0;
 };
 
 /// The same with a Transport of its own.

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "comm/collectives.h"
-#include "comm/posted_gather.h"
+#include "comm/posted_collective.h"
 #include "kernels/memory/arena.h"
 #include "kernels/memory/buffer.h"
 #include "runtime/exchange/make_exchange.h"
@@ -179,8 +179,8 @@ class StepTable {
 Tensor count_plan(const LayerConfig& layer, Routed& routed, Group group, std::int64_t times, StepTable& table,
                   Arena& arena) {
   const Tensor rows = arena.make<std::int32_t>({kRanks, layer.experts});
-  PostedGather gather;
-  gather.post(group, std::as_bytes(routed.counts.span<std::int32_t>()),
+  PostedCollective gather;
+  gather.all_gather(group, std::as_bytes(routed.counts.span<std::int32_t>()),
               std::as_writable_bytes(rows.span<std::int32_t>()), {"plan"});
   std::ranges::copy(routed.counts.span<std::int32_t>(), rows[kRank].data<std::int32_t>());
   table.line("gather the table of rows", times);

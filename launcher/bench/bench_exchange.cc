@@ -50,22 +50,32 @@ class RandomExchange {
     fill_normal(x_, {8, static_cast<std::uint64_t>(world.rank())}, 0, 1);
   }
 
+  struct Sent {
+    std::int64_t bytes = 0;
+    std::uint64_t messages = 0;
+  };
   /// Returns what this rank sent.
-  std::int64_t exchange(Exchange& exchange, Series& series) {
+  Sent exchange(Exchange& exchange, Series& series) {
     const std::int64_t sent_before = exchange.bytes_sent();
+    std::uint64_t messages = 0;
+    const auto counting = [&](const auto& work) {
+      const std::uint64_t before = group_.transport->messages_sent();
+      work();
+      messages += group_.transport->messages_sent() - before;
+    };
     scratch_.reset();
     Flight flight;
     const double dispatch = timer_.time([&] {
-      flight = exchange.begin(plan_, {.x = &x_, .weights = routing_.weight}, kPhase);
+      counting([&] { flight = exchange.begin(plan_, {.x = &x_, .weights = routing_.weight}, kPhase); });
       flight.arrived().get();
     });
     std::ranges::fill(flight.results().rows.span<float>(), 1.0F);
     const double combine = timer_.time([&] {
-      flight.send_back(kPhase);
+      counting([&] { flight.send_back(kPhase); });
       flight.combine({.sum = sum_}, {}).get();
     });
     series.add(dispatch, combine);
-    return exchange.bytes_sent() - sent_before;
+    return {exchange.bytes_sent() - sent_before, messages};
   }
 
   bool has_bound() const { return bound_.has_value(); }
@@ -80,24 +90,26 @@ class RandomExchange {
   }
 
   /// Rows there and back, over all ranks, in bytes.
-  void count(std::int64_t bytes_sent, std::int64_t partial_sums_bytes_sent, ExchangeBenchmarkResult& result) const {
+  void count(const Sent& sent, const Sent& by_partial_sums, ExchangeBenchmarkResult& result) const {
     const RowsElsewhere counted = count_rows_elsewhere(routing_, placement_, group_.rank());
     const RowsElsewhere expected =
         expected_rows_elsewhere(routing_.tokens(), routing_.choices() / routing_.tokens(), placement_, group_.rank());
     const double there_and_back = 2.0 * static_cast<double>(x_.extent(1)) * sizeof(float);
-    std::array<double, 7> sums = {static_cast<double>(bytes_sent),
+    std::array<double, 8> sums = {static_cast<double>(sent.bytes),
                                   there_and_back * static_cast<double>(plan_.rows_sent()),
                                   there_and_back * counted.every_choice,
                                   there_and_back * counted.once_per_rank,
                                   there_and_back * expected.every_choice,
                                   there_and_back * expected.once_per_rank,
-                                  static_cast<double>(partial_sums_bytes_sent)};
+                                  static_cast<double>(by_partial_sums.bytes),
+                                  static_cast<double>(sent.messages)};
     all_reduce_sum<double>(group_, sums, kPhase);
     result.bytes_sent = sums[0];
     result.bytes_copied = sums[1];
     result.bytes_counted = {sums[2], sums[3]};
     result.bytes_expected = {sums[4], sums[5]};
     result.partial_sums_bytes_sent = sums[6];
+    result.messages_sent = sums[7];
   }
 
   Group group() const { return group_; }
@@ -126,8 +138,8 @@ ExchangeBenchmarkResult bench_exchange(const Benchmark& benchmark, Transport& wo
   ExchangeBenchmarkResult result;
   for (int step = -benchmark.warmup_steps; step < benchmark.steps; ++step) {
     if (step == 0) fast = bound = slow = summed = plain = {};
-    const std::int64_t sent = traffic.exchange(one_copy, fast), sent_sums = traffic.exchange(partial_sums, summed);
-    if (step == 0) traffic.count(sent, sent_sums, result);
+    const RandomExchange::Sent sent = traffic.exchange(one_copy, fast), sums = traffic.exchange(partial_sums, summed);
+    if (step == 0) traffic.count(sent, sums, result);
     if (traffic.has_bound()) traffic.copy(bound);
     traffic.exchange(reference, slow);
     if (alltoallv != nullptr) traffic.exchange(*alltoallv, plain);

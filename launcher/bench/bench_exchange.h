@@ -29,6 +29,7 @@ struct ExchangeBenchmarkResult {
   double bytes_copied = 0;                      ///< every row once each way, those that stay on their rank too
   double bytes_sent = 0;                        ///< between ranks, as the exchange counted them
   double partial_sums_bytes_sent = 0;           ///< the same of partial sums, the numbers beside rows included
+  double messages_sent = 0;                     ///< of the one-copy exchange, as the transport counted them
   RowsElsewhere bytes_counted, bytes_expected;  ///< by the routing, and by chance where all experts are wanted alike
 };
 

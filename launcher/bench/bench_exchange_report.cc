@@ -32,6 +32,8 @@ void say_bytes(BenchReport& report, const Benchmark& benchmark, const ExchangeBe
   report.numbers["bytes_sent"] = result.bytes_sent;
   report.numbers["bytes_counted"] = result.bytes_counted.every_choice;
   report.numbers["bytes_once_per_rank"] = result.bytes_counted.once_per_rank;
+  report.text += fmt::format("  {:.0f} messages by all ranks, there and back\n", result.messages_sent);
+  report.numbers["messages_sent"] = result.messages_sent;
   report.text += fmt::format("  partial sums sent {:.2f} MB between ranks\n", 1e-6 * result.partial_sums_bytes_sent);
   report.numbers["partial_sums_bytes_sent"] = result.partial_sums_bytes_sent;
   if (benchmark.skew != 0) return;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "comm/launch.h"
 #include "launcher/command.h"
 #include "launcher/config_options.h"
 #include "launcher/failure.h"
@@ -59,6 +60,7 @@ int run_eval(std::span<const std::string> arguments) {
   std::optional<RecordingOptions> recording;
   if (values->count("record-routing") == 1)
     recording = recording_options((*values)["record-routing"].as<std::string>(), model, false);
+  check_share(config, launched_ranks());
   const Pinning pinning(static_cast<int>(config.distributed.threads));
   RunFacts facts = config_facts(config);
   add_file_facts(config.data, Split::kValidation, facts);

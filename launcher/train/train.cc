@@ -100,6 +100,7 @@ int run_train(std::span<const std::string> arguments) {
   const RunDirectory directory{config.output.directory};
   const bool resume = parsed->resume != Resume::kNo;
   check_expert_parallel(config.distributed.expert_parallel, launched_ranks());
+  check_share(config, launched_ranks());
   std::optional<RecordingOptions> recording;
   if (parsed->record) recording = recording_options(*parsed->record, model, resume);
   const Pinning pinning(static_cast<int>(config.distributed.threads));

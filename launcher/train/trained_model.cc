@@ -17,7 +17,8 @@ TrainedModel::TrainedModel(const Config& config, const std::filesystem::path& pl
              .threads = static_cast<int>(config.distributed.threads),
              .chunks = static_cast<int>(config.exchange.chunks),
              .capacity_factor = config.validation.capacity_factor}) {
-  auto found = load_checkpoint(place, Damaged::kLeave, model.config(), model.parameters(), groups.world());
+  auto found = load_checkpoint(place, Damaged::kLeave, model.config(), model.parameters(), groups.world(),
+                               {config.distributed.disk_deadline(), tell});
   check(found.has_value(), place.string(), ": holds no complete checkpoint");
   steps = found->state.step;
   for (const std::string& line : found->damage) {

@@ -16,6 +16,7 @@
 #include "launcher/report/run_summary.h"
 #include "launcher/tell.h"
 #include "launcher/train/capacity_note.h"
+#include "launcher/train/memory_note.h"
 #include "runtime/files/durable_file.h"
 #include "runtime/training/checkpoint_directory.h"
 #include "runtime/training/run_facts.h"
@@ -33,12 +34,18 @@ TrainingRun::TrainingRun(const Config& config, Transport& world, FlightRecorder&
       signals_(signals),
       trainer_(config, world, train, valid, &recorder),
       resume_(resume),
-      resumed_(resume ? trainer_.resume() : std::nullopt) {
+      resumed_(resume ? resumed_trainer() : std::nullopt) {
+  trainer_.tell_with([this](const std::string& line) { say(line); });
   trainer_.stop_when([this] { return signals_.raised() != 0; });
   if (resumed_) saved_step_ = trainer_.steps_done();
   if (!recording) return;
   recording_.emplace(*recording, config.model, trainer_.steps_done(), world.rank());
   trainer_.record_routing(recording_->counter());
+}
+
+std::optional<FoundCheckpoint> TrainingRun::resumed_trainer() {
+  trainer_.tell_with([](const std::string& line) { coe::tell(line); });
+  return trainer_.resume();
 }
 
 void TrainingRun::run() {
@@ -81,6 +88,7 @@ void TrainingRun::begin() {
   for (const std::string& note : {look_ahead_note(config_.model.layer), one_chunk_note(config_)}) {
     if (!note.empty()) say(note);
   }
+  say(memory_note(config_, world_.size()));
   tell_how_to_stop();
   if (resumed_) {
     for (const std::string& line : resumed_->damage) say(line);

@@ -32,6 +32,7 @@ class TrainingRun {
  private:
   bool speaks() const { return world_.rank() == 0; }
   void say(const std::string& sentence);
+  std::optional<FoundCheckpoint> resumed_trainer();
   void open_directory();
   void begin();
   void tell_how_to_stop();

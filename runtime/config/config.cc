@@ -4,9 +4,16 @@
 
 namespace coe {
 
-std::chrono::milliseconds DistributedConfig::deadline() const {
-  return std::chrono::milliseconds(static_cast<std::int64_t>(deadline_seconds * 1000));
+namespace {
+
+std::chrono::milliseconds milliseconds_of(double seconds) {
+  return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
 }
+
+}  // namespace
+
+std::chrono::milliseconds DistributedConfig::deadline() const { return milliseconds_of(deadline_seconds); }
+std::chrono::milliseconds DistributedConfig::disk_deadline() const { return milliseconds_of(disk_deadline_seconds); }
 
 std::string model_name(const LayerConfig& layer) {
   const bool relu = layer.router == RouterKind::kRelu;

@@ -22,6 +22,7 @@ enum class Schedule { kConstant, kCosine };                   ///< "constant", "
 enum class ExchangeOrder { kExact, kPartialSums };            ///< "exact", "partial-sums"
 enum class Decay { kAll, kMatrices };                         ///< "all", "matrices"
 enum class OnNonFinite { kStop, kSkip };                      ///< "stop", "skip"
+enum class Recompute { kNone, kAttention, kLayer };           ///< "none", "attention", "layer"
 enum class DataFormat {
   kAuto,
   kMaths,
@@ -101,6 +102,7 @@ struct TrainingConfig {
   Decay decay = Decay::kAll;                    ///< what decays: every weight, or none that is a vector, as norms are
   float clip = 1.0F;                            ///< of the global gradient norm; 0: none
   OnNonFinite non_finite = OnNonFinite::kStop;  ///< what to do about a step whose loss or gradient is not finite
+  Recompute recompute = Recompute::kNone;       ///< what of each layer the backward computes anew instead of keeping it
 
   /// The micro-batch, or the batch where none is asked for.
   std::int64_t sequences_at_once() const { return micro_batch == 0 ? batch : micro_batch; }
@@ -134,11 +136,13 @@ inline constexpr std::int64_t kMostThreads = 1024;
 
 /// Section [distributed].
 struct DistributedConfig {
-  std::int64_t expert_parallel = 0;  ///< ranks that share one set of experts; 0: all; divides the number of ranks
-  double deadline_seconds = 60.0;
-  std::int64_t threads = 1;  ///< of each rank, for its experts; --threads sets it
+  std::int64_t expert_parallel = 0;      ///< ranks that share one set of experts; 0: all; divides the number of ranks
+  double deadline_seconds = 60.0;        ///< of a wait for other ranks
+  double disk_deadline_seconds = 600.0;  ///< of a wait for a rank at work on a disk: without a sign of it
+  std::int64_t threads = 1;              ///< of each rank, for its experts; --threads sets it
 
   std::chrono::milliseconds deadline() const;
+  std::chrono::milliseconds disk_deadline() const;
   bool operator==(const DistributedConfig&) const = default;
 };
 
@@ -193,6 +197,8 @@ std::string to_toml(const Config& config);
 /// Throws kBadInput where numbers do not fit together (K > N, N = 0, ...).
 void validate(const LayerConfig& layer);
 void validate(const Config& config);
+/// Throws kBadInput where one of `ranks` could hold more choices or rows in one forward than can be indexed.
+void check_share(const Config& config, std::int64_t ranks);
 
 /// "CoE-2(4/64)", "MoE(8/64)", "dense", "ReMoE(8/64)", "ReMoE-CoE-2(4/64)".
 std::string model_name(const LayerConfig& layer);

@@ -124,6 +124,8 @@ inline constexpr std::tuple kTrainingKeys = {
         "largest norm of all gradients together, to which larger ones are scaled; 0: any"},
     Key{"non_finite", &TrainingConfig::non_finite,
         "a loss or gradient that is not finite ends the run (stop), or its step is left out (skip)"},
+    Key{"recompute", &TrainingConfig::recompute,
+        "what the backward computes again instead of keeping it: nothing, of each layer the attention, or all of it"},
 };
 inline constexpr std::tuple kDataKeys = {
     Key{"train", &DataConfig::train, "file to train on; empty: built-in maths problems"},
@@ -152,6 +154,8 @@ inline constexpr std::tuple kDistributedKeys = {
         "ranks that share one set of experts; divides the number of ranks; 0: all"},
     Key{"deadline_seconds", &DistributedConfig::deadline_seconds, Real{.low = 0.001, .high = 1e6},
         "seconds after which a wait for another rank ends the run and names that rank"},
+    Key{"disk_deadline_seconds", &DistributedConfig::disk_deadline_seconds, Real{.low = 0.001, .high = 1e6},
+        "the same for a rank that works on a disk, without a sign that it goes on"},
     Key{"threads", &DistributedConfig::threads, Whole{1, kMostThreads},
         "threads of each rank for its experts, each on a core of its own"},
 };

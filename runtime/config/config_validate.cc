@@ -16,7 +16,8 @@ namespace coe {
 namespace {
 
 constexpr double kMostWeights = 0x1p48;
-constexpr std::int64_t kMostChoices = std::numeric_limits<std::int32_t>::max();  // routing is indexed by int32
+// Choices and rows of one rank, and the tokens of an expert-parallel group, are indexed by int32.
+constexpr std::int64_t kMostIndexed = std::numeric_limits<std::int32_t>::max();
 constexpr std::int64_t kByteVocab = 256;
 
 /// The value of the key that bounds another one.
@@ -104,15 +105,9 @@ void check_training(const TrainingConfig& training) {
         "training.micro_batch: ", training.micro_batch, " does not divide training.batch ", training.batch);
 }
 
-/// All tokens of a micro-batch may lie on one rank, and with the ReLU router all experts may be chosen.
-void check_choices(const Config& config) {
-  const TrainingConfig& training = config.training;
-  const LayerConfig& layer = config.model.layer;
-  const std::int64_t sequences = training.micro_batch > 0 ? training.micro_batch : training.batch;
-  const std::int64_t each = layer.router == RouterKind::kRelu ? layer.experts : layer.top_k;
-  const std::int64_t tokens = sequences * config.model.sequence;
-  check(tokens <= kMostChoices / each, "training.micro_batch: ", sequences, " sequences of ", config.model.sequence,
-        " tokens may choose ", each, " experts each, at most ", kMostChoices, " choices at once");
+void check_indexed(std::string_view what, std::int64_t count, std::int64_t ranks, const TrainingConfig& training) {
+  check(count <= kMostIndexed, "training.micro_batch: ", training.sequences_at_once(), " sequences over ", ranks,
+        " ranks give a rank up to ", count, " ", what, ", at most ", kMostIndexed);
 }
 
 void check_loss_fields(const DataConfig& data) {
@@ -157,11 +152,28 @@ void validate(const Config& config) {
         "layer.device: \"cuda\" is for coe verify and coe bench layer, a whole model needs \"cpu\"");
   check_weights(config.model);
   check_training(config.training);
-  check_choices(config);
   check_data(config.data, config.model.vocab);
   check(config.validation.capacity_factor == 0 || config.model.layer.drop_policy != DropPolicy::kNone,
         "validation.capacity_factor: ", config.validation.capacity_factor,
         " needs layer.drop_policy \"position\" or \"probability\"");
+}
+
+void check_share(const Config& config, std::int64_t ranks) {
+  const TrainingConfig& training = config.training;
+  const LayerConfig& layer = config.model.layer;
+  const std::int64_t wanted = config.distributed.expert_parallel, group = wanted == 0 ? ranks : wanted;
+  const auto parts = [](std::int64_t whole, std::int64_t of) { return (whole + of - 1) / of; };
+  const std::int64_t tokens = parts(training.sequences_at_once(), ranks) * config.model.sequence;
+  const std::int64_t experts = parts(layer.experts, group), all_tokens = tokens * group;
+  // The ReLU router may choose all experts.
+  const std::int64_t each = layer.router == RouterKind::kRelu ? layer.experts : layer.top_k;
+  check_indexed("tokens of its expert-parallel group", all_tokens, ranks, training);
+  check_indexed("choices", tokens * each, ranks, training);
+  check_indexed("rows", all_tokens * std::min(each, experts), ranks, training);  // validation may drop none
+  if (!layer.pad_to_capacity) return;
+  const double even = static_cast<double>(all_tokens * layer.top_k) / static_cast<double>(layer.experts);
+  const double rows = static_cast<double>(experts) * (layer.capacity_factor * even + static_cast<double>(group));
+  check_indexed("rows with padding", static_cast<std::int64_t>(std::min(rows, kMostWeights)), ranks, training);
 }
 
 }  // namespace coe

@@ -37,6 +37,9 @@ inline constexpr std::array kWords<Decay> = {std::string_view("all"), std::strin
 template <>
 inline constexpr std::array kWords<OnNonFinite> = {std::string_view("stop"), std::string_view("skip")};
 template <>
+inline constexpr std::array kWords<Recompute> = {std::string_view("none"), std::string_view("attention"),
+                                                 std::string_view("layer")};
+template <>
 inline constexpr std::array kWords<Schedule> = {std::string_view("constant"), std::string_view("cosine")};
 template <>
 inline constexpr std::array kWords<DataFormat> = {std::string_view("auto"),   std::string_view("maths"),

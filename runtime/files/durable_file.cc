@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -10,6 +11,11 @@
 #include "kernels/memory/error.h"
 
 namespace coe {
+namespace {
+
+constexpr std::size_t kAtOnce = std::size_t{64} << 20;
+
+}  // namespace
 
 DurableFile::DurableFile(std::filesystem::path place) : place_(std::move(place)), beside_(place_) {
   beside_ += ".tmp";
@@ -36,11 +42,23 @@ void DurableFile::refuse() const {
 
 void DurableFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    const ssize_t written = ::write(descriptor_, bytes.data(), std::min(bytes.size(), kAtOnce));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) refuse();
     bytes = bytes.subspan(static_cast<std::size_t>(written));
+    written_ += written;
+    if (written_ - begun_ >= static_cast<std::int64_t>(kAtOnce)) push();
   }
+}
+
+void DurableFile::push() {
+  constexpr unsigned kWhole = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  const bool waited = begun_ == waited_ || sync_file_range(descriptor_, waited_, begun_ - waited_, kWhole) == 0;
+  waited_ = begun_;
+  const bool begun = sync_file_range(descriptor_, begun_, written_ - begun_, SYNC_FILE_RANGE_WRITE) == 0;
+  begun_ = written_;
+  // A file system that cannot do it does it all in commit().
+  if ((!waited || !begun) && errno != ENOSYS && errno != EINVAL && errno != ESPIPE) refuse();
 }
 
 void DurableFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }

@@ -18,6 +18,7 @@ static_assert(std::endian::native == std::endian::little, "safetensors holds lit
 
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kLongestHeader = 100'000'000;
+constexpr std::size_t kToldAtOnce = std::size_t{64} << 20;
 
 std::uint64_t header_bytes(std::span<const std::byte> file, const std::string& name) {
   check(file.size() >= kLengthBytes, name, ": ", file.size(), " bytes, a safetensors file has at least 8");
@@ -76,7 +77,8 @@ void SafetensorsFile::require_tensor(const SafetensorsDigest& digest, const std:
 
 SafetensorsDigest write_safetensors(const std::filesystem::path& file,
                                     const std::map<std::string, std::string>& metadata,
-                                    std::vector<NamedTensor> tensors) {
+                                    std::vector<NamedTensor> tensors,
+                                    const std::function<void(std::uint64_t bytes)>& wrote) {
   const auto element_size = [](const NamedTensor& named) { return size_of(named.tensor.dtype()); };
   std::ranges::stable_sort(tensors, std::ranges::greater{}, element_size);
   SafetensorsHeader header{metadata, {}};
@@ -94,9 +96,14 @@ SafetensorsDigest write_safetensors(const std::filesystem::path& file,
   DurableFile out(file);
   out.write(text);
   for (const auto& [name, tensor] : tensors) {
-    const std::span<const std::byte> data(tensor.raw(), tensor.bytes());
+    std::span<const std::byte> data(tensor.raw(), tensor.bytes());
     digest.tensors[name] = checksum_of(data);
-    out.write(data);
+    while (!data.empty()) {
+      const std::span<const std::byte> part = data.first(std::min(data.size(), kToldAtOnce));
+      out.write(part);
+      if (wrote) wrote(part.size());
+      data = data.subspan(part.size());
+    }
   }
   out.commit();
   return digest;

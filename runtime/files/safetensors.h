@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -57,9 +58,10 @@ struct NamedTensor {
 
 /// Writes a safetensors file beside its place and renames it there once it is on disk. Tensors stand in order of
 /// falling element size, so that all are aligned. Throws kSystem where the system refuses, kInternal for a name that
-/// stands twice.
+/// stands twice. `wrote`, unless empty, is told now and then how many bytes more are written.
 SafetensorsDigest write_safetensors(const std::filesystem::path& file,
                                     const std::map<std::string, std::string>& metadata,
-                                    std::vector<NamedTensor> tensors);
+                                    std::vector<NamedTensor> tensors,
+                                    const std::function<void(std::uint64_t bytes)>& wrote = {});
 
 }  // namespace coe

@@ -11,7 +11,11 @@ namespace coe {
 struct TrainingUse {
   std::int64_t tokens = 0;  ///< of one rank in one forward, whole sequences
   std::int64_t ranks = 1;   ///< of the expert-parallel group
+  Recompute recompute = Recompute::kNone;
 };
+
+/// That of a run on so many ranks, for the rank that has most tokens.
+TrainingUse training_use(const Config& config, std::int64_t ranks);
 
 /// What a training step takes on one rank beside weights, gradients, moments and messages; a hint as LayerSize is one.
 struct ModelSize {

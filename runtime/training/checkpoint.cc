@@ -13,7 +13,6 @@
 #include "kernels/memory/error.h"
 #include "runtime/files/durable_file.h"
 #include "runtime/files/safetensors.h"
-#include "runtime/ranks/agree.h"
 #include "runtime/training/checkpoint_manifest.h"
 
 namespace coe {
@@ -36,7 +35,7 @@ constexpr Kept kKept[] = {{"", &Parameter::value},
 
 /// Writes this rank's parameters of one kind; no file where it has none.
 std::vector<Shard> write_shard(const fs::path& directory, const std::string& file, const Parameters& parameters,
-                               bool expert) {
+                               bool expert, WorkSigns& signs) {
   Shard shard{file, {}};
   std::vector<NamedTensor> tensors;
   for (const Parameter& parameter : parameters.all()) {
@@ -47,16 +46,18 @@ std::vector<Shard> write_shard(const fs::path& directory, const std::string& fil
     }
   }
   if (tensors.empty()) return {};
-  shard.digest = write_safetensors(directory / file, {{"format", "coe-checkpoint-shard-1"}}, std::move(tensors));
+  shard.digest = write_safetensors(directory / file, {{"format", "coe-checkpoint-shard-1"}}, std::move(tensors),
+                                   [&](std::uint64_t bytes) { signs.did(bytes); });
   return {std::move(shard)};
 }
 
-std::vector<Shard> write_shards(const fs::path& directory, const Parameters& parameters, int rank, bool with_experts) {
+std::vector<Shard> write_shards(const fs::path& directory, const Parameters& parameters, int rank, bool with_experts,
+                                WorkSigns& signs) {
   std::vector<Shard> shards;
-  if (rank == 0) shards = write_shard(directory, "replicated.safetensors", parameters, false);
+  if (rank == 0) shards = write_shard(directory, "replicated.safetensors", parameters, false, signs);
   if (!with_experts) return shards;
   const std::string file = fmt::format("experts_{:03}.safetensors", rank);
-  for (Shard& shard : write_shard(directory, file, parameters, true)) shards.push_back(std::move(shard));
+  for (Shard& shard : write_shard(directory, file, parameters, true, signs)) shards.push_back(std::move(shard));
   return shards;
 }
 
@@ -67,8 +68,11 @@ void write_manifest(const fs::path& directory, const CheckpointManifest& manifes
 }
 
 /// Runs `work` on rank 0 while the others wait for how it ends; returns what it returned, everywhere.
-std::string on_first_rank(Group world, const Phase& phase, const std::function<std::string()>& work) {
-  return agree(world, phase, [&] { return world.rank() == 0 ? work() : std::string(); }).front();
+std::string on_first_rank(Group world, const DiskPatience& patience, const Phase& phase,
+                          const std::function<std::string()>& work) {
+  return work_on_disk(
+      world, patience, phase, [](WorkSigns&) { return std::string(); },
+      [&](const std::vector<std::string>&, WorkSigns&) { return work(); });
 }
 
 /// What makes a checkpoint damaged; never leaves this file.
@@ -97,66 +101,71 @@ std::string damage_in(const std::function<void()>& work) {
   return {};
 }
 
-/// Shards of a checkpoint, each opened when it is first needed. Throws Damage for what is not as the manifest says.
-class CheckedShards {
- public:
-  CheckedShards(const fs::path& directory, const CheckpointManifest& manifest)
-      : directory_(directory), manifest_(&manifest), files_(manifest.shards.size()) {
-    for (std::size_t i = 0; i < manifest.shards.size(); ++i) {
-      for (const auto& [name, sum] : manifest.shards[i].digest.tensors) shard_of_[name] = i;
-    }
-  }
-
-  void check_all() {
-    for (const auto& [name, shard] : shard_of_) checked(shard, name);
-    for (std::size_t i = 0; i < files_.size(); ++i) file(i);
-  }
-
-  /// The tensor of this name, which must be of this shape.
-  Tensor tensor(const std::string& name, const Shape& shape) {
-    const auto shard = shard_of_.find(name);
-    check(shard != shard_of_.end(), directory_.string(), ": has no tensor ", name);
-    const Tensor found = checked(shard->second, name);
-    check(found.dtype() == DType::kF32 && found.shape() == shape, path(shard->second).string(), ": tensor ", name,
-          " is ", name_of(found.dtype()), " ", found.shape().text(), ", must be F32 ", shape.text());
-    return found;
-  }
-
- private:
-  fs::path path(std::size_t shard) const { return directory_ / manifest_->shards[shard].file; }
-
-  Tensor checked(std::size_t shard, const std::string& name) {
-    const SafetensorsFile& opened = file(shard);
-    return undamaged([&] {
-      opened.require_tensor(manifest_->shards[shard].digest, name);
-      return opened.tensor(name);
-    });
-  }
-
-  const SafetensorsFile& file(std::size_t shard) {
-    std::optional<SafetensorsFile>& opened = files_[shard];
-    if (opened) return *opened;
-    undamaged([&] {
-      opened.emplace(path(shard));
-      opened->require_header(manifest_->shards[shard].digest);
-    });
-    return *opened;
-  }
-
-  fs::path directory_;
-  const CheckpointManifest* manifest_;
-  std::map<std::string, std::size_t, std::less<>> shard_of_;
-  std::vector<std::optional<SafetensorsFile>> files_;
+/// What a rank does with one shard: it reads `wanted`, and checks all of it where it is the one to.
+struct ShardWork {
+  bool checks_all = false;
+  std::map<std::string, Tensor> wanted;  ///< where a tensor of the shard goes
 };
 
-void read_parameters(CheckedShards& shards, Parameters& parameters) {
+/// Every shard is checked by one rank: by the one that wrote it, where as many ranks read it.
+int checker_of(std::size_t shard, int ranks) {
+  return shard == 0 ? 0 : static_cast<int>((shard - 1) % static_cast<std::size_t>(ranks));
+}
+
+/// This rank's work on each shard. Throws kBadInput where a tensor is in none.
+std::vector<ShardWork> plan_shards(const fs::path& directory, const CheckpointManifest& manifest,
+                                   const Parameters& parameters, Group world) {
+  std::vector<ShardWork> works(manifest.shards.size());
+  std::map<std::string, std::size_t, std::less<>> shard_of;
+  for (std::size_t i = 0; i < works.size(); ++i) {
+    works[i].checks_all = checker_of(i, world.size()) == world.rank();
+    for (const auto& [name, sum] : manifest.shards[i].digest.tensors) shard_of[name] = i;
+  }
   for (const Parameter& parameter : parameters.all()) {
     for (const Kept& kept : kKept) {
       const Tensor& into = parameter.*kept.tensor;
       if (into.raw() == nullptr) continue;
-      const Tensor from = shards.tensor(parameter.name + kept.suffix, into.shape());
-      std::memcpy(into.raw(), from.raw(), into.bytes());
+      const std::string name = parameter.name + kept.suffix;
+      const auto shard = shard_of.find(name);
+      check(shard != shard_of.end(), directory.string(), ": has no tensor ", name);
+      works[shard->second].wanted.emplace(name, into);
     }
+  }
+  return works;
+}
+
+void read_tensor(const fs::path& path, const std::string& name, const Tensor& from, const Tensor& into) {
+  check(from.dtype() == DType::kF32 && from.shape() == into.shape(), path.string(), ": tensor ", name, " is ",
+        name_of(from.dtype()), " ", from.shape().text(), ", must be F32 ", into.shape().text());
+  std::memcpy(into.raw(), from.raw(), into.bytes());
+}
+
+/// Throws Damage for what is not as the manifest says.
+void read_shard(const fs::path& path, const SafetensorsDigest& digest, const ShardWork& work, WorkSigns& signs) {
+  if (!work.checks_all && work.wanted.empty()) return;
+  const SafetensorsFile file = undamaged([&] {
+    SafetensorsFile opened(path);
+    opened.require_header(digest);
+    return opened;
+  });
+  for (const auto& [name, sum] : digest.tensors) {
+    const auto wanted = work.wanted.find(name);
+    if (!work.checks_all && wanted == work.wanted.end()) continue;
+    const Tensor tensor = undamaged([&] {
+      file.require_tensor(digest, name);
+      return file.tensor(name);
+    });
+    if (wanted != work.wanted.end()) read_tensor(path, name, tensor, wanted->second);
+    signs.did(tensor.bytes());
+  }
+}
+
+void read_shards(const fs::path& directory, const CheckpointManifest& manifest, const Parameters& parameters,
+                 Group world, WorkSigns& signs) {
+  const std::vector<ShardWork> works = plan_shards(directory, manifest, parameters, world);
+  for (std::size_t i = 0; i < works.size(); ++i) {
+    const Shard& shard = manifest.shards[i];
+    read_shard(directory / shard.file, shard.digest, works[i], signs);
   }
 }
 
@@ -170,26 +179,40 @@ std::string read_manifest(const fs::path& checkpoint) {
   });
 }
 
+/// The manifest's text, everywhere, as rank 0 reads it; says on all ranks which damage it has.
+std::string agreed_manifest(const fs::path& checkpoint, Group world, const DiskPatience& patience,
+                            std::string& damage) {
+  constexpr char kRight = 'r', kDamaged = 'd';
+  std::string answer = on_first_rank(world, patience, kLoading, [&] {
+    std::string text;
+    const std::string found = damage_in([&] { text = read_manifest(checkpoint); });
+    return found.empty() ? kRight + text : kDamaged + found;
+  });
+  const bool right = answer.front() == kRight;
+  answer.erase(0, 1);
+  if (right) return answer;
+  damage = answer;
+  return {};
+}
+
 /// Loads a checkpoint on all ranks, or says on all which damage it has; the parameters are then worthless.
 std::string load_undamaged(const fs::path& checkpoint, const ModelConfig& model, Parameters& parameters, Group world,
-                           FoundCheckpoint& found) {
-  std::string text;
-  const std::string damage =
-      on_first_rank(world, kLoading, [&] { return damage_in([&] { text = read_manifest(checkpoint); }); });
+                           const DiskPatience& patience, FoundCheckpoint& found) {
+  std::string damage;
+  const std::string text = agreed_manifest(checkpoint, world, patience, damage);
   if (!damage.empty()) return damage;
-  text = on_first_rank(world, kLoading, [&] { return text; });
-  const std::vector<std::string> damages = agree(world, kLoading, [&] {
-    const CheckpointManifest manifest = parse_manifest(text, checkpoint / kManifestFile);
-    found.changes = require_same_weights(manifest, model, checkpoint);
-    found.state = manifest.state;
-    return damage_in([&] {
-      CheckedShards shards(checkpoint, manifest);
-      if (world.rank() == 0) shards.check_all();
-      read_parameters(shards, parameters);
-    });
-  });
-  const auto damaged = std::ranges::find_if(damages, [](const std::string& one) { return !one.empty(); });
-  return damaged == damages.end() ? std::string() : *damaged;
+  return work_on_disk(
+      world, patience, kLoading,
+      [&](WorkSigns& signs) {
+        const CheckpointManifest manifest = parse_manifest(text, checkpoint / kManifestFile);
+        found.changes = require_same_weights(manifest, model, checkpoint);
+        found.state = manifest.state;
+        return damage_in([&] { read_shards(checkpoint, manifest, parameters, world, signs); });
+      },
+      [](const std::vector<std::string>& damages, WorkSigns&) {
+        const auto damaged = std::ranges::find_if(damages, [](const std::string& one) { return !one.empty(); });
+        return damaged == damages.end() ? std::string() : *damaged;
+      });
 }
 
 /// Throws where checkpoints of `place` were set aside: a run must not begin anew over them unasked.
@@ -202,8 +225,8 @@ void require_none_set_aside(const fs::path& place) {
 }
 
 /// The checkpoints of `place` as rank 0 sees them: shared disks may show a new one to some ranks later than to others.
-std::vector<fs::path> agreed_checkpoints(const fs::path& place, Group world) {
-  const std::string list = on_first_rank(world, kLooking, [&] {
+std::vector<fs::path> agreed_checkpoints(const fs::path& place, Group world, const DiskPatience& patience) {
+  const std::string list = on_first_rank(world, patience, kLooking, [&] {
     std::string names;
     for (const fs::path& path : checkpoints_of(place)) names += path.string() + '\0';
     if (names.empty()) require_none_set_aside(place);
@@ -223,40 +246,45 @@ fs::path save_checkpoint(const CheckpointPlace& place, const TrainingState& stat
                          const Parameters& parameters, Group world, std::int64_t expert_parallel) {
   const fs::path checkpoint = checkpoint_path(place.directory, state.step);
   std::optional<UnfinishedCheckpoint> unfinished;  // of rank 0; goes when every rank has stopped writing
-  on_first_rank(world, kSaving, [&] {
+  on_first_rank(world, place.patience, kSaving, [&] {
     unfinished.emplace(checkpoint);
     return std::string();
   });
   const fs::path directory = UnfinishedCheckpoint::path_for(checkpoint);
   const bool with_experts = expert_parallel == 0 || world.rank() < expert_parallel;
-  const std::vector<std::string> written = agree(
-      world, kSaving, [&] { return shards_text(write_shards(directory, parameters, world.rank(), with_experts)); });
-  on_first_rank(world, kSaving, [&] {
+  const auto write = [&](WorkSigns& signs) {
+    return shards_text(write_shards(directory, parameters, world.rank(), with_experts, signs));
+  };
+  const auto publish = [&](const std::vector<std::string>& written, WorkSigns& signs) {
     CheckpointManifest manifest{state, model_entries(model), {}};
     for (const std::string& text : written) {
       for (Shard& shard : parse_shards(text)) manifest.shards.push_back(std::move(shard));
     }
     write_manifest(directory, manifest);
-    unfinished->publish();
-    remove_old_checkpoints(place.directory, place.kept, checkpoint);
+    std::string left = unfinished->publish();
+    signs.did(0);
+    if (left.empty()) left = remove_old_checkpoints(place.directory, place.kept, checkpoint);
+    if (!left.empty() && place.patience.say) place.patience.say(left);
     return std::string();
-  });
+  };
+  work_on_disk(world, place.patience, kSaving, write, publish);
   return checkpoint;
 }
 
 std::optional<FoundCheckpoint> load_checkpoint(const fs::path& place, Damaged damaged, const ModelConfig& model,
-                                               Parameters& parameters, Group world) {
-  const std::vector<fs::path> checkpoints = agreed_checkpoints(place, world);
+                                               Parameters& parameters, Group world, const DiskPatience& patience) {
+  const std::vector<fs::path> checkpoints = agreed_checkpoints(place, world, patience);
   FoundCheckpoint found;
   for (const fs::path& checkpoint : checkpoints) {
-    std::string damage = load_undamaged(checkpoint, model, parameters, world, found);
+    std::string damage = load_undamaged(checkpoint, model, parameters, world, patience, found);
     if (damage.empty()) {
       found.path = checkpoint;
       for (std::string& line : found.damage) line += "; going on with " + checkpoint.filename().string();
       return found;
     }
     if (damaged == Damaged::kSetAside) {
-      damage += "; set aside as " + on_first_rank(world, kLooking, [&] { return set_aside(checkpoint).filename(); });
+      damage += "; set aside as " +
+                on_first_rank(world, patience, kLooking, [&] { return set_aside(checkpoint).filename(); });
     }
     found.damage.push_back("damaged checkpoint: " + damage);
   }

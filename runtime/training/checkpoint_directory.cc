@@ -72,6 +72,21 @@ void remove_checkpoint(const fs::path& checkpoint) {
   fs::remove_all(removed);
 }
 
+/// Says why `remove` could not; what it was to remove does no harm.
+template <class Remove>
+std::string not_removed(const fs::path& place, const Remove& remove) {
+  constexpr const char* kWhat = ": an old checkpoint cannot be removed: ";
+  try {
+    remove();
+    return {};
+  } catch (const fs::filesystem_error& error) {
+    const fs::path& named = error.path1().empty() ? place : error.path1();
+    return named.string() + kWhat + error.code().message();
+  } catch (const Error& error) {
+    return place.string() + kWhat + error.what();
+  }
+}
+
 [[noreturn]] void refuse(const fs::path& place, const fs::filesystem_error& error) {
   const fs::path& named = error.path1().empty() ? place : error.path1();
   fail(ErrorCode::kSystem, named.string(), ": cannot be written: ", error.code().message());
@@ -132,9 +147,11 @@ std::vector<fs::path> set_aside_in(const fs::path& directory) {
 UnfinishedCheckpoint::UnfinishedCheckpoint(fs::path place) : place_(std::move(place)) {
   try {
     make_durable_directory(place_.parent_path());
+    std::error_code ignored;
     for (const Entry& entry : entries_in(place_.parent_path())) {
-      if (entry.suffix == kUnfinished || entry.suffix.ends_with(kRemoved)) fs::remove_all(entry.path);
+      if (entry.suffix == kUnfinished || entry.suffix.ends_with(kRemoved)) fs::remove_all(entry.path, ignored);
     }
+    fs::remove_all(path_for(place_));
     fs::create_directory(path_for(place_));
   } catch (const fs::filesystem_error& error) {
     refuse(place_, error);
@@ -148,7 +165,7 @@ UnfinishedCheckpoint::~UnfinishedCheckpoint() {
 
 fs::path UnfinishedCheckpoint::path_for(const fs::path& place) { return with_suffix(place, kUnfinished); }
 
-void UnfinishedCheckpoint::publish() {
+std::string UnfinishedCheckpoint::publish() {
   const fs::path replaced = with_suffix(place_, kReplaced);
   sync_directory(path_for(place_));
   try {
@@ -160,22 +177,24 @@ void UnfinishedCheckpoint::publish() {
     }
     fs::rename(path_for(place_), place_);
     sync_directory(place_.parent_path());
-    if (fs::exists(replaced)) remove_checkpoint(replaced);
   } catch (const fs::filesystem_error& error) {
     refuse(place_, error);
   }
+  return not_removed(replaced, [&] {
+    if (fs::exists(replaced)) remove_checkpoint(replaced);
+  });
 }
 
-void remove_old_checkpoints(const fs::path& directory, std::int64_t kept, const fs::path& newest) {
-  try {
+std::string remove_old_checkpoints(const fs::path& directory, std::int64_t kept, const fs::path& newest) {
+  std::string first;
+  const std::string unseen = not_removed(directory, [&] {
     for (const Entry& entry : complete_in(directory)) {
-      if (--kept < 0 && entry.path != newest) remove_checkpoint(entry.path);
+      if (--kept >= 0 || entry.path == newest) continue;
+      const std::string problem = not_removed(entry.path, [&] { remove_checkpoint(entry.path); });
+      if (first.empty()) first = problem;
     }
-  } catch (const fs::filesystem_error& error) {
-    const fs::path& named = error.path1().empty() ? directory : error.path1();
-    fail(ErrorCode::kSystem, named.string(), ": an old checkpoint cannot be removed: ", error.code().message());
-  }
-  sync_directory(directory);
+  });
+  return unseen.empty() ? first : unseen;
 }
 
 }  // namespace coe

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace coe {
@@ -28,7 +29,7 @@ std::filesystem::path set_aside(const std::filesystem::path& checkpoint);
 std::vector<std::filesystem::path> set_aside_in(const std::filesystem::path& directory);
 
 /// A directory in which a checkpoint is written before it is moved to its place; removed with its files unless it was.
-/// All methods throw kSystem where the system refuses.
+/// All methods throw kSystem where the system refuses, but for what is only to be removed.
 class UnfinishedCheckpoint {
  public:
   /// Makes the directory of `place` and, beside it, the empty one of this; removes what a killed run left of such, or
@@ -41,15 +42,16 @@ class UnfinishedCheckpoint {
   /// Where the unfinished files of the checkpoint at `place` stand.
   static std::filesystem::path path_for(const std::filesystem::path& place);
   /// Moves everything to its place in one step, replacing a checkpoint that stands there. A kill at any moment leaves
-  /// the old one or the new one.
-  void publish();
+  /// the old one or the new one. Returns a line about the replaced one where that cannot be removed, else nothing.
+  std::string publish();
 
  private:
   std::filesystem::path place_;
 };
 
-/// Removes all checkpoints of `directory` but the `kept` of the most steps and `newest`; not those set aside.
-void remove_old_checkpoints(const std::filesystem::path& directory, std::int64_t kept,
-                            const std::filesystem::path& newest);
+/// Removes all checkpoints of `directory` but the `kept` of the most steps and `newest`; not those set aside. Returns a
+/// line about the first that cannot be removed, else nothing.
+std::string remove_old_checkpoints(const std::filesystem::path& directory, std::int64_t kept,
+                                   const std::filesystem::path& newest);
 
 }  // namespace coe

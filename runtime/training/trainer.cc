@@ -36,16 +36,9 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// The most that a rank has of a micro-batch.
-std::int64_t tokens_at_once(const Config& config, std::int64_t ranks) {
-  return (config.training.sequences_at_once() + ranks - 1) / ranks * config.model.sequence;
-}
-
 /// Of the step's Arena; a little more than the hint, for what is rounded up.
-std::size_t arena_bytes(const Config& config, const RankGroups& groups) {
-  const std::size_t hint = model_size(config.model, {.tokens = tokens_at_once(config, groups.world().size()),
-                                                     .ranks = groups.experts().size()})
-                               .arena_bytes();
+std::size_t arena_bytes(const Config& config, std::int64_t ranks) {
+  const std::size_t hint = model_size(config.model, training_use(config, ranks)).arena_bytes();
   return hint + hint / 16;
 }
 
@@ -61,14 +54,16 @@ struct Trainer::State {
         groups(world, wanted.distributed.expert_parallel, wanted.distributed.deadline(), flight_recorder),
         model(wanted.model, groups,
               {.order = wanted.exchange.order,
+               .recompute = wanted.training.recompute,
                .threads = static_cast<int>(wanted.distributed.threads),
                .chunks = static_cast<int>(wanted.exchange.chunks),
-               .tokens = tokens_at_once(wanted, world.size()),
+               .tokens = training_use(wanted, world.size()).tokens,
                .capacity_factor = wanted.validation.capacity_factor}),
         optimiser(wanted.training, groups, model.parameters()),
         train(&train_source),
         valid(&valid_source),
-        arena(arena_bytes(wanted, groups)) {
+        arena(arena_bytes(config, world.size())) {
+    check_share(config, world.size());
     progress.l1_coeff = config.model.layer.l1_coeff;
     progress.seed = config.training.seed;
     progress.run = facts_for_manifest(run_facts(config, *train, *valid), world.size());
@@ -95,7 +90,9 @@ struct Trainer::State {
   /// Load-balancing feedback of a whole step: ReMoE's lambda and the routers' biases.
   void adapt_routing(const StepReport& report);
   CheckpointPlace checkpoint_place() const {
-    return {config.output.directory / "checkpoints", config.output.checkpoints_kept};
+    return {config.output.directory / "checkpoints",
+            config.output.checkpoints_kept,
+            {config.distributed.disk_deadline(), say}};
   }
 
   /// Throws Stopped where a rank was asked to stop. Collective.
@@ -103,6 +100,7 @@ struct Trainer::State {
 
   Config config;
   std::function<bool()> stop_asked;
+  std::function<void(const std::string&)> say;
   FlightRecorder* recorder;
   RankGroups groups;
   Model model;
@@ -319,6 +317,8 @@ double Trainer::validate() {
 
 void Trainer::stop_when(std::function<bool()> asked) { state_->stop_asked = std::move(asked); }
 
+void Trainer::tell_with(std::function<void(const std::string& line)> say) { state_->say = std::move(say); }
+
 void Trainer::record_routing(RoutingCounter& counter) { state_->routing_counter = &counter; }
 
 std::int64_t Trainer::steps_done() const { return state_->progress.step; }
@@ -341,8 +341,9 @@ std::filesystem::path Trainer::save() {
 
 std::optional<FoundCheckpoint> Trainer::resume() {
   State& state = *state_;
-  auto found = load_checkpoint(state.checkpoint_place().directory, Damaged::kSetAside, state.model.config(),
-                               state.model.parameters(), state.groups.world());
+  const CheckpointPlace place = state.checkpoint_place();
+  auto found = load_checkpoint(place.directory, Damaged::kSetAside, state.model.config(), state.model.parameters(),
+                               state.groups.world(), place.patience);
   if (found) resume_from(*found, state.progress);
   return found;
 }

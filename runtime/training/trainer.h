@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "comm/flight_recorder.h"
 #include "comm/transport.h"
@@ -48,6 +49,10 @@ class Trainer {
   /// step() and validate() throw Stopped on every rank, and nothing has changed since the last whole step. A step
   /// whose routing is counted is finished first.
   void stop_when(std::function<bool()> asked);
+
+  /// From now on rank 0 says by `say` what a user should know of work on the disk: that it takes long, that an old
+  /// checkpoint cannot be removed.
+  void tell_with(std::function<void(const std::string& line)> say);
 
   /// Steps done so far.
   std::int64_t steps_done() const;

@@ -2,12 +2,29 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <mpi.h>
 #include <sys/wait.h>
 
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <string>
+#include <vector>
+
+#include "comm/wait.h"
+#include "tests/ranks.h"
+
+namespace {
+std::uint64_t calls_of_isend = 0;
+}  // namespace
+
+/// Stands before MPI's own in this program.
+extern "C" int MPI_Isend(const void* data, int count, MPI_Datatype type, int peer, int tag, MPI_Comm communicator,
+                         MPI_Request* request) {
+  ++calls_of_isend;
+  return PMPI_Isend(data, count, type, peer, tag, communicator, request);
+}
 
 namespace coe {
 namespace {
@@ -31,6 +48,27 @@ Ending run_job(const std::string& how) {
   if (WIFEXITED(status)) ending.exit_code = WEXITSTATUS(status);
   ending.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return ending;
+}
+
+TEST(MpiTransportOnRanks, MessagesSentAreWhatMpiIsGiven) {
+  if (!ranks_are_processes()) GTEST_SKIP() << "ranks are threads";
+  for_each_ranks([](Transport& transport) {
+    std::array<std::byte, 64> out{}, in{};
+    std::vector<Piece> pieces, places;
+    for (std::size_t i = 0; i < out.size(); i += 2) {
+      pieces.push_back({&out[i], 1});
+      places.push_back({&in[i], 1});
+    }
+    const auto ranks = static_cast<std::uint64_t>(transport.size());
+    const Message to_next{(transport.rank() + 1) % transport.size(), pieces};
+    const Message from_last{(transport.rank() + transport.size() - 1) % transport.size(), places};
+    const std::uint64_t calls = calls_of_isend, counted = transport.messages_sent();
+    for (std::uint64_t i = 0; i < ranks; ++i) {
+      wait({&transport}, transport.post({&to_next, 1}, {&from_last, 1}), {.name = "test"});
+    }
+    EXPECT_EQ(calls_of_isend - calls, ranks);
+    EXPECT_EQ(transport.messages_sent() - counted, ranks);
+  });
 }
 
 constexpr double kAFewSeconds = 10.0;  // Of a machine with other work; 0.3 to 2 s alone.

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -148,6 +149,28 @@ TEST(TransportOnRanks, PiecesLandEachInItsPlace) {
     EXPECT_EQ(to_a, std::vector<std::int32_t>(3, source));
     EXPECT_EQ(to_b, std::vector<std::int32_t>(1, source + 10));
     EXPECT_EQ(to_c, std::vector<std::int32_t>(5000, source + 20));
+  });
+}
+
+TEST(TransportOnRanks, PiecesForOnePeerAreOneMessage) {
+  for_each_ranks([](Transport& transport) {
+    const int me = transport.rank(), ranks = transport.size();
+    std::vector<std::int32_t> from(300), to(from.size(), -1);
+    std::iota(from.begin(), from.end(), 1000 * me);
+    // Every third number, backwards, to every third place, forwards.
+    std::vector<Piece> out, in;
+    for (std::size_t i = 0; i < from.size(); i += 3) {
+      out.push_back({reinterpret_cast<std::byte*>(&from[from.size() - 3 - i]), sizeof(std::int32_t)});
+      in.push_back({reinterpret_cast<std::byte*>(&to[i]), sizeof(std::int32_t)});
+    }
+    const int source = (me + ranks - 1) % ranks;
+    const Message send{(me + 1) % ranks, out}, receive{source, in};
+    const std::uint64_t before = transport.messages_sent();
+    wait({&transport}, transport.post({&send, 1}, {&receive, 1}), kPhase);
+    EXPECT_EQ(transport.messages_sent() - before, 1U);
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      EXPECT_EQ(to[i], i % 3 == 0 ? 1000 * source + static_cast<int>(from.size() - 3 - i) : -1);
+    }
   });
 }
 

@@ -198,6 +198,31 @@ TEST_F(RecordedGroup, AWaitForTheOwnDeviceRunsOutToo) {
   EXPECT_TRUE(never.given_up);
 }
 
+/// Something that gives a sign of work now and then, until it has given so many.
+class DoneAfterSigns : public NeverDone {
+ public:
+  bool done() override {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - heard_ < 40ms) return false;
+    heard_ = now;
+    return --signs_ == 0;
+  }
+  std::chrono::steady_clock::time_point heard() const override { return heard_; }
+
+ private:
+  std::chrono::steady_clock::time_point heard_ = std::chrono::steady_clock::now();
+  int signs_ = 10;
+};
+
+TEST_F(RecordedGroup, TheDeadlineCountsFromTheLastSignOfWork) {
+  DoneAfterSigns slow;
+  group_.deadline = 200ms;
+  const auto start = std::chrono::steady_clock::now();
+  wait(group_, slow, 0, kCombine);
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 400ms);
+  EXPECT_FALSE(slow.given_up);
+}
+
 TEST_F(RecordedGroup, AStreamOfTheCpuIsDone) { wait(group_, Stream(kCpu), kCombine); }
 
 TEST_F(RecordedGroup, NobodyWaitsInAJobThatHasFailed) {

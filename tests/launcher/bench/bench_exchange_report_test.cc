@@ -18,6 +18,7 @@ TEST(ReportExchange, SaysEveryWayItsRatioAndTheBytes) {
   result.bytes_copied = 8e6;
   result.bytes_sent = 4e6;
   result.partial_sums_bytes_sent = 3e6;
+  result.messages_sent = 12;
   result.bytes_expected = {5e6, 2e6};
   const BenchReport report = report_exchange({}, result, 2);
   EXPECT_EQ(report.numbers.at("one_copy_ms"), 2.0);
@@ -28,6 +29,8 @@ TEST(ReportExchange, SaysEveryWayItsRatioAndTheBytes) {
   EXPECT_EQ(report.numbers.at("bytes_once_per_rank_expected"), 2e6);
   EXPECT_THAT(report.text, HasSubstr("8.00 MB copied at 4.00 GB/s by all ranks"));
   EXPECT_THAT(report.text, HasSubstr("partial sums sent 3.00 MB"));
+  EXPECT_THAT(report.text, HasSubstr("12 messages by all ranks"));
+  EXPECT_EQ(report.numbers.at("messages_sent"), 12.0);
   EXPECT_THAT(report.text, Not(HasSubstr("MPI_Alltoallv")));
   EXPECT_FALSE(report.numbers.contains("alltoallv_ratio"));
 }

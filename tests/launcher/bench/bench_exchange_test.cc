@@ -30,6 +30,7 @@ TEST(BenchExchangeOnRanks, CountsBytesAndComparesWithEveryOtherWay) {
     EXPECT_GE(result.partial_sums_bytes_sent, result.bytes_counted.once_per_rank);
     EXPECT_LE(result.partial_sums_bytes_sent, result.bytes_counted.once_per_rank + 2 * 32 * (4 + 4 * 8));
     EXPECT_EQ(result.alltoallv.has_value(), ranks_are_processes());
+    EXPECT_EQ(result.messages_sent, 0) << "windows reach all";
     ASSERT_TRUE(result.bound.has_value());
     for (const Spread& ratio : {result.bound->dispatch, result.bound->combine, result.bound->total,
                                 result.reference.total, result.partial_sums.total}) {
@@ -53,6 +54,7 @@ TEST(BenchExchangeOnRanks, OverSeveralMachinesItMeasuresAllButTheCopyBound) {
     EXPECT_GT(result.one_copy.total_ms.median, 0);
     EXPECT_GT(result.reference.total.median, 0);
     EXPECT_EQ(result.bytes_sent, 2 * 32 * 4 * 64 * 2 / 2);
+    EXPECT_EQ(result.messages_sent, 2 * 2) << "one each way from each rank, however many experts";
   });
 }
 

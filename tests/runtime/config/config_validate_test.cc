@@ -104,7 +104,6 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"training.micro_batch=-1"}, "training.micro_batch: -1, must be a whole number from 0 to 4"},
         Refused{{"training.micro_batch=3"}, "training.micro_batch: 3 does not divide training.batch 4"},
         Refused{{"training.micro_batch=5"}, "training.micro_batch: 5, must be a whole number from 0 to 4"},
-        Refused{{"training.batch=1048576", "model.sequence=1024"}, "training.micro_batch: 1048576 sequences"},
         Refused{{"training.learning_rate=-1"}, "training.learning_rate: -1, must be"},
         Refused{{"training.final_learning_rate=nan"}, "training.final_learning_rate: nan, must be"},
         Refused{{"training.warmup_steps=-1"}, "training.warmup_steps: -1, must be a whole number from 0"},
@@ -112,7 +111,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"training.beta2=nan"}, "training.beta2: nan, must be a number from 0 to below 1"},
         Refused{{"training.adam_eps=0"}, "training.adam_eps: 0, must be"},
         Refused{{"training.weight_decay=-1"}, "training.weight_decay: -1, must be"},
-        Refused{{"training.clip=-1"}, "training.clip: -1, must be"}));
+        Refused{{"training.clip=-1"}, "training.clip: -1, must be"},
+        Refused{{"training.recompute=chain"}, "training.recompute: 'chain', must be \"none\", "}));
 
 INSTANTIATE_TEST_SUITE_P(
     Rest, ConfigRefusal,
@@ -132,6 +132,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"distributed.threads=0"}, "distributed.threads: 0, must be a whole number from 1 to 1024"},
         Refused{{"distributed.deadline_seconds=0"}, "distributed.deadline_seconds: 0, must be a number from 0.001"},
         Refused{{"distributed.deadline_seconds=nan"}, "distributed.deadline_seconds: nan, must be"},
+        Refused{{"distributed.disk_deadline_seconds=0"}, "distributed.disk_deadline_seconds: 0, must be a number from"},
         Refused{{"output.directory=\"\""}, "output.directory: \"\", must be a path in quotes, not empty"},
         Refused{{"output.checkpoint_every=-1"}, "output.checkpoint_every: -1, must be a whole number from 0"},
         Refused{{"output.checkpoints_kept=1"}, "output.checkpoints_kept: 1, must be a whole number from 2"}));
@@ -143,6 +144,56 @@ TEST(ConfigValidate, TokensMayHaveAnyVocabulary) {
   EXPECT_NO_THROW(parse_config(kSmallConfig, "x.toml", by_format));
   const std::vector<std::string> by_suffix = {"model.vocab=61", "data.train=a.bin", "data.valid=b.bin"};
   EXPECT_NO_THROW(parse_config(kSmallConfig, "x.toml", by_suffix));
+}
+
+/// What the share of a rank is refused for; empty where it is not.
+std::string share_refusal(const std::vector<std::string>& settings, std::int64_t ranks) {
+  try {
+    check_share(parse_config(kSmallConfig, "x.toml", settings), ranks);
+    return {};
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    return error.what();
+  }
+}
+
+// 512 ranks of 8,192 tokens, each of which may choose all of 1,024 experts: 2^32 choices, but 2^23 of a rank, and as
+// many rows at its two experts.
+TEST(ConfigValidate, WhatCountsIsWhatOneRankHolds) {
+  const std::vector<std::string> remoe = {"model.sequence=8192", "training.batch=512", "layer.router=relu",
+                                          "layer.experts=1024"};
+  EXPECT_EQ(share_refusal(remoe, 512), "");
+  EXPECT_EQ(share_refusal(remoe, 3), "");
+  EXPECT_EQ(
+      share_refusal(remoe, 2),
+      "training.micro_batch: 512 sequences over 2 ranks give a rank up to 2147483648 choices, at most 2147483647");
+  EXPECT_THAT(share_refusal(remoe, 1), testing::HasSubstr("up to 4294967296 choices"));
+}
+
+TEST(ConfigValidate, ARanksExpertsMustBeAbleToTakeTheRowsOfItsGroup) {
+  // 2^25 tokens, of which a rank with all 64 experts may get each 64 times, one with 16 a quarter as often.
+  const std::vector<std::string> top_k = {"model.sequence=8192", "training.batch=4096", "layer.experts=64",
+                                          "layer.top_k=64"};
+  EXPECT_EQ(share_refusal(top_k, 4), "");
+  EXPECT_THAT(share_refusal(top_k, 1), testing::HasSubstr("up to 2147483648 choices"));
+  EXPECT_EQ(share_refusal({"model.sequence=8192", "training.batch=8192", "layer.experts=64", "layer.top_k=64"}, 2),
+            "training.micro_batch: 8192 sequences over 2 ranks give a rank up to 2147483648 choices, at most "
+            "2147483647");
+  std::vector<std::string> replicas = top_k;
+  replicas.emplace_back("distributed.expert_parallel=1");
+  EXPECT_EQ(share_refusal(replicas, 4), "") << "its group is smaller";
+  // Of 2^27 tokens over 64 ranks each has 2^25 choices, but all of them may come to one rank's 16 experts.
+  EXPECT_THAT(
+      share_refusal({"model.sequence=8192", "training.batch=16384", "layer.experts=1024", "layer.top_k=16"}, 64),
+      testing::HasSubstr("up to 2147483648 rows"));
+}
+
+TEST(ConfigValidate, PaddingIsCountedWithTheRows) {
+  const std::vector<std::string> padded = {
+      "model.sequence=8192",        "training.batch=8192",       "layer.experts=64",          "layer.top_k=1",
+      "layer.drop_policy=position", "layer.capacity_factor=100", "layer.pad_to_capacity=true"};
+  EXPECT_THAT(share_refusal(padded, 2), testing::HasSubstr("rows with padding"));
+  EXPECT_EQ(share_refusal(padded, 64), "");
 }
 
 TEST(ConfigValidate, ALayerOfItsOwnNeedsItsWidth) {

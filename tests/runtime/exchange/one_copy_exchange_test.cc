@@ -16,16 +16,17 @@ namespace {
 
 constexpr std::int64_t kHidden = 3;
 
-/// Every rank sends `tokens` tokens to every expert, of which each rank holds one: all its rows are `value`.
+/// Every rank sends `tokens` tokens to every expert, of which each rank holds `each`: all its rows are `value`.
 struct Everybody {
-  Everybody(Transport& world, std::int64_t tokens, float value)
-      : placement(world.size(), world.size()), x(arena.make<float>({tokens, kHidden})) {
+  Everybody(Transport& world, std::int64_t tokens, float value, int each = 1)
+      : placement(each * world.size(), world.size()), x(arena.make<float>({tokens, kHidden})) {
     std::vector<Choice> choices;
-    for (int e = 0; e < world.size(); ++e) choices.push_back({.expert = e});
+    const int experts = each * world.size();
+    for (int e = 0; e < experts; ++e) choices.push_back({.expert = e});
     const std::vector<Choices> all(static_cast<std::size_t>(world.size()),
                                    Choices(static_cast<std::size_t>(tokens), choices));
-    routing = routing_of(world.size(), all.front(), arena);
-    plan = make_dispatch_plan(routing, table_of(all, world.size(), true, arena), placement, world.rank(), arena);
+    routing = routing_of(experts, all.front(), arena);
+    plan = make_dispatch_plan(routing, table_of(all, experts, true, arena), placement, world.rank(), arena);
     std::ranges::fill(x.span<float>(), value);
   }
 
@@ -186,16 +187,19 @@ TEST(OneCopyExchange, ADeadlineNamesWhoseRowsAreMissing) {
   });
 }
 
-TEST(OneCopyExchangeOnRanks, RanksOfOtherNodesGetOneMessageEachWay) {
+TEST(OneCopyExchangeOnRanks, RanksOfOtherNodesGetOneMessageEachWayHoweverManyExpertsThereAre) {
   on_ranks(7, [](Transport& world) {
     NodeTransport nodes(world, 3);  // three, three and one
+    const std::uint64_t elsewhere = world.rank() < 6 ? 4 : 6;
     OneCopyExchange exchange({&nodes}, kHidden);
-    for (int round = 0; round < 4; ++round) {
-      Everybody everybody(nodes, 4, static_cast<float>(10 * world.rank() + round));
-      const int before = nodes.messages();
-      const auto value = static_cast<float>(10 * world.rank() + round + 1);
-      EXPECT_EQ(round_trip(everybody, exchange), std::vector<float>(4 * kHidden, 7 * value));
-      EXPECT_EQ(nodes.messages() - before, 2 * (world.rank() < 6 ? 4 : 6));
+    for (const int experts_each : {1, 2, 40}) {
+      const auto value = static_cast<float>(10 * world.rank() + experts_each);
+      Everybody everybody(nodes, 4, value, experts_each);
+      round_trip(everybody, exchange);  // makes its windows
+      const std::uint64_t before = nodes.messages_sent();
+      const float sum = 7 * static_cast<float>(experts_each) * (value + 1);
+      EXPECT_EQ(round_trip(everybody, exchange), std::vector<float>(4 * kHidden, sum));
+      EXPECT_EQ(nodes.messages_sent() - before, 2 * elsewhere) << experts_each;
     }
   });
 }

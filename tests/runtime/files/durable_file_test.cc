@@ -35,6 +35,25 @@ TEST(DurableFile, LeavesTheOldOneAndNothingBesideWithoutCommit) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(scratch.path()), {}), 1);
 }
 
+TEST(DurableFile, ALongFileIsWhatWasWrittenHoweverItWasPushed) {
+  const ScratchDirectory scratch;
+  std::string part(std::size_t{50} << 20, 'a');
+  DurableFile file(scratch / "x");
+  for (const char letter : {'a', 'b', 'c', 'd'}) {
+    part.front() = part.back() = letter;
+    file.write(part);
+  }
+  file.commit();
+  ASSERT_EQ(std::filesystem::file_size(scratch / "x"), 4 * part.size());
+  std::ifstream written(scratch / "x", std::ios::binary);
+  for (const char letter : {'a', 'b', 'c', 'd'}) {
+    std::string read(part.size(), '\0');
+    written.read(read.data(), static_cast<std::streamsize>(read.size()));
+    part.front() = part.back() = letter;
+    ASSERT_TRUE(read == part) << letter;
+  }
+}
+
 TEST(DurableFile, MakesADirectoryAndThoseAboveIt) {
   const ScratchDirectory scratch;
   make_durable_directory(scratch / "a/b/c/");

@@ -26,15 +26,19 @@ ModelConfig model_of(ResidualStream stream, std::int64_t sequence) {
   return config;
 }
 
+TrainingUse use_of(const ModelConfig& config, Recompute recompute) {
+  return {.tokens = kSequences * config.sequence, .ranks = 1, .recompute = recompute};
+}
+
 /// Whether a step on one rank needs more than `share` of the Arena that the hint asks for.
-bool grows_beyond(double share, const ModelConfig& config) {
+bool grows_beyond(double share, const ModelConfig& config, Recompute recompute) {
   const std::unique_ptr<Transport> transport = make_transport("local");
   const RankGroups groups(*transport, 0, kDefaultDeadline);
-  Model model(config, groups, {});
+  Model model(config, groups, {.recompute = recompute});
   initialise(config, 1, model.parameters());
   const Batch batch = deal_batch(kSequences, config.sequence, groups);
-  const std::size_t hint = model_size(config, {.tokens = batch.tokens()}).arena_bytes();
-  Arena tokens, arena(static_cast<std::size_t>(share * static_cast<double>(hint)));
+  Arena tokens, arena(static_cast<std::size_t>(
+                    share * static_cast<double>(model_size(config, use_of(config, recompute)).arena_bytes())));
   const Tensor ids = tokens.make<std::int32_t>({batch.tokens()}), labels = tokens.make<std::int32_t>({batch.tokens()});
   for (std::int64_t i = 0; i < batch.tokens(); ++i) {
     ids.data<std::int32_t>()[i] = static_cast<std::int32_t>(random_below({1, 0}, static_cast<std::uint64_t>(i), 256));
@@ -48,17 +52,30 @@ TEST(ModelSize, ArenaBytesAreWithinATenthOfWhatAStepTakes) {
   for (const ResidualStream stream : {ResidualStream::kPrenorm, ResidualStream::kAuthors}) {
     for (const std::int64_t sequence : {16, 96}) {
       const ModelConfig config = model_of(stream, sequence);
-      SCOPED_TRACE(testing::Message() << static_cast<int>(stream) << ' ' << sequence);
-      EXPECT_FALSE(grows_beyond(1.1, config));
-      EXPECT_TRUE(grows_beyond(0.9, config));
+      for (const Recompute recompute : {Recompute::kNone, Recompute::kAttention, Recompute::kLayer}) {
+        SCOPED_TRACE(testing::Message() << static_cast<int>(stream) << ' ' << sequence << ' '
+                                        << static_cast<int>(recompute));
+        EXPECT_FALSE(grows_beyond(1.1, config, recompute));
+        EXPECT_TRUE(grows_beyond(0.9, config, recompute));
+      }
     }
   }
 }
 
-TEST(ModelSize, WindowsHavePlacesForAllLayers) {
-  const ModelConfig config = model_of(ResidualStream::kPrenorm, 16);
-  // Rows of 10 iterations, 2 that pass through and 2 of results; of 2 ranks each may take all 96 x 2 x 2 choices.
-  EXPECT_EQ(model_size(config, {.tokens = 96, .ranks = 2}).window_bytes, 14 * 384 * 33 * sizeof(float));
+TEST(ModelSize, WhatIsComputedAgainIsKeptForNoLayer) {
+  const ModelConfig config = model_of(ResidualStream::kPrenorm, 96);
+  const auto size = [&](Recompute recompute) { return model_size(config, use_of(config, recompute)); };
+  const ModelSize none = size(Recompute::kNone), attention = size(Recompute::kAttention),
+                  layer = size(Recompute::kLayer);
+  // Of each of 5 layers the probabilities of 6 x 4 x 96 x 96, and norm, q, k, v and what is mixed with a scale a token.
+  constexpr std::size_t kAttention = sizeof(float) * 6 * (4 * 96 * 96 + 96 * (5 * 32 + 1));
+  EXPECT_EQ(none.kept_bytes - attention.kept_bytes, 5 * kAttention);
+  EXPECT_LE(attention.working_bytes, none.working_bytes + kAttention);
+  EXPECT_EQ(layer.kept_bytes, 0U);
+  EXPECT_EQ(attention.window_bytes, none.window_bytes);
+  // 10 iterations' rows and 4 places more, against 2 and 4.
+  EXPECT_EQ(none.window_bytes * 6, layer.window_bytes * 14);
+  EXPECT_LT(layer.bytes(), attention.bytes());
 }
 
 }  // namespace

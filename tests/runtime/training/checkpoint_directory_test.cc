@@ -125,6 +125,19 @@ TEST(CheckpointDirectory, OldOnesGoButNeverTheOneJustWritten) {
               testing::UnorderedElementsAre("step_00000001", "step_00000003", "step_00000004"));
 }
 
+TEST(CheckpointDirectory, AnOldOneThatCannotBeRemovedIsNamedAndTheOthersGo) {
+  const ScratchDirectory scratch;
+  for (const int step : {1, 2, 3, 4}) make_checkpoint(checkpoint_path(scratch.path(), step));
+  make_checkpoint(scratch / "step_00000002.removed");  // in the way of a rename
+  EXPECT_EQ(remove_old_checkpoints(scratch.path(), 2, checkpoint_path(scratch.path(), 4)),
+            (scratch / "step_00000002").string() + ": an old checkpoint cannot be removed: Directory not empty");
+  EXPECT_THAT(names_in(scratch.path()), testing::UnorderedElementsAre("step_00000002", "step_00000002.removed",
+                                                                      "step_00000003", "step_00000004"));
+  write_and_publish(checkpoint_path(scratch.path(), 5), "five");
+  EXPECT_EQ(remove_old_checkpoints(scratch.path(), 2, checkpoint_path(scratch.path(), 5)), "");
+  EXPECT_THAT(names_in(scratch.path()), testing::UnorderedElementsAre("step_00000004", "step_00000005"));
+}
+
 TEST(CheckpointDirectory, WhatIsSetAsideNeverCountsAgainAndStays) {
   const ScratchDirectory scratch;
   for (const int step : {1, 2, 3}) make_checkpoint(checkpoint_path(scratch.path(), step));
