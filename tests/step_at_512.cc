@@ -21,7 +21,7 @@
 #include "runtime/model/model_parameters.h"
 #include "runtime/model/model_size.h"
 #include "runtime/ranks/placement.h"
-#include "runtime/routing/admission.h"
+#include "tests/runtime/routing/admitted.h"
 
 namespace coe {
 namespace {
@@ -181,7 +181,7 @@ Tensor count_plan(const LayerConfig& layer, Routed& routed, Group group, std::in
   const Tensor rows = arena.make<std::int32_t>({kRanks, layer.experts});
   PostedCollective gather;
   gather.all_gather(group, std::as_bytes(routed.counts.span<std::int32_t>()),
-              std::as_writable_bytes(rows.span<std::int32_t>()), {"plan"});
+                    std::as_writable_bytes(rows.span<std::int32_t>()), {"plan"});
   std::ranges::copy(routed.counts.span<std::int32_t>(), rows[kRank].data<std::int32_t>());
   table.line("gather the table of rows", times);
   for (const auto& [policy, name] :
@@ -190,10 +190,10 @@ Tensor count_plan(const LayerConfig& layer, Routed& routed, Group group, std::in
     dropping.drop_policy = policy;
     dropping.capacity_factor = 0.75;
     ArenaScope scratch(arena);
-    Routed copy = even_routing(dropping, arena);
+    const Routed copy = even_routing(dropping, arena);
     const Tensor counts = arena.make<std::int32_t>({kRanks, layer.experts});
     std::ranges::copy(rows.span<std::int32_t>(), counts.data<std::int32_t>());
-    admit(dropping, kTokens * kRanks, copy, counts, group, {"admission"}, arena);
+    admitted(dropping, kTokens * kRanks, copy, counts, group, arena);
     table.line(fmt::format("(with capacity: admission {})", name), times, true);
   }
   return rows;
@@ -215,7 +215,7 @@ void count_exchange(const LayerConfig& layer, const Routed& routed, const Tensor
     flight.arrived().get();
     table.line(way + "dispatch", times);
     flight.send_back({"combine"});
-    flight.combine(sum, backward ? &scalar : nullptr, {}).get();
+    flight.combine({.sum = sum, .scalar = backward ? &scalar : nullptr}, {}).get();
     table.line(way + "combine", times);
   }
 }
