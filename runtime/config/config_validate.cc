@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -35,12 +37,12 @@ void check_finite_above_0(std::string_view key, double value) {
 
 /// Capacities are counted exactly, which takes a decimal.
 void check_capacity_factor(std::string_view key, double factor) {
-  constexpr double kMillion = 1e6, kRounding = 1e-9;
+  constexpr double kMillion = 1e6, kRounding = 1e-12;
   check_finite_from_0(key, factor);
   check(factor <= static_cast<double>(kWidest), key, ": ", factor, ", must be at most ", kWidest);
   const double millionths = factor * kMillion;
-  check(std::abs(millionths - std::round(millionths)) <= kRounding * std::max(1.0, millionths), key, ": ", factor,
-        ", must have at most six decimal places");
+  check(std::abs(millionths - std::round(millionths)) <= kRounding * std::max(1.0, millionths), key, ": ",
+        fmt::format("{}", factor), ", must have at most six decimal places");
 }
 
 void check_capacity(const LayerConfig& layer) {

@@ -47,7 +47,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"layer.drop_policy=position", "layer.capacity_factor=-1"},
                 "layer.capacity_factor: -1, must be a finite number from 0"},
         Refused{{"layer.drop_policy=position", "layer.capacity_factor=1.0000001"},
-                "layer.capacity_factor: 1, must have at most six decimal places"},
+                "layer.capacity_factor: 1.0000001, must have at most six decimal places"},
         Refused{{"layer.drop_policy=position", "layer.capacity_factor=1e7"},
                 "layer.capacity_factor: 1e+07, must be at most 1048576"},
         Refused{{"validation.capacity_factor=1.25"}, "validation.capacity_factor: 1.25 needs layer.drop_policy"},
