@@ -15,6 +15,7 @@
 #include "launcher/report/run_summary.h"
 #include "launcher/tell.h"
 #include "launcher/train/capacity_note.h"
+#include "runtime/config/idle_keys.h"
 #include "runtime/files/durable_file.h"
 #include "runtime/training/checkpoint_directory.h"
 #include "runtime/training/run_facts.h"
@@ -78,6 +79,7 @@ void TrainingRun::begin() {
   say(fmt::format("{}: {} parameters, {} rank{}, into {}", model_name(config_.model.layer), trainer_.parameters(),
                   world_.size(), world_.size() == 1 ? "" : "s", directory_.root.string()));
   if (const std::string note = look_ahead_note(config_.model.layer); !note.empty()) say(note);
+  if (const std::string idle = idle_keys(config_); !idle.empty()) say("set, but without effect here: " + idle);
   tell_how_to_stop();
   if (resumed_) {
     for (const std::string& line : resumed_->damage) say(line);
