@@ -26,7 +26,7 @@ class FlightRecorder {
 
   /// Removes what an earlier job left in the folder; by one rank, before any other makes its file.
   static void clear(const std::filesystem::path& folder);
-  /// After a normal end: removes this rank's file, and the folder with the last one. What comes then is kept nowhere.
+  /// After a normal end: removes this rank's file, and the folder with the last one.
   void remove();
 
   /// What follows belongs to this step.

@@ -283,8 +283,8 @@ void MpiTransport::take_back(Operation& operation) {
   operation.id = 0;
 }
 
-/// Where another rank was first the launcher no longer answers, but ends this process by SIGTERM, whatever that meant to
-/// it so far.
+/// Where another rank was first the launcher no longer answers, but ends this process by SIGTERM, whatever that meant
+/// to it so far.
 void MpiTransport::abort(const Error& error) noexcept {
   std::signal(SIGTERM, SIG_DFL);
   MPI_Abort(MPI_COMM_WORLD, error.code() == ErrorCode::kBadInput ? 2 : 1);

@@ -1,5 +1,5 @@
-// A library for LD_PRELOAD with a new and a delete that belong together, as jemalloc's and tcmalloc's do: delete ends the
-// program where it is given what another new made.
+// A library for LD_PRELOAD with a new and a delete that belong together, as jemalloc's and tcmalloc's do: delete ends
+// the program where it is given what another new made.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

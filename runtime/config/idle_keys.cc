@@ -35,7 +35,8 @@ void add_training(const TrainingConfig& training, std::vector<Idle>& idle) {
 }
 
 void add_data(const DataConfig& data, std::vector<Idle>& idle) {
-  const DataFormat train = format_of(data, data.train), valid = data.valid.empty() ? train : format_of(data, data.valid);
+  const DataFormat train = format_of(data, data.train),
+                   valid = data.valid.empty() ? train : format_of(data, data.valid);
   const auto ends_itself = [](DataFormat format) {
     return format == DataFormat::kJsonl || format == DataFormat::kMaths;
   };

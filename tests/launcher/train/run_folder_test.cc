@@ -75,7 +75,8 @@ TEST_F(RunFolderTest, TheOthersWaitForRankZeroToTakeALockOver) {
   LockHolder far = own_holder();
   far.place.boot = {"another"};
   scratch_.write("run/run.lock", lock_text(far));
-  run_local_ranks(2, [&](Transport& world) { RunFolder({scratch_ / "run"}, Resume::kNo, world).require_held(); }, 1s);
+  run_local_ranks(
+      2, [&](Transport& world) { RunFolder({scratch_ / "run"}, Resume::kNo, world).require_held(); }, 1s);
 }
 
 /// Rank 1 has another disk under the same name.

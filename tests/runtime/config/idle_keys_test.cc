@@ -38,8 +38,8 @@ TEST(IdleKeys, WhatCountsIsNotNamed) {
   EXPECT_EQ(idle_keys(config_of({"layer.balance_loss=batch", "layer.balance_loss_coeff=0.5", "layer.router_bias=true",
                                  "layer.router_bias_rate=0.5", "layer.groups=4", "layer.groups_kept=2",
                                  "layer.norm_topk_prob=true", "layer.gate=shared", "training.schedule=cosine",
-                                 "training.final_learning_rate=0.5", "training.decay=matrices",
-                                 "data.train=x.jsonl", "data.fields=['a']"})),
+                                 "training.final_learning_rate=0.5", "training.decay=matrices", "data.train=x.jsonl",
+                                 "data.fields=['a']"})),
             "");
   EXPECT_EQ(idle_keys(config_of({"data.end_token=10", "data.documents=separate", "data.train=x.txt"})), "");
   EXPECT_EQ(idle_keys(config_of({"data.train=x.txt", "data.valid=y.jsonl", "data.fields=['a']"})), "");
