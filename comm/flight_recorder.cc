@@ -89,6 +89,11 @@ void FlightRecorder::clear(const fs::path& folder) {
 }
 
 void FlightRecorder::remove() {
+  // A file that is still open stays in its folder on a disk of the network (.nfs...), so nothing may map it any more.
+  void* const memory =
+      mmap(header_, kFlightFileBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  if (memory == MAP_FAILED) return;
+  header_ = new (memory) FlightHeader();
   std::error_code ignored;
   fs::remove(flight_path(folder_, rank_), ignored);
   fs::remove(folder_, ignored);  // refused while others' files are in it

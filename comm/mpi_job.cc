@@ -34,7 +34,7 @@ MpiLife::MpiLife(const TransportOptions& options) : options_(options) {
   check(ended == 0, "mpi transport: MPI has been ended in this process and cannot start again");
   owns_ = started == 0;
   if (!owns_) return;
-  const Watchdog watchdog("mpi transport: MPI_Init", options.deadline, options.on_hang);
+  const Watchdog watchdog("mpi transport: MPI_Init", options.set_up(), options.on_hang);
   int provided = 0;
   const int result = MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
   if (result != MPI_SUCCESS) fail(ErrorCode::kSystem, "mpi transport: MPI_Init failed with code ", result);
@@ -42,7 +42,7 @@ MpiLife::MpiLife(const TransportOptions& options) : options_(options) {
 
 MpiLife::~MpiLife() {
   if (!owns_ || std::uncaught_exceptions() > exceptions_) return;
-  const Watchdog watchdog("mpi transport: MPI_Finalize", options_.deadline, options_.on_hang);
+  const Watchdog watchdog("mpi transport: MPI_Finalize", options_.set_up(), options_.on_hang);
   MPI_Finalize();
 }
 

@@ -3,6 +3,7 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <csignal>
 #include <deque>
 #include <string>
 #include <utility>
@@ -97,13 +98,14 @@ MpiTransport::MpiTransport(std::unique_ptr<MpiJob> job)
     : Transport(job->options.deadline),
       owned_(std::move(job)),
       job_(*owned_),
-      communicator_(duplicate_world(job_.options.deadline)) {
+      communicator_(duplicate_world(job_.options.set_up())) {
   learn_size();
   const RankPlace own = own_place();
   job_.places.resize(static_cast<std::size_t>(size_));
-  all_gather<RankPlace>({this}, {&own, 1}, job_.places, {.name = "meeting the ranks"});
+  const Group world{this, job_.options.set_up()};
+  all_gather<RankPlace>(world, {&own, 1}, job_.places, {.name = "meeting the ranks"});
   set_places(job_.places);
-  job_.neighbours.emplace(Group{this}, job_.places);
+  job_.neighbours.emplace(world, job_.places);
   tell_hindrance();
 }
 
@@ -112,7 +114,7 @@ void MpiTransport::tell_hindrance() {
   const std::string& hindrance = job_.neighbours->hindrance();
   const std::uint8_t mine = hindrance.empty() ? 0 : 1;
   std::vector<std::uint8_t> all(static_cast<std::size_t>(size_));
-  all_gather<std::uint8_t>({this}, {&mine, 1}, all, {.name = "meeting the ranks"});
+  all_gather<std::uint8_t>({this, job_.options.set_up()}, {&mine, 1}, all, {.name = "meeting the ranks"});
   const bool first = mine == 1 && std::ranges::find(all, 1) - all.begin() == rank_;
   if (first && job_.options.say) job_.options.say(hindrance);
 }
@@ -282,7 +284,10 @@ void MpiTransport::take_back(Operation& operation) {
   operation.id = 0;
 }
 
+/// Where another rank was first the launcher no longer answers, but ends this process by SIGTERM, whatever that meant
+/// to it so far.
 void MpiTransport::abort(const Error& error) noexcept {
+  std::signal(SIGTERM, SIG_DFL);
   MPI_Abort(MPI_COMM_WORLD, error.code() == ErrorCode::kBadInput ? 2 : 1);
 }
 
@@ -290,7 +295,7 @@ std::unique_ptr<Transport> MpiTransport::split(int color, int key) {
   check(color >= 0, "mpi transport: color is ", color, ", must be at least 0");
   // Once all have come here, MPI_Comm_split has nobody to wait for.
   barrier({this}, {.name = "splitting a group"});
-  const Watchdog watchdog("mpi transport: MPI_Comm_split", deadline(), job_.options.on_hang);
+  const Watchdog watchdog("mpi transport: MPI_Comm_split", job_.options.set_up(), job_.options.on_hang);
   MPI_Comm handle = MPI_COMM_NULL;
   check_mpi(MPI_Comm_split(communicator_.get(), color, key, &handle), "MPI_Comm_split");
   return std::make_unique<MpiTransport>(job_, handle);

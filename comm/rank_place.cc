@@ -74,14 +74,16 @@ std::string stopped_ranks(std::span<const int> ranks, int own, std::span<const R
   return list_of(stopped, "rank", "ranks") + (stopped.size() == 1 ? " is" : " are") + " stopped (SIGSTOP)";
 }
 
-/// The host of the first of `ranks`, where all of its ranks are among them.
+/// What it means that all of `ranks` are of one other host.
 std::string silent_host(std::span<const int> ranks, int own, std::span<const RankPlace> places) {
   const RankPlace& first = place_of(ranks.front(), places);
-  if (on_one_host(first, place_of(own, places))) return "";
-  for (int rank = 0; rank < std::ssize(places); ++rank) {
-    if (on_one_host(place_of(rank, places), first) && !std::ranges::binary_search(ranks, rank)) return "";
-  }
-  return std::string("no rank of host ") + first.host.data() + " answers: it, or the link to it, may be lost";
+  const auto of_host = [&](int rank) { return on_one_host(place_of(rank, places), first); };
+  if (on_one_host(first, place_of(own, places)) || !std::ranges::all_of(ranks, of_host)) return "";
+  const std::string host = std::string("host ") + first.host.data();
+  std::ptrdiff_t there = 0;
+  for (int rank = 0; rank < std::ssize(places); ++rank) there += of_host(rank) ? 1 : 0;
+  if (there == std::ssize(ranks)) return "no rank of " + host + " answers: it, or the link to it, may be lost";
+  return "a rank of " + host + " hangs, or the host, or the link to it, is lost";
 }
 
 }  // namespace

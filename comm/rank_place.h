@@ -38,8 +38,8 @@ std::string name_of_rank(int rank, const RankPlace& place);
 std::string name_of_rank(int rank, std::span<const RankPlace> places);
 /// "ranks 1 (node1, pid 4711), 2 (node2, pid 815) and 60 more"; ranks ascending.
 std::string names_of_ranks(std::span<const int> ranks, std::span<const RankPlace> places);
-/// What is worth knowing of ranks that rank `own` waits for: which of them are stopped, or which host none of whose
-/// ranks answers. Empty where that is nothing.
+/// What is worth knowing of ranks that rank `own` waits for: which of them are stopped, or that all of them are of one
+/// other host, which may be lost. Empty where that is nothing.
 std::string state_of_ranks(std::span<const int> ranks, int own, std::span<const RankPlace> places);
 
 }  // namespace coe

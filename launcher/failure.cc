@@ -74,8 +74,10 @@ int end_recorded_rank(const Error& error, Transport& world, Transport& failures,
     return exit_code(error);
   }
   const std::string told = one_line(error.what());
-  if (recorder.claim_failure(told))
-    tell(fmt::format("coe: {}; coe inspect {} tells more", told, recorder.folder().string()));
+  const bool first = recorder.claim_failure(told);
+  if (first) tell(fmt::format("coe: {}; coe inspect {} tells more", told, recorder.folder().string()));
+  // One abort ends the job; the launcher, which may have asked this rank to end already, would not answer another.
+  if (!shared && !first) _exit(exit_code(error));
   if (!shared) world.abort(error);
   return exit_code(error);
 }

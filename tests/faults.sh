@@ -106,8 +106,7 @@ stop_once() {
     [ "$(<code)" = 0 ] || die "stop $1: others end after $took ms, long before the deadline"
     return 1
   fi
-  # A rank that has not heard of the failure yet when mpirun ends the job takes mpirun's second of grace.
-  [ "$took" -lt $((deadline * 1000 + 2000)) ] || die "stop $1: rank $rank stopped, others end after $took ms"
+  [ "$took" -lt $((deadline * 1000 + 1000)) ] || die "stop $1: rank $rank stopped, others end after $took ms"
   finish  # mpirun gives the stopped rank a second of grace
   none_left
   [ "$(grep -c '^coe: ' err.txt)" = 1 ] || die "stop $1: not one line"

@@ -100,7 +100,7 @@ void free(void* memory) { __libc_free(memory); }
 
 }  // extern "C"
 
-// The C++ library's own would ask malloc for everybody. What they give, its operator delete frees.
+// The C++ library's own would ask malloc for everybody.
 void* operator new(std::size_t bytes) {
   count(bytes, __builtin_return_address(0));
   return or_throw(__libc_malloc(bytes));
@@ -130,6 +130,30 @@ void* operator new[](std::size_t bytes, const std::nothrow_t& /*nothrow*/) noexc
   count(bytes, __builtin_return_address(0));
   return __libc_malloc(bytes);
 }
+
+void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t& /*nothrow*/) noexcept {
+  count(bytes, __builtin_return_address(0));
+  return __libc_memalign(static_cast<std::size_t>(alignment), bytes);
+}
+
+void* operator new[](std::size_t bytes, std::align_val_t alignment, const std::nothrow_t& /*nothrow*/) noexcept {
+  count(bytes, __builtin_return_address(0));
+  return __libc_memalign(static_cast<std::size_t>(alignment), bytes);
+}
+
+// A preloaded jemalloc brings every form of delete, and takes only what its own new gave.
+void operator delete(void* memory) noexcept { __libc_free(memory); }
+void operator delete[](void* memory) noexcept { __libc_free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { __libc_free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { __libc_free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { __libc_free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { __libc_free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { __libc_free(memory); }
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { __libc_free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { __libc_free(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { __libc_free(memory); }
+void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept { __libc_free(memory); }
+void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept { __libc_free(memory); }
 
 namespace coe {
 

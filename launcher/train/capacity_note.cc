@@ -11,16 +11,8 @@ std::string look_ahead_note(const LayerConfig& layer) {
   const std::string keys =
       layer.reroute_rounds > 0 ? "layer.reroute_rounds lets" : "layer.drop_policy probability lets";
   return keys +
-         " training look ahead: a later token can take an expert from an earlier one, which no reader of the text so "
-         "far can foresee; validation, eval and generate drop no choice unless validation.capacity_factor says so";
-}
-
-std::string one_chunk_note(const Config& config) {
-  if (config.exchange.chunks == 1 || config.model.layer.drop_policy == DropPolicy::kNone) return {};
-  return fmt::format(
-      "exchange.chunks is {}, but with a capacity all tokens of an iteration share out places: each runs "
-      "as one chunk",
-      config.exchange.chunks);
+         " training look ahead: a later token can take an earlier one's expert; validation, eval and generate drop no "
+         "choice unless validation.capacity_factor says so";
 }
 
 std::string capacity_note(const Config& config) {

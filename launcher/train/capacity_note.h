@@ -9,9 +9,6 @@ namespace coe {
 /// What a run is told where its training looks ahead: a sentence that names the keys; else empty.
 std::string look_ahead_note(const LayerConfig& layer);
 
-/// What a run is told whose iterations run as one chunk although it asks for several: a sentence; else empty.
-std::string one_chunk_note(const Config& config);
-
 /// How choices fared where a loss was measured without training, to stand behind it: ", without dropping choices" or
 /// ", with capacity factor 1.25"; empty for a layer that never drops one.
 std::string capacity_note(const Config& config);

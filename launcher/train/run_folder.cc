@@ -1,5 +1,6 @@
 #include "launcher/train/run_folder.h"
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 #include <thread>
@@ -23,6 +24,9 @@ constexpr Phase kOpening{.name = "opening the run's folder"};
 
 /// What one machine writes, others see when their caches have been asked again.
 constexpr auto kSharedBy = 5s;
+
+/// A lock of which nothing is known is watched for some seconds, by rank 0 alone.
+Group patient(Transport& world) { return {&world, std::max(world.deadline(), kDefaultDeadline)}; }
 
 /// The topmost folder that must be made for `folder`; empty where it is there.
 fs::path topmost_missing(const fs::path& folder) {
@@ -61,7 +65,7 @@ bool sees_lock(const fs::path& folder, const std::string& generation) {
 
 void require_seen(Transport& world, const fs::path& folder, const std::string& generation) {
   const std::vector<std::string> seen =
-      agree({&world}, kOpening, [&] { return std::string(sees_lock(folder, generation) ? "seen" : ""); });
+      agree(patient(world), kOpening, [&] { return std::string(sees_lock(folder, generation) ? "seen" : ""); });
   std::vector<int> blind;
   for (std::size_t rank = 0; rank < seen.size(); ++rank)
     if (seen[rank].empty()) blind.push_back(static_cast<int>(rank));
@@ -85,7 +89,7 @@ void clear_flights(const fs::path& flights) {
 RunFolder::RunFolder(const RunDirectory& directory, Resume resume, Transport& world)
     : directory_(directory), world_(world) {
   try {
-    generation_ = agree({&world_}, kOpening, [&] {
+    generation_ = agree(patient(world_), kOpening, [&] {
                     if (world_.rank() == 0) open(resume);
                     return lock_ ? lock_->generation() : std::string();
                   }).front();

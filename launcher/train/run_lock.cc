@@ -174,10 +174,18 @@ RunLock::~RunLock() {
 }
 
 void RunLock::require_held() const {
-  const LockHolder holder = read_lock(path_);
-  if (holder.generation.empty() || holder.generation == own_.generation) return;
-  fail(ErrorCode::kSystem, "output.directory: ", path_.parent_path().string(),
-       " is no longer this job's: ", text_of(holder), " has taken it over, and nothing more is written there");
+  LockHolder holder = read_lock(path_);
+  // Who took it over may have ended since: what it wrote is still in the file that this process keeps open. A disk of
+  // the network may have let go of that, too.
+  if (holder.generation.empty()) holder = read_lock(fmt::format("/proc/self/fd/{}", descriptor_));
+  if (holder.generation == own_.generation) return;
+  // One that is there and says nothing is of a disk that is away for a while.
+  std::error_code unknown;
+  const bool gone = !fs::exists(path_, unknown) && !unknown;
+  if (holder.generation.empty() && !gone) return;
+  fail(ErrorCode::kSystem, "output.directory: ", path_.parent_path().string(), " is no longer this job's: ",
+       holder.generation.empty() ? "its lock has been removed" : text_of(holder) + " has taken it over",
+       ", and nothing more is written there");
 }
 
 }  // namespace coe

@@ -17,6 +17,7 @@
 #include "launcher/tell.h"
 #include "launcher/train/capacity_note.h"
 #include "launcher/train/memory_note.h"
+#include "runtime/config/idle_keys.h"
 #include "runtime/files/durable_file.h"
 #include "runtime/training/checkpoint_directory.h"
 #include "runtime/training/run_facts.h"
@@ -85,9 +86,8 @@ void TrainingRun::open_directory() {
 void TrainingRun::begin() {
   say(fmt::format("{}: {} parameters, {} rank{}, into {}", model_name(config_.model.layer), trainer_.parameters(),
                   world_.size(), world_.size() == 1 ? "" : "s", directory_.root.string()));
-  for (const std::string& note : {look_ahead_note(config_.model.layer), one_chunk_note(config_)}) {
-    if (!note.empty()) say(note);
-  }
+  if (const std::string note = look_ahead_note(config_.model.layer); !note.empty()) say(note);
+  if (const std::string idle = idle_keys(config_); !idle.empty()) say("set, but without effect here: " + idle);
   say(memory_note(config_, world_.size()));
   tell_how_to_stop();
   if (resumed_) {

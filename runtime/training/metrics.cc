@@ -113,6 +113,8 @@ std::vector<std::string> read_lines(const std::filesystem::path& file) {
   check(input.is_open(), "metrics: ", file.string(), " cannot be read");
   std::vector<std::string> lines;
   for (std::string line; std::getline(input, line) && !input.eof();) lines.push_back(line);
+  // What a disk does not give must not be taken for the end, after which a resumed run writes.
+  if (input.bad()) fail(ErrorCode::kSystem, "metrics: ", file.string(), " cannot be read to its end");
   return lines;
 }
 

@@ -109,6 +109,17 @@ TEST(FlightRecorder, AnOrderlyEndLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(scratch / "flight"));
 }
 
+TEST(FlightRecorder, ARemovedFileIsNotMappedAnyMore) {
+  const Scratch scratch;
+  FlightRecorder recorder(scratch / "flight", 0, 1);
+  const std::string path = flight_path(scratch / "flight", 0).string();
+  const auto mapped = [&] { return read_text("/proc/self/maps").find(path) != std::string::npos; };
+  EXPECT_TRUE(mapped());
+  recorder.remove();
+  EXPECT_FALSE(mapped());
+  recorder.end(recorder.begin(kDispatch, 1, 1), FlightState::kDone);  // kept nowhere
+}
+
 TEST(FlightRecorder, ANewJobClearsAnEarlierOnesFilesAndNoOthers) {
   const Scratch scratch;
   { const FlightRecorder earlier(scratch.path(), 5, 6); }

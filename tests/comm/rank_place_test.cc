@@ -101,11 +101,14 @@ TEST(RankPlace, NamesRanksWithHostAndProcess) {
             "ranks 0, 1, 2, 3, 4, 5, 6, 7 and 3 more");
 }
 
-TEST(RankPlace, AHostIsNamedWhereNoneOfItsRanksAnswers) {
+TEST(RankPlace, AHostIsNamedWhereAllThatLackAreOfIt) {
   const std::vector<RankPlace> places{place_on("a"), place_on("a"), place_on("b"), place_on("b")};
   EXPECT_EQ(state_of_ranks(std::vector{2, 3}, 0, places),
             "no rank of host b answers: it, or the link to it, may be lost");
-  EXPECT_EQ(state_of_ranks(std::vector{2}, 0, places), "") << "rank 3 of that host answers";
+  EXPECT_EQ(state_of_ranks(std::vector{2}, 0, places),
+            "a rank of host b hangs, or the host, or the link to it, is lost")
+      << "rank 3 has sent what it had to";
+  EXPECT_EQ(state_of_ranks(std::vector{1, 2, 3}, 0, places), "") << "the own host hangs, too";
   EXPECT_EQ(state_of_ranks(std::vector{1}, 0, places), "") << "the own host is there";
   EXPECT_EQ(state_of_ranks(std::vector{1}, 0, {}), "");
 }

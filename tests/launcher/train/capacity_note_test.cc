@@ -24,15 +24,6 @@ TEST(CapacityNote, SaysWhichKeyLooksAhead) {
               HasSubstr("layer.reroute_rounds lets training look ahead"));
 }
 
-TEST(CapacityNote, SaysThatACapacityLeavesOneChunk) {
-  Config config = config_of(DropPolicy::kPosition, 0);
-  EXPECT_EQ(one_chunk_note(config), "");
-  config.exchange.chunks = 3;
-  EXPECT_THAT(one_chunk_note(config), HasSubstr("exchange.chunks is 3, but"));
-  config.model.layer.drop_policy = DropPolicy::kNone;
-  EXPECT_EQ(one_chunk_note(config), "");
-}
-
 TEST(CapacityNote, SaysOnWhatALossWasMeasured) {
   EXPECT_EQ(capacity_note(config_of(DropPolicy::kNone, 0)), "");
   EXPECT_EQ(capacity_note(config_of(DropPolicy::kPosition, 0)), ", without dropping choices");

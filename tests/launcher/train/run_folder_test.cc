@@ -69,6 +69,16 @@ TEST_F(RunFolderTest, AllRanksOfAJobHaveOneGeneration) {
   EXPECT_EQ(generations, std::vector<std::string>(3, generations[0]));
 }
 
+/// Watching another's lock for a sign of life takes longer than a short deadline.
+TEST_F(RunFolderTest, TheOthersWaitForRankZeroToTakeALockOver) {
+  using namespace std::chrono_literals;
+  LockHolder far = own_holder();
+  far.place.boot = {"another"};
+  scratch_.write("run/run.lock", lock_text(far));
+  run_local_ranks(
+      2, [&](Transport& world) { RunFolder({scratch_ / "run"}, Resume::kNo, world).require_held(); }, 1s);
+}
+
 /// Rank 1 has another disk under the same name.
 TEST_F(RunFolderTest, AFolderThatIsNotSharedIsRefusedAndNotLeftBehind) {
   run_local_ranks(2, [&](Transport& world) {

@@ -134,6 +134,24 @@ TEST_F(RunLockTest, WhoWasTakenOverWritesNoMore) {
   EXPECT_EQ(left(), other) << "the other's lock is its own";
 }
 
+TEST_F(RunLockTest, NorDoesOneWhoseFollowerHasEndedSince) {
+  const RunLock lock(scratch_.path(), say(), kQuick);
+  leave(own_holder());
+  std::filesystem::remove(lock_path(scratch_.path()));
+  try {
+    lock.require_held();
+    ADD_FAILURE() << "another has had it";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("has taken it over"));
+  }
+}
+
+TEST_F(RunLockTest, ALockRemovedByHandIsStillTheJobs) {
+  const RunLock lock(scratch_.path(), say(), kQuick);
+  std::filesystem::remove(lock_path(scratch_.path()));
+  lock.require_held();
+}
+
 TEST_F(RunLockTest, ALockThatCannotBeWrittenIsAnErrorOfTheSystem) {
   EXPECT_THROW(RunLock("/proc", say(), kQuick), Error);
 }

@@ -124,6 +124,17 @@ TEST_P(Train, SaysThatItLooksAheadAndThatValidationDoesNot) {
   EXPECT_THAT(plain.err, testing::ContainsRegex("step 4: validation loss [0-9.]+\n"));
 }
 
+TEST_P(Train, SaysWhichKeysChangeNothing) {
+  const Outcome outcome = run_program(scratch_,
+                                      {"train", "config.toml", "--out", "run", "--set", "layer.router_bias_rate=0.5",
+                                       "--set", "layer.balance_loss=batch"},
+                                      GetParam());
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("set, but without effect here: layer.balance_loss \"batch\" "
+                                     "(layer.balance_loss_coeff is 0), layer.router_bias_rate 0.5 "
+                                     "(layer.router_bias is false)\n"));
+}
+
 TEST_P(Train, ResumingAFinishedRunChangesNothing) {
   ASSERT_EQ(train().code, 0);
   const std::string before = read_text(scratch_ / "run/metrics.jsonl");

@@ -93,6 +93,7 @@ TEST(ConfigToml, ReadsBackWhatItWrites) {
   config.model.layer.balance_loss_coeff = 0.1F;
   config.model.layer.drop_policy = DropPolicy::kProbability;
   config.model.layer.capacity_factor = 0.333333;
+  config.training.clip = 1.0F / 3.0F;
   config.training.adam_eps = std::numeric_limits<float>::min();
   config.training.seed = static_cast<std::uint64_t>(INT64_MAX);
   config.training.schedule = Schedule::kCosine;

@@ -147,6 +147,17 @@ TEST_F(MetricsFile, ALineThatIsNoStepIsNamed) {
   }
 }
 
+TEST_F(MetricsFile, WhatCannotBeReadIsNotTakenForTheEnd) {
+  std::filesystem::create_directory(file_);  // can be opened, and gives EISDIR
+  try {
+    read_metrics(file_);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kSystem);
+    EXPECT_THAT(error.what(), HasSubstr("cannot be read to its end"));
+  }
+}
+
 TEST_F(MetricsFile, AMissingFolderIsAnErrorOfTheSystem) {
   try {
     MetricsWriter writer(file_ / "metrics.jsonl", -1);

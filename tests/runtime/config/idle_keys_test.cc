@@ -1,0 +1,49 @@
+#include "runtime/config/idle_keys.h"
+
+#include <gtest/gtest.h>
+
+namespace coe {
+namespace {
+
+Config config_of(const std::vector<std::string>& settings) {
+  return parse_config(
+      "model = { hidden = 16, layers = 1, heads = 2, sequence = 32 }\n"
+      "layer = { expert_hidden = 8, experts = 8, top_k = 2, iterations = 2 }\n"
+      "training = { steps = 4, batch = 4 }\n",
+      "a test", settings);
+}
+
+TEST(IdleKeys, WhatHasItsDefaultIsNotNamed) { EXPECT_EQ(idle_keys(config_of({})), ""); }
+
+TEST(IdleKeys, EachIsNamedWithItsReason) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"layer.balance_loss_coeff=0.5"}, "layer.balance_loss_coeff 0.5 (layer.balance_loss is none)"},
+      {{"layer.balance_loss=batch"}, "layer.balance_loss \"batch\" (layer.balance_loss_coeff is 0)"},
+      {{"layer.router_bias_rate=0.5"}, "layer.router_bias_rate 0.5 (layer.router_bias is false)"},
+      {{"layer.l1_coeff=0.5"}, "layer.l1_coeff 0.5 (layer.router is not relu)"},
+      {{"layer.norm_topk_prob=true", "layer.top_k=1"}, "layer.norm_topk_prob true (layer.top_k is 1)"},
+      {{"layer.gate=shared", "layer.iterations=1"}, "layer.gate \"shared\" (layer.iterations is 1)"},
+      {{"layer.groups=4", "layer.groups_kept=4"},
+       "layer.groups 4 (layer.groups_kept is all of them), layer.groups_kept 4 (it is all of layer.groups)"},
+      {{"training.final_learning_rate=0.5"}, "training.final_learning_rate 0.5 (training.schedule is constant)"},
+      {{"training.decay=matrices", "training.weight_decay=0"},
+       "training.decay \"matrices\" (training.weight_decay is 0)"},
+      {{"data.fields=['a']", "data.train=x.txt"}, "data.fields [\"a\"] (no data is JSONL)"},
+      {{"data.end_token=10", "data.train=x.txt"}, "data.end_token 10 (data.documents is packed)"},
+      {{"data.end_token=10", "data.documents=separate"}, "data.end_token 10 (this data says where documents end)"}};
+  for (const auto& [settings, line] : cases) EXPECT_EQ(idle_keys(config_of(settings)), line);
+}
+
+TEST(IdleKeys, WhatCountsIsNotNamed) {
+  EXPECT_EQ(idle_keys(config_of({"layer.balance_loss=batch", "layer.balance_loss_coeff=0.5", "layer.router_bias=true",
+                                 "layer.router_bias_rate=0.5", "layer.groups=4", "layer.groups_kept=2",
+                                 "layer.norm_topk_prob=true", "layer.gate=shared", "training.schedule=cosine",
+                                 "training.final_learning_rate=0.5", "training.decay=matrices", "data.train=x.jsonl",
+                                 "data.fields=['a']"})),
+            "");
+  EXPECT_EQ(idle_keys(config_of({"data.end_token=10", "data.documents=separate", "data.train=x.txt"})), "");
+  EXPECT_EQ(idle_keys(config_of({"data.train=x.txt", "data.valid=y.jsonl", "data.fields=['a']"})), "");
+}
+
+}  // namespace
+}  // namespace coe
