@@ -50,7 +50,8 @@ void add_data(const DataConfig& data, std::vector<Idle>& idle) {
 
 void add_exchange(const Config& config, std::vector<Idle>& idle) {
   if (config.model.layer.drop_policy == DropPolicy::kNone) return;
-  idle.push_back({"exchange.chunks", "with layer.drop_policy all tokens of an iteration share places: it is one chunk"});
+  idle.push_back(
+      {"exchange.chunks", "with layer.drop_policy all tokens of an iteration share places: it is one chunk"});
 }
 
 const ConfigEntry& entry_of(const std::vector<ConfigEntry>& entries, std::string_view key) {

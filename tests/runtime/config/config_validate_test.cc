@@ -98,21 +98,21 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     Training, ConfigRefusal,
-    testing::Values(
-        Refused{{"training.steps=-4"}, "training.steps: -4, must be a whole number from 1"},
-        Refused{{"training.batch=0"}, "training.batch: 0, must be a whole number from 1"},
-        Refused{{"training.micro_batch=-1"}, "training.micro_batch: -1, must be a whole number from 0 to 4"},
-        Refused{{"training.micro_batch=3"}, "training.micro_batch: 3 does not divide training.batch 4"},
-        Refused{{"training.micro_batch=5"}, "training.micro_batch: 5, must be a whole number from 0 to 4"},
-        Refused{{"training.learning_rate=-1"}, "training.learning_rate: -1, must be"},
-        Refused{{"training.final_learning_rate=nan"}, "training.final_learning_rate: nan, must be"},
-        Refused{{"training.warmup_steps=-1"}, "training.warmup_steps: -1, must be a whole number from 0"},
-        Refused{{"training.beta1=1"}, "training.beta1: 1, must be a number from 0 to below 1"},
-        Refused{{"training.beta2=nan"}, "training.beta2: nan, must be a number from 0 to below 1"},
-        Refused{{"training.adam_eps=0"}, "training.adam_eps: 0, must be"},
-        Refused{{"training.weight_decay=-1"}, "training.weight_decay: -1, must be"},
-        Refused{{"training.clip=-1"}, "training.clip: -1, must be"},
-        Refused{{"training.recompute=chain"}, "training.recompute: 'chain', must be \"none\", "}));
+    testing::Values(Refused{{"training.steps=-4"}, "training.steps: -4, must be a whole number from 1"},
+                    Refused{{"training.batch=0"}, "training.batch: 0, must be a whole number from 1"},
+                    Refused{{"training.micro_batch=-1"},
+                            "training.micro_batch: -1, must be a whole number from 0 to 4"},
+                    Refused{{"training.micro_batch=3"}, "training.micro_batch: 3 does not divide training.batch 4"},
+                    Refused{{"training.micro_batch=5"}, "training.micro_batch: 5, must be a whole number from 0 to 4"},
+                    Refused{{"training.learning_rate=-1"}, "training.learning_rate: -1, must be"},
+                    Refused{{"training.final_learning_rate=nan"}, "training.final_learning_rate: nan, must be"},
+                    Refused{{"training.warmup_steps=-1"}, "training.warmup_steps: -1, must be a whole number from 0"},
+                    Refused{{"training.beta1=1"}, "training.beta1: 1, must be a number from 0 to below 1"},
+                    Refused{{"training.beta2=nan"}, "training.beta2: nan, must be a number from 0 to below 1"},
+                    Refused{{"training.adam_eps=0"}, "training.adam_eps: 0, must be"},
+                    Refused{{"training.weight_decay=-1"}, "training.weight_decay: -1, must be"},
+                    Refused{{"training.clip=-1"}, "training.clip: -1, must be"},
+                    Refused{{"training.recompute=chain"}, "training.recompute: 'chain', must be \"none\", "}));
 
 INSTANTIATE_TEST_SUITE_P(
     Rest, ConfigRefusal,

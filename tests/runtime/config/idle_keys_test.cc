@@ -25,6 +25,8 @@ TEST(IdleKeys, EachIsNamedWithItsReason) {
       {{"layer.gate=shared", "layer.iterations=1"}, "layer.gate \"shared\" (layer.iterations is 1)"},
       {{"layer.groups=4", "layer.groups_kept=4"},
        "layer.groups 4 (layer.groups_kept is all of them), layer.groups_kept 4 (it is all of layer.groups)"},
+      {{"exchange.chunks=2", "layer.drop_policy=position", "layer.capacity_factor=1.5"},
+       "exchange.chunks 2 (with layer.drop_policy all tokens of an iteration share places: it is one chunk)"},
       {{"training.final_learning_rate=0.5"}, "training.final_learning_rate 0.5 (training.schedule is constant)"},
       {{"training.decay=matrices", "training.weight_decay=0"},
        "training.decay \"matrices\" (training.weight_decay is 0)"},
@@ -38,8 +40,8 @@ TEST(IdleKeys, WhatCountsIsNotNamed) {
   EXPECT_EQ(idle_keys(config_of({"layer.balance_loss=batch", "layer.balance_loss_coeff=0.5", "layer.router_bias=true",
                                  "layer.router_bias_rate=0.5", "layer.groups=4", "layer.groups_kept=2",
                                  "layer.norm_topk_prob=true", "layer.gate=shared", "training.schedule=cosine",
-                                 "training.final_learning_rate=0.5", "training.decay=matrices", "data.train=x.jsonl",
-                                 "data.fields=['a']"})),
+                                 "exchange.chunks=2", "training.final_learning_rate=0.5", "training.decay=matrices",
+                                 "data.train=x.jsonl", "data.fields=['a']"})),
             "");
   EXPECT_EQ(idle_keys(config_of({"data.end_token=10", "data.documents=separate", "data.train=x.txt"})), "");
   EXPECT_EQ(idle_keys(config_of({"data.train=x.txt", "data.valid=y.jsonl", "data.fields=['a']"})), "");
