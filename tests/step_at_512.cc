@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "comm/collectives.h"
-#include "comm/posted_collective.h"
+#include "comm/task.h"
 #include "kernels/memory/arena.h"
 #include "kernels/memory/buffer.h"
 #include "runtime/exchange/make_exchange.h"
@@ -21,7 +21,9 @@
 #include "runtime/model/model_parameters.h"
 #include "runtime/model/model_size.h"
 #include "runtime/ranks/placement.h"
-#include "tests/runtime/routing/admitted.h"
+#include "runtime/ranks/row_tables.h"
+#include "runtime/routing/admission.h"
+#include "runtime/routing/router.h"
 
 namespace coe {
 namespace {
@@ -176,24 +178,28 @@ class StepTable {
 };
 
 /// The table of rows, and what admission would take on top.
-Tensor count_plan(const LayerConfig& layer, Routed& routed, Group group, std::int64_t times, StepTable& table,
-                  Arena& arena) {
-  const Tensor rows = arena.make<std::int32_t>({kRanks, layer.experts});
-  PostedCollective gather;
-  gather.all_gather(group, std::as_bytes(routed.counts.span<std::int32_t>()),
-                    std::as_writable_bytes(rows.span<std::int32_t>()), {"plan"});
-  std::ranges::copy(routed.counts.span<std::int32_t>(), rows[kRank].data<std::int32_t>());
+Tensor count_plan(const LayerConfig& layer, const Routed& routed, const Group& group, std::int64_t times,
+                  StepTable& table, Arena& arena) {
+  const std::unique_ptr<RowTables> tables = make_row_tables(group, {.experts = layer.experts});
+  tables->tell(routed.counts, 0, {"plan"});
+  tables->told().get();
   table.line("gather the table of rows", times);
+  const Tensor rows = arena.make<std::int32_t>({kRanks, layer.experts});
+  std::ranges::copy(tables->table(0).span<std::int32_t>(), rows.data<std::int32_t>());
   for (const auto& [policy, name] :
        {std::pair(DropPolicy::kPosition, "by position"), std::pair(DropPolicy::kProbability, "by probability")}) {
     LayerConfig dropping = layer;
     dropping.drop_policy = policy;
     dropping.capacity_factor = 0.75;
     ArenaScope scratch(arena);
-    const Routed copy = even_routing(dropping, arena);
-    const Tensor counts = arena.make<std::int32_t>({kRanks, layer.experts});
-    std::ranges::copy(rows.span<std::int32_t>(), counts.data<std::int32_t>());
-    admitted(dropping, kTokens * kRanks, copy, counts, group, arena);
+    Routed copy = even_routing(dropping, arena);
+    Tensor kept = arena.make<std::int32_t>(rows.shape());
+    std::ranges::copy(rows.span<std::int32_t>(), kept.data<std::int32_t>());
+    const std::unique_ptr<Router> router = make_router(dropping);
+    Admission admission(dropping, *router, *tables, group);
+    FrameArena frames(std::size_t{1} << 16);
+    const Tensor no_bias;
+    run(admission.admit({dropping, kTokens * kRanks, no_bias, {"admission"}, arena}, copy, kept, frames));
     table.line(fmt::format("(with capacity: admission {})", name), times, true);
   }
   return rows;
@@ -215,7 +221,9 @@ void count_exchange(const LayerConfig& layer, const Routed& routed, const Tensor
     flight.arrived().get();
     table.line(way + "dispatch", times);
     flight.send_back({"combine"});
-    flight.combine({.sum = sum, .scalar = backward ? &scalar : nullptr}, {}).get();
+    const Combination combination{.sum = sum, .scalar = backward ? &scalar : nullptr};
+    const TokensSummed nobody;
+    flight.combine(combination, nobody).get();
     table.line(way + "combine", times);
   }
 }
