@@ -15,6 +15,7 @@
 #include "launcher/report/run_summary.h"
 #include "launcher/tell.h"
 #include "launcher/train/capacity_note.h"
+#include "launcher/train/memory_note.h"
 #include "runtime/files/durable_file.h"
 #include "runtime/training/checkpoint_directory.h"
 #include "runtime/training/run_facts.h"
@@ -41,12 +42,12 @@ TrainingRun::TrainingRun(const Config& config, Transport& world, FlightRecorder&
   trainer_.record_routing(recording_->counter());
 }
 
-void TrainingRun::run() {
 std::optional<FoundCheckpoint> TrainingRun::resumed_trainer() {
   trainer_.tell_with([](const std::string& line) { coe::tell(line); });
   return trainer_.resume();
 }
 
+void TrainingRun::run() {
   try {
     train();
   } catch (const Error& error) {
@@ -84,6 +85,7 @@ void TrainingRun::begin() {
   say(fmt::format("{}: {} parameters, {} rank{}, into {}", model_name(config_.model.layer), trainer_.parameters(),
                   world_.size(), world_.size() == 1 ? "" : "s", directory_.root.string()));
   if (const std::string note = look_ahead_note(config_.model.layer); !note.empty()) say(note);
+  say(memory_note(config_, world_.size()));
   tell_how_to_stop();
   if (resumed_) {
     for (const std::string& line : resumed_->damage) say(line);

@@ -86,14 +86,15 @@ std::int64_t most_rows(const LayerConfig& config, const Placement& placement, st
 LayerSize layer_size(const LayerConfig& config, const LayerUse& use) {
   const Extents at(config, use);
   const std::int64_t iterations = config.iterations, passes = use.backward ? iterations : 1;
-  const std::int64_t floats =
-      iterations * entry_floats(at) + passes * pass_floats(at) + (use.backward ? backward_floats(at) : 0);
+  const std::int64_t forward = iterations * entry_floats(at) + passes * pass_floats(at);
+  const std::int64_t floats = forward + (use.backward ? backward_floats(at) : 0);
   // Rows that arrived forward, where a backward needs them; those that pass through take two places in turn, as do
   // results.
   const std::int64_t passing = std::min<std::int64_t>(iterations, 2), results = std::min(iterations, use.in_flight);
   const std::int64_t places = passing + results + (use.backward ? iterations : 0);
   return {.rows = at.rows,
           .arena_bytes = static_cast<std::size_t>(kFloat * floats),
+          .saved_bytes = use.backward ? static_cast<std::size_t>(kFloat * forward) : 0,
           .window_bytes = static_cast<std::size_t>(kFloat * places * at.rows * (config.hidden + 1)),
           .mail_bytes = static_cast<std::size_t>(kFloat * results * (at.choices * use.elsewhere / use.ranks) *
                                                  (config.hidden + 1)),

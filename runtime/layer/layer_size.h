@@ -24,6 +24,7 @@ struct LayerUse {
 struct LayerSize {
   std::int64_t rows = 0;         ///< that a rank's experts take in one iteration
   std::size_t arena_bytes = 0;   ///< of what lives in the step's Arena
+  std::size_t saved_bytes = 0;   ///< those of them that stay from a forward to its backward
   std::size_t window_bytes = 0;  ///< of an exact Exchange for this layer alone
   std::size_t mail_bytes = 0;    ///< of its messages, however many layers share it
   std::size_t packed_bytes = 0;  ///< of packed weights

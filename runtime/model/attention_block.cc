@@ -43,10 +43,9 @@ void for_each_document(const Batch& batch, const Tensor& probabilities, const Wo
 
 }  // namespace
 
-Tensor AttentionBlock::forward(const Tensor& h, const Batch& batch, const Tensor& cosine, const Tensor& sine,
-                               AttentionSaved& saved, Arena& arena) const {
+void AttentionBlock::forward(const Tensor& h, const Batch& batch, const Tensor& cosine, const Tensor& sine,
+                             const Tensor& out, AttentionSaved& saved, Arena& arena) const {
   const std::int64_t length = batch.length;
-  const Tensor out = arena.make<float>(h.shape());
   saved = {.h = h,
            .normed = arena.make<float>(h.shape()),
            .inverse_rms = arena.make<float>({h.extent(0)}),
@@ -68,7 +67,6 @@ Tensor AttentionBlock::forward(const Tensor& h, const Batch& batch, const Tensor
     linear(rows(saved.mixed), weights_.o.value, rows(out));
   });
   add(h, 1, out);
-  return out;
 }
 
 void AttentionBlock::backward(const Tensor& d, const Batch& batch, const Tensor& cosine, const Tensor& sine,

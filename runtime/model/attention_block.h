@@ -29,9 +29,10 @@ class AttentionBlock {
   AttentionBlock(std::int64_t heads, float norm_eps, const AttentionWeights& weights)
       : heads_(static_cast<int>(heads)), norm_eps_(norm_eps), weights_(weights) {}
 
-  /// h [T, D], whole sequences; `cosine` and `sine` are rope_table()'s. The result lives in the arena.
-  Tensor forward(const Tensor& h, const Batch& batch, const Tensor& cosine, const Tensor& sine, AttentionSaved& saved,
-                 Arena& arena) const;
+  /// h [T, D], whole sequences -> out [T, D] (overwritten); `cosine` and `sine` are rope_table()'s. What is saved lives
+  /// in the arena.
+  void forward(const Tensor& h, const Batch& batch, const Tensor& cosine, const Tensor& sine, const Tensor& out,
+               AttentionSaved& saved, Arena& arena) const;
   /// Turns d [T, D], the gradient of the output, into that of h in place; adds up the weights' gradients.
   void backward(const Tensor& d, const Batch& batch, const Tensor& cosine, const Tensor& sine,
                 const AttentionSaved& saved, Arena& arena) const;

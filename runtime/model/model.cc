@@ -33,6 +33,12 @@ ModelConfig completed(ModelConfig model) {
   return model;
 }
 
+/// How many layers' arrived rows wait for a backward at once.
+std::int64_t layers_kept(const ModelConfig& config, const ModelUse& use) {
+  if (!use.trained) return 0;
+  return use.recompute == Recompute::kLayer ? 1 : config.layers;
+}
+
 /// In training or, where that needs more, in validation.
 std::int64_t expert_rows(const LayerConfig& layer, const RankGroups& groups, const ModelUse& use) {
   if (use.tokens == 0) return 0;
@@ -48,10 +54,11 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
     : config_(completed(config)),
       groups_(&groups),
       capacity_factor_(use.capacity_factor),
+      recompute_(use.recompute),
       placement_(config.layer.experts, groups.experts().size()),
       parameters_(model_specs(config_, placement_.experts_of(groups.experts().rank())), use.trained),
       exchange_(make_exchange(use.order, groups.experts(), config.hidden,
-                              ChainLayer::flight_hint(use.trained ? config.layers : 0, config.layer.iterations,
+                              ChainLayer::flight_hint(layers_kept(config, use), config.layer.iterations,
                                                       expert_rows(config_.layer, groups, use)))),
       tables_(make_layer_tables(config_.layer, groups)),
       rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float)),
@@ -85,15 +92,17 @@ TrainedTensor Model::trained(const std::string& name) {
 }
 
 const Routing& Model::last_routing(std::int64_t layer, std::int64_t iteration) const {
+  if (recompute_ == Recompute::kLayer) fail(ErrorCode::kInternal, "model: no routing is kept of layers computed again");
   const ChainSaved& chain = saved_[static_cast<std::size_t>(layer)].chain;
   return chain.iterations[static_cast<std::size_t>(iteration)].routed.routing;
 }
 
 void Model::record_routing(RoutingCounter* counter) {
+  counter_ = counter;
   for (ChainLayer& chain : chains_) chain.record_routing(counter);
 }
 
-Tensor Model::forward(const Tensor& ids, const Batch& batch, const RoutingContext& routing, bool save, double& balance,
+Tensor Model::forward(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Keep keep, double& balance,
                       Arena& arena) {
   check(batch.length <= config_.sequence, "model: a sequence of ", batch.length, " tokens, at most ", config_.sequence);
   Tensor h = arena.make<float>({batch.tokens(), config_.hidden});
@@ -101,15 +110,20 @@ Tensor Model::forward(const Tensor& ids, const Batch& batch, const RoutingContex
   for (std::size_t l = 0; l < chains_.size(); ++l) {
     const Tensor result = arena.make<float>(h.shape());
     const Arena::Mark mark = arena.mark();
-    {
-      const PartTimer timer(times_, Part::kAttention);
-      h = attentions_[l].forward(h, batch, cosine_, sine_, saved_[l].attention, arena);
-    }
-    add(chain_forward(l, h, batch, routing, save, balance, arena), 0, result);
-    if (!save) arena.reset(mark);
+    const Tensor attended = arena.make<float>(h.shape());
+    const Arena::Mark before_saved = arena.mark();
+    attention_forward(l, h, batch, attended, arena);
+    if (!keep.attention) arena.reset(before_saved);
+    add(chain_forward(l, attended, batch, routing, keep.chain, balance, arena), 0, result);
+    if (!keep.chain) arena.reset(mark);
     h = result;
   }
   return h;
+}
+
+void Model::attention_forward(std::size_t layer, const Tensor& h, const Batch& batch, const Tensor& out, Arena& arena) {
+  const PartTimer timer(times_, Part::kAttention);
+  attentions_[layer].forward(h, batch, cosine_, sine_, out, saved_[layer].attention, arena);
 }
 
 Tensor Model::chain_forward(std::size_t layer, const Tensor& h, const Batch& batch, const RoutingContext& routing,
@@ -144,10 +158,38 @@ void Model::chain_backward(std::size_t layer, const Tensor& d, const Batch& batc
   rms_norm_backward(saved.h, norm.value, saved.inverse_rms, dx, d, norm.gradient);
 }
 
+void Model::replay(std::size_t layer, const Batch& batch, const RoutingContext& routing, Arena& arena) {
+  ChainLayer& chain = chains_[layer];
+  counted_.assign(chain.counters().begin(), chain.counters().end());
+  chain.record_routing(nullptr);
+  const Tensor h = saved_[layer].attention.h, attended = arena.make<float>(h.shape());
+  double counted_before = 0;
+  attention_forward(layer, h, batch, attended, arena);
+  chain_forward(layer, attended, batch, routing, true, counted_before, arena);
+  chain.record_routing(counter_);
+  for (std::size_t t = 0; t < counted_.size(); ++t) {
+    counted_[t].bytes_sent = chain.counters()[t].bytes_sent;
+    std::swap(counted_[t], chain.counters()[t]);
+  }
+}
+
+void Model::layer_backward(std::size_t layer, const Tensor& d, const Batch& batch, const RoutingContext& routing,
+                           Arena& arena) {
+  ArenaScope scratch(arena);
+  if (recompute_ == Recompute::kLayer) replay(layer, batch, routing, arena);
+  chain_backward(layer, d, batch, arena);
+  if (recompute_ == Recompute::kAttention) {
+    const Tensor h = saved_[layer].attention.h;
+    attention_forward(layer, h, batch, arena.make<float>(h.shape()), arena);
+  }
+  const PartTimer timer(times_, Part::kAttention);
+  attentions_[layer].backward(d, batch, cosine_, sine_, saved_[layer].attention, arena);
+}
+
 void Model::logits(const Tensor& ids, const Batch& batch, const Tensor& logits, Arena& arena) {
   ArenaScope scratch(arena);
   double balance = 0;
-  const Tensor h = forward(ids, batch, {.capacity_factor = capacity_factor_}, false, balance, arena);
+  const Tensor h = forward(ids, batch, {.capacity_factor = capacity_factor_}, {}, balance, arena);
   const Tensor normed = arena.make<float>(h.shape()), inverse_rms = arena.make<float>({h.extent(0)});
   rms_norm(h, final_norm_.value, config_.norm_eps, normed, inverse_rms);
   for (std::int64_t t = 0; t < batch.tokens(); t += batch.length) {
@@ -158,7 +200,7 @@ void Model::logits(const Tensor& ids, const Batch& batch, const Tensor& logits, 
 double Model::loss(const Tensor& ids, const Tensor& labels, const Batch& batch, Arena& arena) {
   ArenaScope scratch(arena);
   double balance = 0, sum = 0;
-  const Tensor h = forward(ids, batch, {.capacity_factor = capacity_factor_}, false, balance, arena);
+  const Tensor h = forward(ids, batch, {.capacity_factor = capacity_factor_}, {}, balance, arena);
   const PartTimer timer(times_, Part::kHead);
   const Tensor normed = arena.make<float>(h.shape()), inverse_rms = arena.make<float>({h.extent(0)});
   const Tensor logits = arena.make<float>({batch.length, config_.vocab});
@@ -172,13 +214,14 @@ double Model::loss(const Tensor& ids, const Tensor& labels, const Batch& batch, 
 
 Tensor Model::activations(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Arena& arena) {
   double balance = 0;
-  return forward(ids, batch, routing, true, balance, arena);
+  return forward(ids, batch, routing, {.attention = true, .chain = true}, balance, arena);
 }
 
 LossPart Model::loss_and_gradients(const Tensor& ids, const Tensor& labels, const Batch& batch, double scale,
                                    const RoutingContext& routing, Arena& arena) {
   LossPart part;
-  const Tensor h = forward(ids, batch, routing, true, part.balance, arena);
+  const Keep keep{.attention = recompute_ == Recompute::kNone, .chain = recompute_ != Recompute::kLayer};
+  const Tensor h = forward(ids, batch, routing, keep, part.balance, arena);
   const Tensor d = arena.zeros<float>(h.shape());
   {
     const PartTimer timer(times_, Part::kHead);
@@ -195,11 +238,7 @@ LossPart Model::loss_and_gradients(const Tensor& ids, const Tensor& labels, cons
     }
     rms_norm_backward(h, final_norm_.value, inverse_rms, dnormed, d, final_norm_.gradient);
   }
-  for (std::size_t l = chains_.size(); l-- > 0;) {
-    chain_backward(l, d, batch, arena);
-    const PartTimer timer(times_, Part::kAttention);
-    attentions_[l].backward(d, batch, cosine_, sine_, saved_[l].attention, arena);
-  }
+  for (std::size_t l = chains_.size(); l-- > 0;) layer_backward(l, d, batch, routing, arena);
   const PartTimer timer(times_, Part::kHead);
   embedding_backward(ids, d, embedding_.gradient);
   return part;

@@ -29,7 +29,8 @@ struct LossPart {
 struct ModelUse {
   bool trained = true;  ///< its weights have gradients
   ExchangeOrder order = ExchangeOrder::kExact;
-  int threads = 1;          ///< of this rank, for its experts
+  Recompute recompute = Recompute::kNone;  ///< what loss_and_gradients() computes twice
+  int threads = 1;                         ///< of this rank, for its experts
   std::int64_t tokens = 0;  ///< the most that a rank has in one forward: exchanges make room for them at once, for none
                             ///< where it is 0
   double capacity_factor = 0;  ///< of logits() and loss(), see ValidationConfig
@@ -61,34 +62,48 @@ class Model {
   void logits(const Tensor& ids, const Batch& batch, const Tensor& logits, Arena& arena);
   /// Cross-entropy alone; labels [T] int32.
   double loss(const Tensor& ids, const Tensor& labels, const Batch& batch, Arena& arena);
-  /// Forward and backward: adds up this rank's gradients of scale * cross-entropy sum + balance losses.
+  /// Forward and backward: adds up this rank's gradients of scale * cross-entropy sum + balance losses. What the
+  /// backward computes again it finds as it was, bit for bit: random numbers are drawn by place, and routers' biases
+  /// stay as they are; a layer's exchanges happen again, in the backward's order, which is that of all ranks.
   LossPart loss_and_gradients(const Tensor& ids, const Tensor& labels, const Batch& batch, double scale,
                               const RoutingContext& routing, Arena& arena);
 
-  /// Forward alone, keeping what a backward would need in saved(): the hidden states [T, D] before the final norm.
+  /// Forward alone, keeping all that a backward would need in saved(): the hidden states [T, D] before the final norm.
   Tensor activations(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Arena& arena);
   std::span<const LayerSaved> saved() const { return saved_; }
 
   /// How often buffers of the exchanges were too small.
   int growths() const { return exchange_->growths(); }
   std::span<ChainLayer> chains() { return chains_; }
-  /// The routing of the last loss_and_gradients() in one layer and iteration; views that call's arena.
+  /// The routing of the last loss_and_gradients() in one layer and iteration; views that call's arena. Not where layers
+  /// are computed again: their memory then serves the next.
   const Routing& last_routing(std::int64_t layer, std::int64_t iteration) const;
   /// Every forward's routing is counted in `counter`, which is viewed; nullptr ends it.
   void record_routing(RoutingCounter* counter);
   PartTimes& times() { return times_; }
 
  private:
-  Tensor forward(const Tensor& ids, const Batch& batch, const RoutingContext& routing, bool save, double& balance,
+  /// What of every layer stays for a backward.
+  struct Keep {
+    bool attention = false, chain = false;
+  };
+
+  Tensor forward(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Keep keep, double& balance,
                  Arena& arena);
+  void attention_forward(std::size_t layer, const Tensor& h, const Batch& batch, const Tensor& out, Arena& arena);
   Tensor chain_forward(std::size_t layer, const Tensor& h, const Batch& batch, const RoutingContext& routing, bool save,
                        double& balance, Arena& arena);
   void chain_backward(std::size_t layer, const Tensor& d, const Batch& batch, Arena& arena);
+  void layer_backward(std::size_t layer, const Tensor& d, const Batch& batch, const RoutingContext& routing,
+                      Arena& arena);
+  /// Computes a layer again, saving it; counts nothing but the bytes that travel again.
+  void replay(std::size_t layer, const Batch& batch, const RoutingContext& routing, Arena& arena);
   TrainedTensor trained(const std::string& name);
 
   ModelConfig config_;
   const RankGroups* groups_;
   double capacity_factor_;
+  Recompute recompute_;
   Placement placement_;
   Parameters parameters_;
   std::unique_ptr<Exchange> exchange_;
@@ -101,6 +116,8 @@ class Model {
   std::vector<AttentionBlock> attentions_;
   std::vector<ChainLayer> chains_;
   std::vector<LayerSaved> saved_;
+  RoutingCounter* counter_ = nullptr;
+  std::vector<IterationCounters> counted_;  ///< what a layer had counted before it is computed again
 };
 
 }  // namespace coe

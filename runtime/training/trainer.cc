@@ -18,6 +18,7 @@
 #include "runtime/data/token_batch.h"
 #include "runtime/model/model.h"
 #include "runtime/model/model_parameters.h"
+#include "runtime/model/model_size.h"
 #include "runtime/ranks/batch.h"
 #include "runtime/ranks/rank_groups.h"
 #include "runtime/routing/relu_router.h"
@@ -35,9 +36,10 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// The most that a rank has of a micro-batch.
-std::int64_t tokens_at_once(const Config& config, std::int64_t ranks) {
-  return (config.training.sequences_at_once() + ranks - 1) / ranks * config.model.sequence;
+/// Of a step, and a little more, since ranks do not take their shares exactly.
+std::size_t first_arena_bytes(const Config& config, std::int64_t ranks) {
+  const std::size_t bytes = model_size(config.model, training_use(config, ranks)).arena_bytes();
+  return bytes + bytes / 16;
 }
 
 std::int64_t numbers_per_iteration(const LayerConfig& layer) { return layer.experts + 4; }
@@ -52,12 +54,15 @@ struct Trainer::State {
         groups(world, wanted.distributed.expert_parallel, wanted.distributed.deadline(), flight_recorder),
         model(wanted.model, groups,
               {.order = wanted.exchange.order,
+               .recompute = wanted.training.recompute,
                .threads = static_cast<int>(wanted.distributed.threads),
-               .tokens = tokens_at_once(wanted, world.size()),
+               .tokens = training_use(wanted, world.size()).tokens,
                .capacity_factor = wanted.validation.capacity_factor}),
         optimiser(wanted.training, groups, model.parameters()),
         train(&train_source),
-        valid(&valid_source) {
+        valid(&valid_source),
+        arena(first_arena_bytes(config, world.size())) {
+    check_share(config, world.size());
     progress.l1_coeff = config.model.layer.l1_coeff;
     progress.seed = config.training.seed;
     progress.run = facts_for_manifest(run_facts(config, *train, *valid), world.size());
@@ -93,8 +98,8 @@ struct Trainer::State {
   void look_for_stop();
 
   Config config;
-  std::function<void(const std::string&)> say;
   std::function<bool()> stop_asked;
+  std::function<void(const std::string&)> say;
   FlightRecorder* recorder;
   RankGroups groups;
   Model model;
@@ -309,8 +314,8 @@ double Trainer::validate() {
 }
 
 void Trainer::stop_when(std::function<bool()> asked) { state_->stop_asked = std::move(asked); }
-void Trainer::tell_with(std::function<void(const std::string& line)> say) { state_->say = std::move(say); }
 
+void Trainer::tell_with(std::function<void(const std::string& line)> say) { state_->say = std::move(say); }
 
 void Trainer::record_routing(RoutingCounter& counter) { state_->routing_counter = &counter; }
 

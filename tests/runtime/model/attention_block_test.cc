@@ -88,7 +88,9 @@ class Attention : public testing::Test {
     return {random_tensor(shape, 0.7F, random_, arena_), arena_.zeros<float>(shape)};
   }
   Tensor forward(const Tensor& h, const Batch& batch) {
-    return block_.forward(h, batch, cosine_, sine_, saved_, arena_);
+    const Tensor out = arena_.make<float>(h.shape());
+    block_.forward(h, batch, cosine_, sine_, out, saved_, arena_);
+    return out;
   }
   std::array<TrainedTensor, 5> trained() const {
     return {weights_.norm, weights_.q, weights_.k, weights_.v, weights_.o};

@@ -1,0 +1,39 @@
+#include "launcher/train/memory_note.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstddef>
+
+#include "runtime/config/config_keys.h"
+#include "runtime/model/model_size.h"
+
+namespace coe {
+namespace {
+
+double mebibytes(const Config& config, std::int64_t ranks, Recompute recompute) {
+  TrainingUse use = training_use(config, ranks);
+  use.recompute = recompute;
+  return static_cast<double>(model_size(config.model, use).bytes()) / 0x1p20;
+}
+
+std::string quoted_word(Recompute recompute) {
+  return fmt::format("\"{}\"", kWords<Recompute>[static_cast<std::size_t>(recompute)]);
+}
+
+}  // namespace
+
+std::string memory_note(const Config& config, std::int64_t ranks) {
+  const Recompute chosen = config.training.recompute;
+  std::string others;
+  for (const Recompute other : {Recompute::kNone, Recompute::kAttention, Recompute::kLayer}) {
+    if (other == chosen) continue;
+    others += fmt::format("{}{:.0f} with {}", others.empty() ? "" : ", ", mebibytes(config, ranks, other),
+                          quoted_word(other));
+  }
+  return fmt::format(
+      "activations and the rows exchanged for them: about {:.0f} MiB a rank with training.recompute {}; {}",
+      mebibytes(config, ranks, chosen), quoted_word(chosen), others);
+}
+
+}  // namespace coe

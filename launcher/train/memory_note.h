@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "runtime/config/config.h"
+
+namespace coe {
+
+/// About how much memory a rank's activations take, and how much it would be by the other settings of
+/// training.recompute.
+std::string memory_note(const Config& config, std::int64_t ranks);
+
+}  // namespace coe

@@ -1,0 +1,66 @@
+#include "runtime/model/model_size.h"
+
+#include <algorithm>
+
+#include "runtime/layer/chain_layer.h"
+#include "runtime/layer/layer_size.h"
+
+namespace coe {
+namespace {
+
+constexpr std::int64_t kFloat = sizeof(float);
+
+/// The layer as the model runs it.
+LayerConfig layer_of(const ModelConfig& model) {
+  LayerConfig layer = model.layer;
+  layer.hidden = model.hidden;
+  layer.iteration_norm = model.residual_stream == ResidualStream::kPrenorm;
+  return layer;
+}
+
+/// Norm, q, k, v, what is mixed, and the probabilities.
+std::int64_t attention_floats(const ModelConfig& model, std::int64_t tokens) {
+  return tokens * (5 * model.hidden + 1 + model.heads * model.sequence);
+}
+
+std::int64_t attention_backward_floats(const ModelConfig& model, std::int64_t tokens) {
+  return tokens * model.hidden + model.sequence * (4 * model.hidden + model.sequence);
+}
+
+/// Final norm, logits of one sequence and what comes back through both.
+std::int64_t head_floats(const ModelConfig& model, std::int64_t tokens) {
+  return tokens * (2 * model.hidden + 1) + model.sequence * model.vocab;
+}
+
+}  // namespace
+
+TrainingUse training_use(const Config& config, std::int64_t ranks) {
+  const std::int64_t sequences = (config.training.sequences_at_once() + ranks - 1) / ranks;
+  const std::int64_t group = config.distributed.expert_parallel;
+  return {.tokens = sequences * config.model.sequence,
+          .ranks = group == 0 ? ranks : group,
+          .recompute = config.training.recompute};
+}
+
+ModelSize model_size(const ModelConfig& model, const TrainingUse& use) {
+  const LayerConfig layer = layer_of(model);
+  const LayerSize chain = layer_size(
+      layer, {.tokens = use.tokens, .ranks = use.ranks, .in_flight = ChainLayer::kInFlight, .backward = true});
+  const auto saved = static_cast<std::int64_t>(chain.saved_bytes) / kFloat;
+  const auto back = static_cast<std::int64_t>(chain.arena_bytes) / kFloat - saved;
+  const std::int64_t rows = use.tokens * model.hidden, attention = attention_floats(model, use.tokens);
+  // The hidden states after attention and, in the authors' wiring, those normed for the chain.
+  const std::int64_t between = rows + (layer.iteration_norm ? 0 : rows + use.tokens);
+  const std::int64_t work = std::max(back, attention_backward_floats(model, use.tokens));
+  const bool keeps_attention = use.recompute == Recompute::kNone, keeps_chain = use.recompute != Recompute::kLayer;
+  const std::int64_t kept = (keeps_attention ? attention : 0) + (keeps_chain ? between + saved : 0);
+  const std::int64_t again = (keeps_attention ? 0 : attention) + (keeps_chain ? 0 : between + saved);
+  const std::int64_t working = (model.layers + 2) * rows + std::max(head_floats(model, use.tokens), again + work);
+  const FlightHint flights = ChainLayer::flight_hint(keeps_chain ? model.layers : 1, layer.iterations);
+  const std::int64_t places = flights.arrivals + flights.results;
+  return {.kept_bytes = static_cast<std::size_t>(kFloat * model.layers * kept),
+          .working_bytes = static_cast<std::size_t>(kFloat * working),
+          .window_bytes = static_cast<std::size_t>(kFloat * places * chain.rows * (model.hidden + 1))};
+}
+
+}  // namespace coe

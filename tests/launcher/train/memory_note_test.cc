@@ -1,0 +1,38 @@
+#include "launcher/train/memory_note.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/model/model_size.h"
+
+namespace coe {
+namespace {
+
+TEST(MemoryNote, SaysWhatIsTakenAndWhatTheOthersWouldTake) {
+  Config config;
+  config.model.hidden = 64;
+  config.model.layers = 8;
+  config.model.heads = 4;
+  config.model.sequence = 512;
+  config.model.layer.expert_hidden = 32;
+  config.model.layer.experts = 8;
+  config.model.layer.top_k = 2;
+  config.training.batch = 12;
+  config.training.recompute = Recompute::kAttention;
+  // Ten ranks: two sequences on some. Their probabilities alone take 2 x 4 x 512 x 512 x 4 bytes = 8 MiB a layer.
+  EXPECT_EQ(training_use(config, 10).tokens, 1024);
+  EXPECT_EQ(training_use(config, 10).ranks, 10);
+  const auto mebibytes = [&](Recompute recompute) {
+    TrainingUse use = training_use(config, 10);
+    use.recompute = recompute;
+    return std::to_string((model_size(config.model, use).bytes() + (1 << 19)) >> 20);
+  };
+  const std::string note = memory_note(config, 10);
+  EXPECT_EQ(note, "activations and the rows exchanged for them: about " + mebibytes(Recompute::kAttention) +
+                      " MiB a rank with training.recompute \"attention\"; " + mebibytes(Recompute::kNone) +
+                      " with \"none\", " + mebibytes(Recompute::kLayer) + " with \"layer\"");
+  EXPECT_GT(std::stoi(mebibytes(Recompute::kNone)), std::stoi(mebibytes(Recompute::kAttention)) + 7 * 8);
+}
+
+}  // namespace
+}  // namespace coe

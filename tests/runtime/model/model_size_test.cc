@@ -1,0 +1,82 @@
+#include "runtime/model/model_size.h"
+
+#include <gtest/gtest.h>
+
+#include "comm/make_transport.h"
+#include "kernels/memory/random.h"
+#include "runtime/model/model.h"
+#include "runtime/model/model_parameters.h"
+
+namespace coe {
+namespace {
+
+constexpr std::int64_t kSequences = 6;
+
+ModelConfig model_of(ResidualStream stream, std::int64_t sequence) {
+  ModelConfig config;
+  config.hidden = 32;
+  config.layers = 5;
+  config.heads = 4;
+  config.sequence = sequence;
+  config.residual_stream = stream;
+  config.layer.expert_hidden = 24;
+  config.layer.experts = 8;
+  config.layer.top_k = 2;
+  config.layer.iterations = 2;
+  return config;
+}
+
+TrainingUse use_of(const ModelConfig& config, Recompute recompute) {
+  return {.tokens = kSequences * config.sequence, .ranks = 1, .recompute = recompute};
+}
+
+/// Whether a step on one rank needs more than `share` of the Arena that the hint asks for.
+bool grows_beyond(double share, const ModelConfig& config, Recompute recompute) {
+  const std::unique_ptr<Transport> transport = make_transport("local");
+  const RankGroups groups(*transport, 0, kDefaultDeadline);
+  Model model(config, groups, {.recompute = recompute});
+  initialise(config, 1, model.parameters());
+  const Batch batch = deal_batch(kSequences, config.sequence, groups);
+  Arena tokens, arena(static_cast<std::size_t>(
+                    share * static_cast<double>(model_size(config, use_of(config, recompute)).arena_bytes())));
+  const Tensor ids = tokens.make<std::int32_t>({batch.tokens()}), labels = tokens.make<std::int32_t>({batch.tokens()});
+  for (std::int64_t i = 0; i < batch.tokens(); ++i) {
+    ids.data<std::int32_t>()[i] = static_cast<std::int32_t>(random_below({1, 0}, static_cast<std::uint64_t>(i), 256));
+    labels.data<std::int32_t>()[i] = ids.data<std::int32_t>()[i];
+  }
+  model.loss_and_gradients(ids, labels, batch, 1.0, {}, arena);
+  return arena.growths() > 0;
+}
+
+TEST(ModelSize, ArenaBytesAreWithinATenthOfWhatAStepTakes) {
+  for (const ResidualStream stream : {ResidualStream::kPrenorm, ResidualStream::kAuthors}) {
+    for (const std::int64_t sequence : {16, 96}) {
+      const ModelConfig config = model_of(stream, sequence);
+      for (const Recompute recompute : {Recompute::kNone, Recompute::kAttention, Recompute::kLayer}) {
+        SCOPED_TRACE(testing::Message() << static_cast<int>(stream) << ' ' << sequence << ' '
+                                        << static_cast<int>(recompute));
+        EXPECT_FALSE(grows_beyond(1.1, config, recompute));
+        EXPECT_TRUE(grows_beyond(0.9, config, recompute));
+      }
+    }
+  }
+}
+
+TEST(ModelSize, WhatIsComputedAgainIsKeptForNoLayer) {
+  const ModelConfig config = model_of(ResidualStream::kPrenorm, 96);
+  const auto size = [&](Recompute recompute) { return model_size(config, use_of(config, recompute)); };
+  const ModelSize none = size(Recompute::kNone), attention = size(Recompute::kAttention),
+                  layer = size(Recompute::kLayer);
+  // Of each of 5 layers the probabilities of 6 x 4 x 96 x 96, and norm, q, k, v and what is mixed with a scale a token.
+  constexpr std::size_t kAttention = sizeof(float) * 6 * (4 * 96 * 96 + 96 * (5 * 32 + 1));
+  EXPECT_EQ(none.kept_bytes - attention.kept_bytes, 5 * kAttention);
+  EXPECT_LE(attention.working_bytes, none.working_bytes + kAttention);
+  EXPECT_EQ(layer.kept_bytes, 0U);
+  EXPECT_EQ(attention.window_bytes, none.window_bytes);
+  // 10 iterations' rows and 4 places more, against 2 and 4.
+  EXPECT_EQ(none.window_bytes * 6, layer.window_bytes * 14);
+  EXPECT_LT(layer.bytes(), attention.bytes());
+}
+
+}  // namespace
+}  // namespace coe
