@@ -5,7 +5,7 @@
 #include <array>
 #include <cstddef>
 
-#include "runtime/config/config_keys.h"
+#include "runtime/config/config_words.h"
 #include "runtime/model/model_size.h"
 
 namespace coe {
