@@ -50,7 +50,8 @@ class RandomCudaLayer {
     dy_ = random_tokens(9, 1e-3F);
     dx_ = tokens_.make(benchmark.dtype, x_.shape());
     // A forward stops where it needs a peer: for tables, rows and results of each iteration, and it ends.
-    for (std::int64_t i = 0; i < kStops * benchmark.layer.iterations + 3; ++i) events_.emplace_back(kCuda);
+    const auto iterations = static_cast<std::size_t>(benchmark.layer.iterations);
+    for (std::size_t i = 0; i < kStops * iterations + 3; ++i) events_.emplace_back(kCuda);
   }
 
   const Stream& stream() const { return stream_; }
