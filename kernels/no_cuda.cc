@@ -120,15 +120,15 @@ void router_noise_backward(const Tensor&, const Tensor&, const Tensor&, const St
 void count_buckets(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void scan_buckets(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void sum_sources(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
-void place_buckets(const Tensor&, const Tensor&, int, BucketLimit, const BucketPlaces&, const Stream&) { no_cuda(); }
+void place_buckets(const Tensor&, const Tensor&, int, std::int64_t, const BucketPlaces&, const Stream&) { no_cuda(); }
 void scatter_buckets(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const BucketPlaces&, const RowPlaces&,
                      const Stream&) {
   no_cuda();
 }
 
 void list_scores(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
-void grant_by_position(const Tensor&, int, BucketLimit, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
-void grant_by_score(const Tensor&, const Tensor&, int, BucketLimit, const Tensor&, const Tensor&, const Stream&) {
+void grant_by_position(const Tensor&, int, std::int32_t, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void grant_by_score(const Tensor&, const Tensor&, int, std::int32_t, const Tensor&, const Tensor&, const Stream&) {
   no_cuda();
 }
 void mark_kept(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }

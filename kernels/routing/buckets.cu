@@ -102,8 +102,7 @@ __global__ void sum_kernel(const std::int32_t* table, std::int64_t sources, std:
 
 struct Table {
   const std::int32_t *counts, *first;
-  std::int32_t sources, buckets, source;
-  BucketLimit limit;
+  std::int32_t sources, buckets, source, padded;
 
   __device__ std::int32_t holder_of(std::int32_t bucket) const {
     std::int32_t holder = 0;
@@ -113,7 +112,7 @@ struct Table {
 };
 
 struct PlacesOut {
-  std::int32_t *begin, *kept, *row_offsets, *row_ends;
+  std::int32_t *begin, *row_offsets, *row_ends;
 };
 
 /// One block; a thread works on the buckets threadIdx.x, threadIdx.x + kThreads, ...
@@ -122,20 +121,15 @@ __global__ void place_kernel(Table table, PlacesOut out) {
   for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < table.buckets; n += kThreads) {
     std::int32_t all = 0;
     for (std::int32_t source = 0; source < table.sources; ++source) {
-      const std::int32_t room = table.limit.each_source ? table.limit.capacity : table.limit.capacity - all;
-      const std::int32_t asked = table.counts[source * table.buckets + n], kept = asked < room ? asked : room;
-      if (source == table.source) {
-        out.begin[n] = all;
-        out.kept[n] = kept;
-      }
-      all += kept;
+      if (source == table.source) out.begin[n] = all;
+      all += table.counts[source * table.buckets + n];
     }
     rows[n] = all;
   }
   __syncthreads();
   for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < table.buckets; n += kThreads) {
     const std::int32_t holder = table.holder_of(n), first = table.first[holder];
-    const std::int32_t padded = table.limit.padded;
+    const std::int32_t padded = table.padded;
     std::int32_t before = (n - first) * padded;
     for (std::int32_t other = first; padded == 0 && other < n; ++other) before += rows[other];
     out.begin[n] += before;
@@ -148,12 +142,6 @@ __global__ void place_kernel(Table table, PlacesOut out) {
 
 struct ScatterOut {
   std::int32_t *holder, *row;
-  std::uint8_t* kept;
-
-  __device__ void drop(std::int64_t choice) const {
-    holder[choice] = row[choice] = -1;
-    if (kept != nullptr) kept[choice] = 0;
-  }
 };
 
 /// Takes the next place in each thread's bucket, in the order of the threads; all threads of a block call it.
@@ -185,12 +173,9 @@ __global__ void scatter_kernel(Choices choices, const std::int32_t* counts, Tabl
     const std::int32_t bucket = choice < end ? choices.bucket_of(choice) : kNoBucket;
     const std::int32_t place = take_place(bucket, next);
     if (choice >= end) continue;
-    if (bucket == kNoBucket || place >= places.kept[bucket]) {
-      out.drop(choice);
-      continue;
-    }
-    out.holder[choice] = table.holder_of(bucket);
-    out.row[choice] = places.begin[bucket] + place;
+    const bool placed = bucket != kNoBucket;
+    out.holder[choice] = placed ? table.holder_of(bucket) : -1;
+    out.row[choice] = placed ? places.begin[bucket] + place : -1;
   }
 }
 
@@ -200,9 +185,8 @@ void expect_buckets(std::int64_t buckets) {
 
 PlacesOut places_out(const BucketPlaces& places, std::int64_t buckets) {
   expect_shape("buckets: begin", places.begin, {buckets});
-  expect_shape("buckets: kept", places.kept, {buckets});
   expect_shape("buckets: row_offsets", places.row_offsets, {places.row_ends.elements() + 1});
-  return {places.begin.data<std::int32_t>(), places.kept.data<std::int32_t>(), places.row_offsets.data<std::int32_t>(),
+  return {places.begin.data<std::int32_t>(), places.row_offsets.data<std::int32_t>(),
           places.row_ends.data<std::int32_t>()};
 }
 
@@ -230,8 +214,8 @@ void sum_sources(const Tensor& table, const Tensor& totals, const Stream& stream
          table.data<std::int32_t>(), table.extent(0), table.extent(1), totals.data<std::int32_t>());
 }
 
-void place_buckets(const Tensor& table, const Tensor& first, int source, BucketLimit limit, const BucketPlaces& places,
-                   const Stream& stream) {
+void place_buckets(const Tensor& table, const Tensor& first, int source, std::int64_t padded,
+                   const BucketPlaces& places, const Stream& stream) {
   expect_rank("place_buckets: table", table, 2);
   expect_buckets(table.extent(1));
   expect_shape("place_buckets: first", first, {table.extent(0) + 1});
@@ -240,7 +224,7 @@ void place_buckets(const Tensor& table, const Tensor& first, int source, BucketL
                    static_cast<std::int32_t>(table.extent(0)),
                    static_cast<std::int32_t>(table.extent(1)),
                    source,
-                   limit};
+                   static_cast<std::int32_t>(padded)};
   launch("place_buckets", place_kernel, {1, kThreads}, stream, seen, places_out(places, table.extent(1)));
 }
 
@@ -255,12 +239,11 @@ void scatter_buckets(const Tensor& bucket, const Tensor& kept, const Tensor& cou
                       static_cast<std::int32_t>(first.elements() - 1),
                       static_cast<std::int32_t>(counts.extent(1)),
                       0,
-                      {}};
-  launch(
-      "scatter_buckets", scatter_kernel, {counts.extent(0), kThreads}, stream,
-      choices_of(rows.offsets, bucket, kept, counts.extent(0)), counts.data<std::int32_t>(), holders,
-      places_out(places, counts.extent(1)),
-      ScatterOut{rows.holder.data<std::int32_t>(), rows.row.data<std::int32_t>(), pointer_or_null<std::uint8_t>(kept)});
+                      0};
+  launch("scatter_buckets", scatter_kernel, {counts.extent(0), kThreads}, stream,
+         choices_of(rows.offsets, bucket, kept, counts.extent(0)), counts.data<std::int32_t>(), holders,
+         places_out(places, counts.extent(1)),
+         ScatterOut{rows.holder.data<std::int32_t>(), rows.row.data<std::int32_t>()});
 }
 
 }  // namespace coe::cuda

@@ -25,25 +25,17 @@ void scan_buckets(const Tensor& counts, const Tensor& totals, const Stream& stre
 /// totals [N] = sum over the sources of table [S, N].
 void sum_sources(const Tensor& table, const Tensor& totals, const Stream& stream);
 
-/// Which choices keep a place in a bucket: the first `capacity` by (source, token) of all sources together, or of each.
-/// Where `padded` is not 0, every bucket has so many rows, of which the last may be nobody's.
-struct BucketLimit {
-  std::int32_t capacity = 0x7FFFFFFF;
-  bool each_source = false;
-  std::int32_t padded = 0;
-};
 /// Where one source's rows stand.
 struct BucketPlaces {
   Tensor begin;        ///< [N] among the rows of the bucket's holder
-  Tensor kept;         ///< [N] how many of the source's choices keep a place
   Tensor row_offsets;  ///< [buckets held by the source + 1] where the rows of each bucket that it holds begin
   Tensor row_ends;     ///< [buckets held by the source] where those that are somebody's end
 };
 /// From table [S, N], the totals of all sources, and first [S + 1], each source's first bucket: it holds [first[s],
-/// first[s + 1]).
-void place_buckets(const Tensor& table, const Tensor& first, int source, BucketLimit limit, const BucketPlaces& places,
-                   const Stream& stream);
-/// The place of every choice; choices without one get -1, and 0 in kept. `counts` as scan_buckets() left it, offsets,
+/// first[s + 1]). Where `padded` is not 0, every bucket has so many rows, of which the last may be nobody's.
+void place_buckets(const Tensor& table, const Tensor& first, int source, std::int64_t padded,
+                   const BucketPlaces& places, const Stream& stream);
+/// The place of every choice; those that were not counted get -1. `counts` as scan_buckets() left it, offsets,
 /// bucket and kept as for count_buckets().
 void scatter_buckets(const Tensor& bucket, const Tensor& kept, const Tensor& counts, const Tensor& first,
                      const BucketPlaces& places, const RowPlaces& rows, const Stream& stream);

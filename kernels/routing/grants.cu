@@ -23,7 +23,7 @@ __global__ void move_kernel(const std::int32_t* offsets, std::int64_t tokens, co
 struct Contenders {
   const std::int32_t* table;
   const std::int64_t* lists;
-  std::int32_t buckets, first_source, end_source;  ///< sources that contend with one another
+  std::int32_t buckets, sources;
 
   __device__ std::int32_t count(std::int32_t source) const { return table[source * buckets + blockIdx.x]; }
   __device__ std::int32_t begin(std::int32_t source) const {
@@ -43,7 +43,7 @@ __device__ std::int32_t count_from(const Contenders& all, const std::int32_t* be
   if (threadIdx.x == 0) sum = 0;
   __syncthreads();
   std::int32_t mine = 0;
-  for (std::int32_t source = all.first_source; source < all.end_source; ++source) {
+  for (std::int32_t source = 0; source < all.sources; ++source) {
     const std::int32_t count = all.count(source);
     for (std::int32_t i = static_cast<std::int32_t>(threadIdx.x); i < count; i += kThreads) {
       mine += all.key(source, begins[source] + i) >= least ? 1 : 0;
@@ -107,27 +107,17 @@ struct Granted {
 /// Rows that are left for what the sources contend for; the same on all threads, before any is taken.
 __device__ std::int32_t room_of(const Contenders& all, const Granted& granted) {
   std::int32_t room = granted.capacity;
-  for (std::int32_t source = all.first_source; source < all.end_source; ++source) {
+  for (std::int32_t source = 0; source < all.sources; ++source) {
     room -= granted.taken[source * all.buckets + blockIdx.x];
   }
   return room;
 }
 
-/// What contends with itself alone elsewhere fills its places.
-__device__ void take_of_others(const Contenders& all, std::int32_t sources, const Granted& granted) {
-  const auto source = static_cast<std::int32_t>(threadIdx.x);
-  if (source >= sources || (source >= all.first_source && source < all.end_source)) return;
-  std::int32_t& taken = granted.taken[source * all.buckets + blockIdx.x];
-  const std::int32_t room = granted.capacity - taken, count = all.count(source);
-  taken += count < room ? count : room;
-}
-
 /// A block per bucket.
-__global__ void grant_by_score_kernel(Contenders all, std::int32_t sources, std::int32_t own, Granted granted) {
+__global__ void grant_by_score_kernel(Contenders all, std::int32_t own, Granted granted) {
   __shared__ std::int32_t begins[kMostSources];
   const auto thread = static_cast<std::int32_t>(threadIdx.x);
-  if (thread < sources) begins[thread] = all.begin(thread);
-  take_of_others(all, sources, granted);
+  if (thread < all.sources) begins[thread] = all.begin(thread);
   const std::int32_t room = room_of(all, granted);
   __syncthreads();
   std::uint32_t last = 0;
@@ -136,7 +126,7 @@ __global__ void grant_by_score_kernel(Contenders all, std::int32_t sources, std:
     last = room > 0 ? last_granted_key(all, begins, room) : kNoKey;
     ties = room > 0 ? room - count_from(all, begins, last + 1) : 0;
   }
-  for (std::int32_t source = all.first_source; source < all.end_source; ++source) {
+  for (std::int32_t source = 0; source < all.sources; ++source) {
     const std::int32_t sum =
         grant_source(all, source, begins[source], last, ties, source == own ? granted.list : nullptr);
     if (thread == 0) granted.taken[source * all.buckets + blockIdx.x] += sum;
@@ -144,14 +134,13 @@ __global__ void grant_by_score_kernel(Contenders all, std::int32_t sources, std:
 }
 
 /// A block per bucket; the first thread counts, all write.
-__global__ void grant_by_position_kernel(Contenders all, std::int32_t sources, std::int32_t own, Granted granted) {
+__global__ void grant_by_position_kernel(Contenders all, std::int32_t own, Granted granted) {
   __shared__ std::int32_t first, end;
-  take_of_others(all, sources, granted);
   const std::int32_t count = all.count(own);
   std::int32_t room = room_of(all, granted);
   __syncthreads();
   if (threadIdx.x == 0) {
-    for (std::int32_t source = all.first_source; source < all.end_source; ++source) {
+    for (std::int32_t source = 0; source < all.sources; ++source) {
       const std::int32_t asked = all.count(source), sum = asked < room ? asked : room;
       if (source == own) end = sum;
       granted.taken[source * all.buckets + blockIdx.x] += sum;
@@ -165,17 +154,17 @@ __global__ void grant_by_position_kernel(Contenders all, std::int32_t sources, s
   }
 }
 
-Contenders contenders_of(const Tensor& table, const Tensor& lists, int source, BucketLimit limit) {
+Contenders contenders_of(const Tensor& table, const Tensor& lists) {
   expect_rank("grants: table", table, 2);
   const std::int64_t sources = table.extent(0);
   check(sources <= kMostSources, "grants: there are ", sources, " sources, at most ", kMostSources, " on CUDA");
   return {table.data<std::int32_t>(), pointer_or_null<std::int64_t>(lists), static_cast<std::int32_t>(table.extent(1)),
-          limit.each_source ? source : 0, limit.each_source ? source + 1 : static_cast<std::int32_t>(sources)};
+          static_cast<std::int32_t>(sources)};
 }
 
-Granted granted_of(const Tensor& table, BucketLimit limit, const Tensor& taken, const Tensor& granted) {
+Granted granted_of(const Tensor& table, std::int32_t capacity, const Tensor& taken, const Tensor& granted) {
   expect_shape("grants: taken", taken, table.shape());
-  return {taken.data<std::int32_t>(), limit.capacity, granted.data<std::uint8_t>()};
+  return {taken.data<std::int32_t>(), capacity, granted.data<std::uint8_t>()};
 }
 
 template <class Value, bool kScatters>
@@ -197,17 +186,17 @@ void list_scores(const Tensor& offsets, const Tensor& place, const Tensor& score
   move<float, true>("list_scores", offsets, place, score, list, stream);
 }
 
-void grant_by_position(const Tensor& table, int source, BucketLimit limit, const Tensor& taken, const Tensor& granted,
-                       const Stream& stream) {
-  launch("grant_by_position", grant_by_position_kernel, {table.extent(1), kThreads}, stream,
-         contenders_of(table, {}, source, limit), table.extent(0), source, granted_of(table, limit, taken, granted));
+void grant_by_position(const Tensor& table, int source, std::int32_t capacity, const Tensor& taken,
+                       const Tensor& granted, const Stream& stream) {
+  launch("grant_by_position", grant_by_position_kernel, {table.extent(1), kThreads}, stream, contenders_of(table, {}),
+         source, granted_of(table, capacity, taken, granted));
 }
 
-void grant_by_score(const Tensor& table, const Tensor& lists, int source, BucketLimit limit, const Tensor& taken,
+void grant_by_score(const Tensor& table, const Tensor& lists, int source, std::int32_t capacity, const Tensor& taken,
                     const Tensor& granted, const Stream& stream) {
   expect_shape("grant_by_score: lists", lists, {table.extent(0)});
-  launch("grant_by_score", grant_by_score_kernel, {table.extent(1), kThreads}, stream,
-         contenders_of(table, lists, source, limit), table.extent(0), source, granted_of(table, limit, taken, granted));
+  launch("grant_by_score", grant_by_score_kernel, {table.extent(1), kThreads}, stream, contenders_of(table, lists),
+         source, granted_of(table, capacity, taken, granted));
 }
 
 void mark_kept(const Tensor& offsets, const Tensor& place, const Tensor& granted, const Tensor& kept,

@@ -169,8 +169,7 @@ DispatchPlan DispatchPlanner::plan(const Routed& routed, const Tensor& rows, std
   const Routing& routing = routed.routing;
   if (rows.on_host()) return make_dispatch_plan(routing, rows, *placement_, rank_, arena, padded_rows);
   const std::int64_t held = placement_->experts_of(rank_).count();
-  const cuda::BucketPlaces buckets{arena.make<std::int32_t>({routing.experts}),
-                                   arena.make<std::int32_t>({routing.experts}), arena.make<std::int32_t>({held + 1}),
+  const cuda::BucketPlaces buckets{arena.make<std::int32_t>({routing.experts}), arena.make<std::int32_t>({held + 1}),
                                    arena.make<std::int32_t>({held})};
   DispatchPlan plan;
   plan.offsets = routing.offsets;
@@ -180,8 +179,7 @@ DispatchPlan DispatchPlanner::plan(const Routed& routed, const Tensor& rows, std
   plan.padded = padded_rows > 0;
   plan.places = {routing.offsets, arena.make<std::int32_t>(routing.expert.shape()),
                  arena.make<std::int32_t>(routing.expert.shape())};
-  const cuda::BucketLimit limit{.padded = static_cast<std::int32_t>(padded_rows)};
-  cuda::place_buckets(rows, first_, rank_, limit, buckets, *stream_);
+  cuda::place_buckets(rows, first_, rank_, padded_rows, buckets, *stream_);
   cuda::scatter_buckets(routing.expert, routing.kept, routed.earlier, first_, buckets, plan.places, *stream_);
   return plan;
 }

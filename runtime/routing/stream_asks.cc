@@ -22,10 +22,10 @@ void list_asks(DropPolicy policy, const StreamAsks& asks, const ChoiceCounts& co
   const std::int64_t experts = counts.totals.elements();
   ArenaScope scratch(arena);
   // As if one rank held all experts.
-  const cuda::BucketPlaces alone{arena.make<std::int32_t>({experts}), arena.make<std::int32_t>({experts}),
-                                 arena.make<std::int32_t>({experts + 1}), arena.make<std::int32_t>({experts})};
+  const cuda::BucketPlaces alone{arena.make<std::int32_t>({experts}), arena.make<std::int32_t>({experts + 1}),
+                                 arena.make<std::int32_t>({experts})};
   const cuda::RowPlaces rows{asks.offsets, arena.make<std::int32_t>(asks.expert.shape()), asks.place};
-  cuda::place_buckets(counts.totals, all, 0, {}, alone, stream);
+  cuda::place_buckets(counts.totals, all, 0, 0, alone, stream);
   cuda::scatter_buckets(asks.expert, asks.asking, counts.earlier, all, alone, rows, stream);
   if (policy == DropPolicy::kPosition) return;
   cuda::list_scores(asks.offsets, asks.place, asks.score, scores, stream);
@@ -35,11 +35,10 @@ void grant_asks(const StreamGrants& grants, const StreamAsks& asks, const Tensor
                 Arena& arena, const Stream& stream) {
   ArenaScope scratch(arena);
   const Tensor granted = arena.make<std::uint8_t>(asks.expert.shape());
-  const cuda::BucketLimit limit{.capacity = grants.capacity};
   if (grants.policy == DropPolicy::kPosition) {
-    cuda::grant_by_position(table, grants.rank, limit, grants.taken, granted, stream);
+    cuda::grant_by_position(table, grants.rank, grants.capacity, grants.taken, granted, stream);
   } else {
-    cuda::grant_by_score(table, score_lists, grants.rank, limit, grants.taken, granted, stream);
+    cuda::grant_by_score(table, score_lists, grants.rank, grants.capacity, grants.taken, granted, stream);
   }
   cuda::mark_kept(asks.offsets, asks.place, granted, asks.granted, stream);
 }

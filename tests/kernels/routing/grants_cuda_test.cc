@@ -32,8 +32,7 @@ std::int32_t taken_before(std::size_t source, std::int64_t bucket, std::int32_t 
 }
 
 /// Grants of every source, by sorting each bucket's asks where scores count.
-std::vector<std::vector<std::uint8_t>> sorted_grants(const Asks& asks, std::int32_t capacity, bool each_source,
-                                                     bool by_score) {
+std::vector<std::vector<std::uint8_t>> sorted_grants(const Asks& asks, std::int32_t capacity, bool by_score) {
   const std::int64_t sources = asks.table.tensor().extent(0), buckets = asks.table.tensor().extent(1);
   struct Ask {
     float score;
@@ -44,35 +43,31 @@ std::vector<std::vector<std::uint8_t>> sorted_grants(const Asks& asks, std::int3
   std::vector<std::size_t> next(static_cast<std::size_t>(sources));
   for (std::int64_t n = 0; n < buckets; ++n) {
     std::vector<Ask> contenders;
-    const auto decide = [&](std::int32_t room) {
-      if (by_score) std::ranges::stable_sort(contenders, std::greater<>(), &Ask::score);
-      contenders.resize(std::min(contenders.size(), static_cast<std::size_t>(room)));
-      for (const Ask& ask : contenders) granted[ask.source][ask.at] = 1;
-      contenders.clear();
-    };
     for (std::size_t s = 0; s < next.size(); ++s) {
       for (std::int32_t i = 0; i < asks.table[static_cast<std::int64_t>(s) * buckets + n]; ++i, ++next[s]) {
         contenders.push_back({asks.lists[s][next[s]], s, next[s]});
       }
-      if (each_source) decide(capacity - taken_before(s, n, capacity));
     }
-    decide(capacity - taken_before(0, n, capacity));
+    if (by_score) std::ranges::stable_sort(contenders, std::greater<>(), &Ask::score);
+    const std::int32_t room = capacity - taken_before(0, n, capacity);
+    contenders.resize(std::min(contenders.size(), static_cast<std::size_t>(room)));
+    for (const Ask& ask : contenders) granted[ask.source][ask.at] = 1;
   }
   return granted;
 }
 
 class GrantsCuda : public OnCuda {
  protected:
-  void compare(const Asks& asks, cuda::BucketLimit limit, bool by_score) {
+  void compare(const Asks& asks, std::int32_t capacity, bool by_score) {
     const std::int64_t sources = asks.table.tensor().extent(0), buckets = asks.table.tensor().extent(1);
-    const auto wanted = sorted_grants(asks, limit.capacity, limit.each_source, by_score);
+    const auto wanted = sorted_grants(asks, capacity, by_score);
     const Ints before({sources, buckets}), after({sources, buckets});
     Owned<std::int64_t> addresses({sources});
     for (std::int64_t s = 0; s < sources; ++s) {
       const auto& list = asks.lists[static_cast<std::size_t>(s)];
       std::size_t at = 0;
       for (std::int64_t i = s * buckets; i < (s + 1) * buckets; ++i) {
-        after[i] = before[i] = taken_before(static_cast<std::size_t>(s), i % buckets, limit.capacity);
+        after[i] = before[i] = taken_before(static_cast<std::size_t>(s), i % buckets, capacity);
         for (std::int32_t j = 0; j < asks.table[i]; ++j) after[i] += wanted[static_cast<std::size_t>(s)][at++];
       }
       addresses[s] = reinterpret_cast<std::int64_t>(put(Floats({std::ssize(list)}, list)).raw());
@@ -82,9 +77,9 @@ class GrantsCuda : public OnCuda {
       const auto& mine = wanted[static_cast<std::size_t>(s)];
       const Tensor taken = put(before), granted = room(DType::kU8, {std::ssize(mine)});
       if (by_score) {
-        cuda::grant_by_score(table, lists, s, limit, taken, granted, stream_);
+        cuda::grant_by_score(table, lists, s, capacity, taken, granted, stream_);
       } else {
-        cuda::grant_by_position(table, s, limit, taken, granted, stream_);
+        cuda::grant_by_position(table, s, capacity, taken, granted, stream_);
       }
       EXPECT_EQ(get<std::uint8_t>(granted).values(), mine) << "source " << s;
       EXPECT_EQ(get<std::int32_t>(taken).values(), after.values()) << "source " << s;
@@ -97,9 +92,7 @@ TEST_F(GrantsCuda, TheFirstOrTheLargestScoresWinAndTiesGoToTheEarlier) {
     for (const auto& [buckets, most] : {std::pair{1, 0}, std::pair{1, 1000}, std::pair{9, 40}, std::pair{130, 257}}) {
       const Asks asks(sources, buckets, most, 3);
       for (const std::int32_t capacity : {1, 5, 100, 100000}) {
-        for (const bool each_source : {false, true}) {
-          for (const bool by_score : {false, true}) compare(asks, {capacity, each_source}, by_score);
-        }
+        for (const bool by_score : {false, true}) compare(asks, capacity, by_score);
       }
     }
   }
