@@ -67,7 +67,7 @@ class RandomCudaLayer {
       forward.go_on();
       events_[++stops].record(stream_);
     }
-    if (!benchmark_.forward_only) layer_.backward(dy_, batch_, saved_, dx_, arena_);
+    if (!benchmark_.forward_only) layer_.backward(dy_, saved_, dx_, arena_);
     events_[stops + 1].record(stream_);
     wait(groups_.experts(), stream_, kPhase);
     StepTimes times{events_[stops + 1].seconds_since(events_[0]), events_[stops].seconds_since(events_[0]), 0};

@@ -104,7 +104,7 @@ class BusyLayer {
     const auto start = std::chrono::steady_clock::now();
     ChainSaved* saved = forward_only_ ? nullptr : &saved_;
     layer_.forward(input_.tokens, input_.batch, {}, saved, arena_);
-    if (saved != nullptr) layer_.backward(input_.upstream, input_.batch, saved_, input_.gradient, arena_);
+    if (saved != nullptr) layer_.backward(input_.upstream, saved_, input_.gradient, arena_);
     const Demands after;
     barrier(input_.groups.world(), kPhase);
     StepCost cost = difference(before, after);

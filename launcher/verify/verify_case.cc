@@ -84,7 +84,7 @@ CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups, Exchang
   const Tensor dx = arena.make<float>({batch.tokens(), config.hidden});
   const ChainOutput output =
       layer.forward(mine("input"), batch, {.l1_coeff = config.l1_coeff, .random = {}}, &saved, arena);
-  layer.backward(mine("grad_output"), batch, saved, dx, arena);
+  layer.backward(mine("grad_output"), saved, dx, arena);
   Optimiser({}, groups, parameters).reduce_gradients();
 
   CaseResults results(groups);

@@ -81,7 +81,7 @@ void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placem
   const Tensor dx = arena.make<float>(x.shape());
   ChainSaved saved;
   const auto [y, balance_loss] = layer.forward(x, batch, {.l1_coeff = config.l1_coeff, .random = {}}, &saved, arena);
-  layer.backward(dy, batch, saved, dx, arena);
+  layer.backward(dy, saved, dx, arena);
   weights.read_gradients(host, stream);
   results.gather("output", downloaded<float>(y, groups, stream));
   results.gather("grad.input", downloaded<float>(dx, groups, stream));

@@ -58,7 +58,8 @@ struct IterationSaved {
 
 /// What a forward's chunk leaves for its backward. Holds Flights: the Exchange outlives it.
 struct ChunkSaved {
-  Batch batch;  ///< the chunk's
+  Batch batch;   ///< the chunk's
+  Share tokens;  ///< of those of this rank
   std::vector<IterationSaved> iterations;
   Arena arena;  ///< of its own, where there are several
 };
@@ -99,15 +100,15 @@ class ChainLayer {
   /// backward follows.
   ChainOutput forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
                       Arena& arena);
-  /// dx [T, D] (overwritten; may be dy itself) from dy; adds up all weight gradients, those of the balance losses
-  /// included.
-  void backward(const Tensor& dy, const Batch& batch, ChainSaved& saved, const Tensor& dx, Arena& arena);
+  /// dx [T, D] (overwritten; may be dy itself) from dy of the saved forward; adds up all weight gradients, those of the
+  /// balance losses included.
+  void backward(const Tensor& dy, ChainSaved& saved, const Tensor& dx, Arena& arena);
 
   /// The same, as one chunk, to be driven by who drives several ranks: until it is done, what it is given stays. One
   /// Task of a layer at a time.
   Task begin_forward(const Tensor& x, const Batch& batch, const RoutingContext& context, ChainSaved* saved,
                      Arena& arena, ChainOutput& out);
-  Task begin_backward(const Tensor& dy, const Batch& batch, ChainSaved& saved, const Tensor& dx, Arena& arena);
+  Task begin_backward(const Tensor& dy, ChainSaved& saved, const Tensor& dx, Arena& arena);
 
   /// Moves an iteration's router bias by `rate` towards an even load: load [N] choices of the whole step, over all
   /// ranks (Wang et al. 2024, arXiv 2408.15664). Does nothing without a bias.

@@ -146,12 +146,12 @@ Tensor Model::chain_forward(std::size_t layer, const Tensor& h, const Batch& bat
 void Model::chain_backward(std::size_t layer, const Tensor& d, const Batch& batch, Arena& arena) {
   LayerSaved& saved = saved_[layer];
   if (config_.layer.iteration_norm) {
-    chains_[layer].backward(d, batch, saved.chain, d, arena);
+    chains_[layer].backward(d, saved.chain, d, arena);
     return;
   }
   ArenaScope scratch(arena);
   const Tensor dx = arena.make<float>(d.shape());
-  chains_[layer].backward(d, batch, saved.chain, dx, arena);
+  chains_[layer].backward(d, saved.chain, dx, arena);
   const PartTimer timer(times_, Part::kAttention);
   if (config_.layer.residual != Residual::kOuter) std::ranges::fill(d.span<float>(), 0.0F);
   const TrainedTensor& norm = post_attention_norms_[layer];

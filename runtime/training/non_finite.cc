@@ -68,16 +68,14 @@ void look_at_layer(std::size_t number, const Model::LayerSaved& saved, const Ten
   search.look_at_tokens(layer + ": key", attention.k);
   search.look_at_tokens(layer + ": value", attention.v);
   search.look_at_tokens(layer + ": attention output", saved.h);
-  std::int64_t first = 0;
   for (const ChunkSaved& chunk : saved.chain.chunks) {
-    search.begin_at(first);
+    search.begin_at(chunk.tokens.first);
     const auto& iterations = chunk.iterations;
     for (std::size_t t = 0; t < iterations.size(); ++t) {
       const bool last = t + 1 == iterations.size();
-      const Tensor next = last ? after.rows(first, chunk.batch.tokens()) : iterations[t + 1].x;
+      const Tensor next = last ? after.rows(chunk.tokens.first, chunk.tokens.count) : iterations[t + 1].x;
       look_at_iteration(layer + ", iteration " + std::to_string(t) + ": ", iterations[t], next, search);
     }
-    first += chunk.batch.tokens();
   }
   search.begin_at(0);
 }

@@ -46,8 +46,7 @@ class Driven {
   }
   void step() {
     run_all([&](Rank& rank) { return rank.begin_forward(context_); });
-    run_all(
-        [&](Rank& rank) { return rank.layer.begin_backward(rank.dy, rank.batch, rank.saved, rank.dx, rank.arena); });
+    run_all([&](Rank& rank) { return rank.layer.begin_backward(rank.dy, rank.saved, rank.dx, rank.arena); });
   }
   /// All ranks' work, forked from and joined by the first one's stream.
   Graph capture() {

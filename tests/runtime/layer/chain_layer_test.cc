@@ -482,7 +482,7 @@ TEST(ChainLayerOnRanks, TheGradientMayTakeThePlaceOfTheUpstreamOne) {
       ChainRun run(chain, world);
       ChainSaved saved;
       run.forward(&saved);
-      run.layer().backward(run.dy(), run.batch(), saved, run.dy(), run.arena());
+      run.layer().backward(run.dy(), saved, run.dy(), run.arena());
       EXPECT_EQ(gather_floats({&world}, run.dy().span<float>()), reference.dx);
     });
   }

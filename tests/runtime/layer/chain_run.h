@@ -125,7 +125,7 @@ class ChainRun {
     ChainSaved saved;
     const ChainOutput output = forward(&saved);
     const Tensor dx = arena_.make<float>(x_.shape());
-    layer_.backward(dy_, batch_, saved, dx, arena_);
+    layer_.backward(dy_, saved, dx, arena_);
     return gather(output, dx);
   }
 

@@ -75,7 +75,7 @@ bool grows_beyond(double share, const LayerConfig& layer, bool backward) {
     ChainSaved saved;
     run.layer().forward(run.dy(), run.batch(), {}, backward ? &saved : nullptr, arena);
     const Tensor dx = run.arena().make<float>(run.dy().shape());
-    if (backward) run.layer().backward(run.dy(), run.batch(), saved, dx, arena);
+    if (backward) run.layer().backward(run.dy(), saved, dx, arena);
     grew = arena.growths() > 0;
   });
   return grew;
