@@ -46,8 +46,8 @@ std::vector<float> run_rank(Transport& world) {
 
   OneCopyExchange exchange(groups.experts(), config.hidden);
   PartTimes times;
-  const LayerTables tables = make_layer_tables(config, groups);
-  ChainLayer layer(config, 0, {&groups, &placement, &exchange, &tables, &times},
+  LayerWorkspace workspace = make_layer_workspace(config, groups);
+  ChainLayer layer(config, 0, {&groups, &placement, &exchange, &workspace, &times},
                    chain_weights(config, "", mine, parameters));
   Arena arena;
   const Tensor x = arena.zeros<float>({kTokens, config.hidden});

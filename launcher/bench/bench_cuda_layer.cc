@@ -34,12 +34,12 @@ class RandomCudaLayer {
         drawn_(benchmark.layer, placement_.experts_of(0), groups_.world()),
         weights_(benchmark.layer, drawn_.views(), benchmark.dtype, groups_.experts(), stream_),
         exchange_(groups_.experts(), benchmark.layer.hidden, benchmark.dtype, stream_, hint()),
-        tables_(make_layer_tables(benchmark.layer, groups_, benchmark.tokens, stream_)),
+        workspace_(make_layer_workspace(benchmark.layer, groups_, benchmark.tokens, stream_)),
         layer_(benchmark.layer, 0,
                {.groups = &groups_,
                 .placement = &placement_,
                 .exchange = &exchange_,
-                .tables = &tables_,
+                .workspace = &workspace_,
                 .times = &times_,
                 .stream = &stream_},
                weights_.views()),
@@ -100,7 +100,7 @@ class RandomCudaLayer {
   RandomWeights drawn_;
   CopiedWeights weights_;
   StreamExchange exchange_;
-  LayerTables tables_;
+  LayerWorkspace workspace_;
   PartTimes times_;
   ChainLayer layer_;
   ChainSaved saved_;

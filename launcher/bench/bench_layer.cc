@@ -86,9 +86,9 @@ class BusyLayer {
         exchange_(make_exchange(benchmark.order, input.groups.experts(), benchmark.layer.hidden,
                                 ChainLayer::flight_hint(forward_only_ ? 0 : 1, benchmark.layer.iterations,
                                                         size_of(benchmark, input).rows))),
-        tables_(make_layer_tables(benchmark.layer, input.groups)),
+        workspace_(make_layer_workspace(benchmark.layer, input.groups)),
         layer_(benchmark.layer, 0,
-               {&input.groups, &input.placement, exchange_.get(), &tables_, &times_, benchmark.threads},
+               {&input.groups, &input.placement, exchange_.get(), &workspace_, &times_, benchmark.threads},
                input.weights.views()),
         arena_(size_of(benchmark, input).arena_bytes) {
     if (forward_only_) layer_.pack_experts();
@@ -141,7 +141,7 @@ class BusyLayer {
   LayerInput& input_;
   PartTimes times_;
   std::unique_ptr<Exchange> exchange_;
-  LayerTables tables_;
+  LayerWorkspace workspace_;
   ChainLayer layer_;
   Arena arena_;
   ChainSaved saved_;

@@ -76,8 +76,8 @@ CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups, Exchang
   PartTimes times;
   const auto exchange =
       make_exchange(order, groups.experts(), config.hidden, ChainLayer::flight_hint(1, config.iterations));
-  const LayerTables tables = make_layer_tables(config, groups);
-  ChainLayer layer(config, 0, {&groups, &placement, exchange.get(), &tables, &times, threads},
+  LayerWorkspace workspace = make_layer_workspace(config, groups);
+  ChainLayer layer(config, 0, {&groups, &placement, exchange.get(), &workspace, &times, threads},
                    chain_weights(config, "", experts, parameters));
   Arena arena;
   ChainSaved saved;

@@ -67,12 +67,12 @@ void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placem
   const std::int64_t rows = most_rows(config, placement, batch.group_tokens());
   StreamExchange exchange(groups.experts(), config.hidden, DType::kF32, stream,
                           {.rows = rows, .arrivals = static_cast<int>(config.iterations) + 1, .results = 1});
-  const LayerTables tables = make_layer_tables(config, groups, batch.group_tokens(), stream);
+  LayerWorkspace workspace = make_layer_workspace(config, groups, batch.group_tokens(), stream);
   PartTimes times;
   const ChainContext context{.groups = &groups,
                              .placement = &placement,
                              .exchange = &exchange,
-                             .tables = &tables,
+                             .workspace = &workspace,
                              .times = &times,
                              .stream = &stream};
   ChainLayer layer(config, 0, context, weights.views());

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <utility>
 
 #include "kernels/decoder/rms_norm.h"
 #include "kernels/memory/copy.h"
@@ -39,19 +38,17 @@ ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext&
       context_(context),
       weights_(std::move(weights)),
       router_(make_router(config, *context.stream)),
-      admission_(config, *router_, *context.tables->group.front(), context.groups->experts()),
-      own_admission_(config, *router_, *context.tables->own, context.groups->alone()),
+      admission_(config, *router_, *context.workspace->group.front(), context.groups->experts()),
+      own_admission_(config, *router_, *context.workspace->own, context.groups->alone()),
       planner_(*context.placement, context.groups->experts().rank(), *context.stream),
       experts_(weights_.experts, context.threads, *context.stream),
       counters_(static_cast<std::size_t>(config.iterations)),
-      replicas_(static_cast<std::size_t>(context.chunks)),
-      counts_(static_cast<std::size_t>(context.chunks)) {
+      replicas_(context.workspace->group.size()),
+      counts_(context.workspace->group.size()) {
   check(stream().device() == kCpu || context.groups->replicas().size() == 1,
         "layer on a device: data parallelism is not there yet; every expert must be on one rank alone");
-  check(stream().device() == kCpu || context.chunks == 1, "layer on a device: exchange.chunks is ", context.chunks,
-        ", must be 1");
-  check(std::cmp_equal(context.tables->group.size(), context.chunks), "layer: there are ", context.chunks,
-        " chunks and tables for ", context.tables->group.size());
+  check(stream().device() == kCpu || context.workspace->chunks() == 1, "layer on a device: exchange.chunks is ",
+        context.workspace->chunks(), ", must be 1");
   for (std::size_t t = 0; t < counters_.size(); ++t) {
     gates_.emplace_back(config, layer, static_cast<int>(t), weights_.gates[t], *router_);
     counters_[t].load.resize(static_cast<std::size_t>(config.experts));
@@ -78,7 +75,7 @@ void ChainLayer::update_router_bias(int iteration, float rate, std::span<const s
 
 std::size_t ChainLayer::chunks() const {
   const bool one = config_.drop_policy != DropPolicy::kNone || counter_ != nullptr;
-  return one ? 1 : static_cast<std::size_t>(context_.chunks);
+  return one ? 1 : context_.workspace->group.size();
 }
 
 ChainSaved& ChainLayer::begin_chunks(const Batch& batch, std::size_t chunks, ChainSaved* saved) {
@@ -92,7 +89,7 @@ ChainSaved& ChainLayer::begin_chunks(const Batch& batch, std::size_t chunks, Cha
     chunk.batch.sequences = sequences.count;
     chunk.tokens = {sequences.first * batch.length, chunk.batch.tokens()};
     chunk.iterations.resize(saved != nullptr ? static_cast<std::size_t>(config_.iterations) : 2);
-    chunk.arena.reset();
+    if (chunks > 1) chunk.begin = context_.workspace->arenas[c].mark();
   }
   return all;
 }
@@ -111,7 +108,7 @@ ChainLayer::Forward ChainLayer::forward_of(std::size_t chunk, const Tensor& x, c
           .context = context,
           .saved = mine,
           .lasting = saved != nullptr,
-          .arena = all.chunks.size() == 1 ? arena : mine.arena,
+          .arena = arena_of(chunk, all, arena),
           .x = x.rows(mine.tokens.first, mine.tokens.count),
           .y = out.y.rows(mine.tokens.first, mine.tokens.count),
           .loss = out.balance_loss,
@@ -129,6 +126,9 @@ ChainOutput ChainLayer::forward(const Tensor& x, const Batch& batch, const Routi
     passes_.push_back(pass_forward(forward_of(c, x, context, saved, out, arena), frames_));
   }
   run_passes();
+  for (std::size_t c = 0; saved == nullptr && count > 1 && c < count; ++c) {
+    context_.workspace->arenas[c].reset(unsaved_.chunks[c].begin);
+  }
   return out;
 }
 
@@ -281,7 +281,7 @@ void ChainLayer::count_admitted(int t, const Forward& pass) {
   IterationCounters& counters = counters_[static_cast<std::size_t>(t)];
   counters.tokens += saved.routed.routing.tokens();
   counters.rerouted += saved.routed.routing.choices() - saved.chosen;
-  if (counter_ != nullptr) counter_->count(layer_, t, saved.routed.routing);
+  if (counter_ != nullptr && !pass.context.replayed) counter_->count(layer_, t, saved.routed.routing);
 }
 
 void ChainLayer::plan(int t, const Tensor& table, Forward& pass) {

@@ -15,7 +15,7 @@
 #include "runtime/exchange/exchange.h"
 #include "runtime/layer/chain_weights.h"
 #include "runtime/layer/experts.h"
-#include "runtime/layer/layer_tables.h"
+#include "runtime/layer/layer_workspace.h"
 #include "runtime/layer/part_times.h"
 #include "runtime/layer/shared_expert.h"
 #include "runtime/ranks/batch.h"
@@ -33,10 +33,9 @@ struct ChainContext {
   const RankGroups* groups;
   const Placement* placement;
   Exchange* exchange;
-  const LayerTables* tables;
+  LayerWorkspace* workspace;  ///< of as many chunks as a forward has
   PartTimes* times;
   int threads = 1;                        ///< of this rank on the host, for its experts
-  int chunks = 1;                         ///< of a forward, as many as the tables are for
   const Stream* stream = &host_stream();  ///< of the device on which the weights are, and all that the layer makes
 };
 
@@ -61,7 +60,7 @@ struct ChunkSaved {
   Batch batch;   ///< the chunk's
   Share tokens;  ///< of those of this rank
   std::vector<IterationSaved> iterations;
-  Arena arena;  ///< of its own, where there are several
+  Arena::Mark begin;  ///< of what it took of its own arena, where there are several
 };
 
 struct ChainSaved {
@@ -151,6 +150,10 @@ class ChainLayer {
   std::size_t chunks() const;
   /// Deals the batch out to as many chunks, by whole sequences.
   ChainSaved& begin_chunks(const Batch& batch, std::size_t chunks, ChainSaved* saved);
+  /// The caller's, or with several chunks its own.
+  Arena& arena_of(std::size_t chunk, const ChainSaved& saved, Arena& arena) const {
+    return saved.chunks.size() == 1 ? arena : context_.workspace->arenas[chunk];
+  }
   Forward forward_of(std::size_t chunk, const Tensor& x, const RoutingContext& context, ChainSaved* saved,
                      const ChainOutput& out, Arena& arena);
   /// Room for it, and a loss of 0.
@@ -163,7 +166,7 @@ class ChainLayer {
   void begin_iteration(int t, const Tensor& x, Forward& pass);
   void enter_iteration(int t, std::int64_t first, std::int64_t count, Forward& pass);
   void finish_gate(int t, Forward& pass);
-  RowTables& tables(const Forward& pass) const { return *context_.tables->group[pass.chunk]; }
+  RowTables& tables(const Forward& pass) const { return *context_.workspace->group[pass.chunk]; }
   /// Awaited: all ranks' counts are in the table of the round.
   Timed<RowTables::Told> tell(int t, const Tensor& counts, int round, const Forward& pass);
   /// Awaited: the other chunks of this rank have come as far.

@@ -10,12 +10,15 @@ namespace coe {
 
 void ChainLayer::backward(const Tensor& dy, ChainSaved& saved, const Tensor& dx, Arena& arena) {
   frames_.reset();
-  for (ChunkSaved& chunk : saved.chunks) {
-    const auto [first, count] = chunk.tokens;
-    Arena& memory = saved.chunks.size() == 1 ? arena : chunk.arena;
-    passes_.push_back(pass_backward({dy.rows(first, count), dx.rows(first, count), chunk, memory}, frames_));
+  for (std::size_t c = 0; c < saved.chunks.size(); ++c) {
+    const auto [first, count] = saved.chunks[c].tokens;
+    passes_.push_back(pass_backward(
+        {dy.rows(first, count), dx.rows(first, count), saved.chunks[c], arena_of(c, saved, arena)}, frames_));
   }
   run_passes();
+  for (std::size_t c = 0; saved.chunks.size() > 1 && c < saved.chunks.size(); ++c) {
+    context_.workspace->arenas[c].reset(saved.chunks[c].begin);
+  }
 }
 
 Task ChainLayer::begin_backward(const Tensor& dy, ChainSaved& saved, const Tensor& dx, Arena& arena) {

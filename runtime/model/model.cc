@@ -60,7 +60,7 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
       exchange_(make_exchange(use.order, groups.experts(), config.hidden,
                               ChainLayer::flight_hint(layers_kept(config, use), config.layer.iterations,
                                                       expert_rows(config_.layer, groups, use), use.chunks))),
-      tables_(make_layer_tables(config_.layer, groups, 0, host_stream(), use.chunks)),
+      workspace_(make_layer_workspace(config_.layer, groups, 0, host_stream(), use.chunks)),
       rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float)),
       embedding_(trained("model.embed_tokens.weight")),
       final_norm_(trained("model.norm.weight")),
@@ -71,7 +71,7 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
   sine_ = Tensor(rope_memory_.data() + cosine_.bytes(), DType::kF32, table);
   rope_table(config.rope_theta, cosine_, sine_);
   const ExpertIds& experts = placement_.experts_of(groups.experts().rank());
-  const ChainContext context{groups_, &placement_, exchange_.get(), &tables_, &times_, use.threads, use.chunks};
+  const ChainContext context{groups_, &placement_, exchange_.get(), &workspace_, &times_, use.threads};
   for (int l = 0; l < config.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.";
     const AttentionWeights weights{trained(layer + "input_layernorm.weight"), trained(attention + "q_proj.weight"),
@@ -98,13 +98,13 @@ const Routing& Model::last_routing(std::int64_t layer, std::int64_t iteration) c
 }
 
 void Model::record_routing(RoutingCounter* counter) {
-  counter_ = counter;
   for (ChainLayer& chain : chains_) chain.record_routing(counter);
 }
 
 Tensor Model::forward(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Keep keep, double& balance,
                       Arena& arena) {
   check(batch.length <= config_.sequence, "model: a sequence of ", batch.length, " tokens, at most ", config_.sequence);
+  for (Arena& chunk : workspace_.arenas) chunk.reset();
   Tensor h = arena.make<float>({batch.tokens(), config_.hidden});
   embedding(ids, embedding_.value, h);
   for (std::size_t l = 0; l < chains_.size(); ++l) {
@@ -161,12 +161,12 @@ void Model::chain_backward(std::size_t layer, const Tensor& d, const Batch& batc
 void Model::replay(std::size_t layer, const Batch& batch, const RoutingContext& routing, Arena& arena) {
   ChainLayer& chain = chains_[layer];
   counted_.assign(chain.counters().begin(), chain.counters().end());
-  chain.record_routing(nullptr);
   const Tensor h = saved_[layer].attention.h, attended = arena.make<float>(h.shape());
   double counted_before = 0;
   attention_forward(layer, h, batch, attended, arena);
-  chain_forward(layer, attended, batch, routing, true, counted_before, arena);
-  chain.record_routing(counter_);
+  RoutingContext replayed = routing;
+  replayed.replayed = true;
+  chain_forward(layer, attended, batch, replayed, true, counted_before, arena);
   for (std::size_t t = 0; t < counted_.size(); ++t) {
     counted_[t].bytes_sent = chain.counters()[t].bytes_sent;
     std::swap(counted_[t], chain.counters()[t]);

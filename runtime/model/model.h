@@ -108,7 +108,7 @@ class Model {
   Placement placement_;
   Parameters parameters_;
   std::unique_ptr<Exchange> exchange_;
-  LayerTables tables_;
+  LayerWorkspace workspace_;
   PartTimes times_;
   Buffer rope_memory_;
   Tensor cosine_, sine_;
@@ -117,7 +117,6 @@ class Model {
   std::vector<AttentionBlock> attentions_;
   std::vector<ChainLayer> chains_;
   std::vector<LayerSaved> saved_;
-  RoutingCounter* counter_ = nullptr;
   std::vector<IterationCounters> counted_;  ///< what a layer had counted before it is computed again
 };
 

@@ -39,7 +39,8 @@ TrainingUse training_use(const Config& config, std::int64_t ranks) {
   const std::int64_t group = config.distributed.expert_parallel;
   return {.tokens = sequences * config.model.sequence,
           .ranks = group == 0 ? ranks : group,
-          .recompute = config.training.recompute};
+          .recompute = config.training.recompute,
+          .chunks = static_cast<int>(config.model.layer.drop_policy == DropPolicy::kNone ? config.exchange.chunks : 1)};
 }
 
 ModelSize model_size(const ModelConfig& model, const TrainingUse& use) {
@@ -54,16 +55,20 @@ ModelSize model_size(const ModelConfig& model, const TrainingUse& use) {
   const std::int64_t rows = use.tokens * model.hidden, attention = attention_floats(model, use.tokens);
   // The hidden states after attention and, in the authors' wiring, those normed for the chain.
   const std::int64_t between = rows + (layer.iteration_norm ? 0 : rows + use.tokens);
-  const std::int64_t work = std::max(back, attention_backward_floats(model, use.tokens));
   const bool keeps_attention = use.recompute == Recompute::kNone, keeps_chain = use.recompute != Recompute::kLayer;
-  const std::int64_t kept = (keeps_attention ? attention : 0) + (keeps_chain ? between + saved : 0);
-  const std::int64_t again = (keeps_attention ? 0 : attention) + (keeps_chain ? 0 : between + saved);
+  const bool apart = use.chunks > 1;  // what the chain layers save and work on
+  const std::int64_t chain_kept = between + (apart ? 0 : saved);
+  const std::int64_t work = std::max(apart ? 0 : back, attention_backward_floats(model, use.tokens));
+  const std::int64_t kept = (keeps_attention ? attention : 0) + (keeps_chain ? chain_kept : 0);
+  const std::int64_t again = (keeps_attention ? 0 : attention) + (keeps_chain ? 0 : chain_kept);
   const std::int64_t working = (model.layers + 2) * rows + std::max(head_floats(model, use.tokens), again + work);
-  const FlightHint flights = ChainLayer::flight_hint(keeps_chain ? model.layers : 1, layer.iterations);
+  const std::int64_t layers_kept = keeps_chain ? model.layers : 1;
+  const FlightHint flights = ChainLayer::flight_hint(layers_kept, layer.iterations, chain.rows, use.chunks);
   const std::int64_t places = flights.arrivals + flights.results;
   return {.kept_bytes = static_cast<std::size_t>(kFloat * model.layers * kept),
           .working_bytes = static_cast<std::size_t>(kFloat * working),
-          .window_bytes = static_cast<std::size_t>(kFloat * places * chain.rows * (model.hidden + 1))};
+          .chunk_bytes = static_cast<std::size_t>(apart ? kFloat * (layers_kept * saved + back) : 0),
+          .window_bytes = static_cast<std::size_t>(kFloat * places * flights.rows * (model.hidden + 1))};
 }
 
 }  // namespace coe

@@ -12,6 +12,7 @@ struct TrainingUse {
   std::int64_t tokens = 0;  ///< of one rank in one forward, whole sequences
   std::int64_t ranks = 1;   ///< of the expert-parallel group
   Recompute recompute = Recompute::kNone;
+  int chunks = 1;
 };
 
 /// That of a run on so many ranks, for the rank that has most tokens.
@@ -21,10 +22,11 @@ TrainingUse training_use(const Config& config, std::int64_t ranks);
 struct ModelSize {
   std::size_t kept_bytes = 0;     ///< of activations from forward to backward, in the step's Arena, all layers together
   std::size_t working_bytes = 0;  ///< of the Arena besides: hidden states, gradients, one layer's work
+  std::size_t chunk_bytes = 0;    ///< of the arenas that several chunks have, in the place of the layers' part there
   std::size_t window_bytes = 0;   ///< of an exact Exchange: rows for all layers that wait for their backward
 
   std::size_t arena_bytes() const { return kept_bytes + working_bytes; }
-  std::size_t bytes() const { return arena_bytes() + window_bytes; }
+  std::size_t bytes() const { return arena_bytes() + chunk_bytes + window_bytes; }
 };
 
 ModelSize model_size(const ModelConfig& model, const TrainingUse& use);

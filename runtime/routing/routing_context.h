@@ -27,6 +27,7 @@ struct RoutingContext {
   std::optional<StepRandom> random{};  ///< none: no noise and no jitter, as where nothing is trained
   /// Where nothing is trained: in the place of the layer's; 0: no choice is dropped, rerouted or padded for.
   std::optional<double> capacity_factor{};
+  bool replayed = false;  ///< the same forward as before, for a backward: nobody counts its routing again
 };
 
 }  // namespace coe

@@ -119,12 +119,12 @@ class Driven {
                    {.rows = most_rows(config, placement, batch.group_tokens()),
                     .arrivals = static_cast<int>(config.iterations) + 1,
                     .results = 1}),
-          tables(make_layer_tables(config, groups, batch.group_tokens(), stream)),
+          workspace(make_layer_workspace(config, groups, batch.group_tokens(), stream)),
           layer(config, 0,
                 {.groups = &groups,
                  .placement = &placement,
                  .exchange = &exchange,
-                 .tables = &tables,
+                 .workspace = &workspace,
                  .times = &times,
                  .stream = &stream},
                 weights.views()),
@@ -172,7 +172,7 @@ class Driven {
     Parameters parameters;
     CopiedWeights weights;
     StreamExchange exchange;
-    LayerTables tables;
+    LayerWorkspace workspace;
     PartTimes times;
     ChainLayer layer;
     ChainSaved saved;

@@ -93,14 +93,13 @@ class ChainRun {
         experts_(placement_.experts_of(groups_.experts().rank())),
         parameters_(chain_specs(chain.layer, "", experts_), true),
         exchange_(exchange_of(groups_.experts(), chain.layer, way)),
-        tables_(make_layer_tables(chain.layer, groups_, 0, host_stream(), way.chunks)),
+        workspace_(make_layer_workspace(chain.layer, groups_, 0, host_stream(), way.chunks)),
         layer_(chain.layer, 0,
                {.groups = &groups_,
                 .placement = &placement_,
                 .exchange = exchange_.get(),
-                .tables = &tables_,
-                .times = &times_,
-                .chunks = way.chunks},
+                .workspace = &workspace_,
+                .times = &times_},
                chain_weights(chain.layer, "", experts_, parameters_)) {
     std::ranges::for_each(parameters_.all(), draw);
     const std::vector<Share> shares = uneven_shares(chain.sequences, world.size());
@@ -197,7 +196,7 @@ class ChainRun {
   ExpertIds experts_;
   Parameters parameters_;
   std::unique_ptr<Exchange> exchange_;
-  LayerTables tables_;
+  LayerWorkspace workspace_;
   PartTimes times_;
   ChainLayer layer_;
   Batch batch_;

@@ -26,19 +26,19 @@ ModelConfig model_of(ResidualStream stream, std::int64_t sequence) {
   return config;
 }
 
-TrainingUse use_of(const ModelConfig& config, Recompute recompute) {
-  return {.tokens = kSequences * config.sequence, .ranks = 1, .recompute = recompute};
+TrainingUse use_of(const ModelConfig& config, Recompute recompute, int chunks = 1) {
+  return {.tokens = kSequences * config.sequence, .ranks = 1, .recompute = recompute, .chunks = chunks};
 }
 
 /// Whether a step on one rank needs more than `share` of the Arena that the hint asks for.
-bool grows_beyond(double share, const ModelConfig& config, Recompute recompute) {
+bool grows_beyond(double share, const ModelConfig& config, Recompute recompute, int chunks = 1) {
   const std::unique_ptr<Transport> transport = make_transport("local");
   const RankGroups groups(*transport, 0, kDefaultDeadline);
-  Model model(config, groups, {.recompute = recompute});
+  Model model(config, groups, {.recompute = recompute, .chunks = chunks});
   initialise(config, 1, model.parameters());
   const Batch batch = deal_batch(kSequences, config.sequence, groups);
   Arena tokens, arena(static_cast<std::size_t>(
-                    share * static_cast<double>(model_size(config, use_of(config, recompute)).arena_bytes())));
+                    share * static_cast<double>(model_size(config, use_of(config, recompute, chunks)).arena_bytes())));
   const Tensor ids = tokens.make<std::int32_t>({batch.tokens()}), labels = tokens.make<std::int32_t>({batch.tokens()});
   for (std::int64_t i = 0; i < batch.tokens(); ++i) {
     ids.data<std::int32_t>()[i] = static_cast<std::int32_t>(random_below({1, 0}, static_cast<std::uint64_t>(i), 256));
@@ -60,6 +60,26 @@ TEST(ModelSize, ArenaBytesAreWithinATenthOfWhatAStepTakes) {
       }
     }
   }
+}
+
+TEST(ModelSize, ChunksTakeTheLayersPartOfTheArena) {
+  const ModelConfig config = model_of(ResidualStream::kPrenorm, 96);
+  for (const Recompute recompute : {Recompute::kNone, Recompute::kLayer}) {
+    EXPECT_FALSE(grows_beyond(1.1, config, recompute, 3)) << static_cast<int>(recompute);
+    EXPECT_TRUE(grows_beyond(0.9, config, recompute, 3)) << static_cast<int>(recompute);
+  }
+  const ModelSize one = model_size(config, use_of(config, Recompute::kNone)),
+                  three = model_size(config, use_of(config, Recompute::kNone, 3)),
+                  again = model_size(config, use_of(config, Recompute::kLayer, 3));
+  EXPECT_EQ(one.chunk_bytes, 0U);
+  EXPECT_LE(three.arena_bytes(), one.arena_bytes());
+  EXPECT_LE(3 * again.chunk_bytes, three.chunk_bytes) << "one layer's of five, and what one works on";
+}
+
+TEST(ModelSize, WindowsHavePlacesForAllLayers) {
+  const ModelConfig config = model_of(ResidualStream::kPrenorm, 16);
+  // Rows of 10 iterations, 2 that pass through and 2 of results; of 2 ranks each may take all 96 x 2 x 2 choices.
+  EXPECT_EQ(model_size(config, {.tokens = 96, .ranks = 2}).window_bytes, 14 * 384 * 33 * sizeof(float));
 }
 
 TEST(ModelSize, WhatIsComputedAgainIsKeptForNoLayer) {

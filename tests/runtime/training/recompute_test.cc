@@ -73,7 +73,7 @@ struct Trace {
   std::int64_t bytes = 0;
 };
 
-Trace train(Config config, Recompute recompute, Transport& world) {
+Trace train(Config config, Recompute recompute, Transport& world, bool records = true) {
   config.training.recompute = recompute;
   const auto open = [&](Split split) {
     return make_token_source(config.data, split, config.model.sequence, config.model.vocab, config.training.seed);
@@ -81,7 +81,7 @@ Trace train(Config config, Recompute recompute, Transport& world) {
   const auto training = open(Split::kTrain), validation = open(Split::kValidation);
   Trainer trainer(config, world, *training, *validation);
   RoutingCounter routing(empty_routing_record(config.model));
-  trainer.record_routing(routing);
+  if (records) trainer.record_routing(routing);
   Trace trace;
   for (int step = 0; step < kSteps; ++step) {
     const StepReport report = trainer.step();
@@ -121,6 +121,17 @@ TEST(RecomputeOnRanks, AndWithAllThatARouterDrawsRemembersOrMoves) { expect_same
 TEST(RecomputeOnRanks, AndInTheAuthorsWiringWithPartialSums) { expect_same_bits(authors_wiring()); }
 
 TEST(RecomputeOnRanks, AndWithReMoE) { expect_same_bits(remoe()); }
+
+// A routing that is recorded runs as one chunk, when it is computed again too.
+TEST(RecomputeOnRanks, AndInChunks) {
+  Config config = tiny_config();
+  config.exchange.chunks = 2;
+  expect_same_bits(config);
+  on_ranks(2, [&](Transport& world) {
+    const std::vector<double> kept = train(config, Recompute::kNone, world, false).numbers;
+    EXPECT_EQ(train(config, Recompute::kLayer, world, false).numbers, kept);
+  });
+}
 
 TEST(RecomputeOnRanks, AndWithReplicas) {
   Config config = all_routing();
