@@ -8,114 +8,11 @@
 #include <numeric>
 #include <string>
 
-#include "comm/local_transport.h"
 #include "tests/ranks.h"
-#include "tests/runtime/layer/chain_run.h"
-#include "tests/runtime/layer/slow_chain.h"
+#include "tests/runtime/layer/chain_cases.h"
 
 namespace coe {
 namespace {
-
-constexpr double kTolerance = 1e-5;
-
-struct NamedLayer {
-  const char* name;
-  LayerConfig layer;
-};
-
-/// Layers that differ in one thing each.
-std::vector<NamedLayer> layers_of(std::int64_t hidden, std::int64_t width, std::int64_t experts) {
-  const LayerConfig chain{.hidden = hidden, .expert_hidden = width, .experts = experts, .top_k = 2, .iterations = 2};
-  std::vector<NamedLayer> layers;
-  const auto add = [&](const char* name, const auto& change) {
-    layers.push_back({name, chain});
-    change(layers.back().layer);
-  };
-  add("inner residual", [](LayerConfig&) {});
-  add("outer residual", [](LayerConfig& layer) { layer.residual = Residual::kOuter; });
-  add("no residual", [](LayerConfig& layer) { layer.residual = Residual::kNone; });
-  add("iteration norm", [](LayerConfig& layer) { layer.iteration_norm = true; });
-  add("shared expert", [](LayerConfig& layer) { layer.shared_experts = 2; });
-  add("shared gate", [](LayerConfig& layer) { layer.gate = GateSharing::kShared; });
-  add("normalised weights", [](LayerConfig& layer) { layer.norm_topk_prob = true; });
-  add("scaled weights", [](LayerConfig& layer) { layer.routed_scaling_factor = 2.5F; });
-  add("normalised and scaled weights", [](LayerConfig& layer) {
-    layer.norm_topk_prob = true;
-    layer.routed_scaling_factor = 2.5F;
-  });
-  add("one expert, normalised", [](LayerConfig& layer) {
-    layer.norm_topk_prob = true;
-    layer.routed_scaling_factor = 1.5F;
-    layer.top_k = 1;
-  });
-  add("sigmoid router, normalised and scaled, bias, groups, sequence balance and z", [](LayerConfig& layer) {
-    layer.router = RouterKind::kSigmoidTopk;
-    layer.norm_topk_prob = layer.router_bias = true;
-    layer.routed_scaling_factor = 2.5F;
-    layer.groups = layer.experts;
-    layer.groups_kept = 3;
-    layer.balance_loss = BalanceLoss::kSequence;
-    layer.balance_loss_coeff = layer.z_loss_coeff = 0.5F;
-  });
-  add("sigmoid router, noise and jitter, batch balance, rerouted by probability", [](LayerConfig& layer) {
-    layer.router = RouterKind::kSigmoidTopk;
-    layer.router_noise = true;
-    layer.router_jitter = 0.25F;
-    layer.balance_loss = BalanceLoss::kBatch;
-    layer.balance_loss_coeff = 0.5F;
-    layer.drop_policy = DropPolicy::kProbability;
-    layer.capacity_factor = 0.75;
-    layer.reroute_rounds = 1;
-  });
-  add("relu router", [](LayerConfig& layer) { layer.router = RouterKind::kRelu; });
-  add("sequence balance and z", [](LayerConfig& layer) {
-    layer.balance_loss = BalanceLoss::kSequence;
-    layer.balance_loss_coeff = layer.z_loss_coeff = 0.5F;
-  });
-  add("batch balance", [](LayerConfig& layer) {
-    layer.balance_loss = BalanceLoss::kBatch;
-    layer.balance_loss_coeff = 0.5F;
-  });
-  add("capacity by position", [](LayerConfig& layer) {
-    layer.drop_policy = DropPolicy::kPosition;
-    layer.capacity_factor = 0.75;
-  });
-  add("capacity by probability, normalised weights", [](LayerConfig& layer) {
-    layer.drop_policy = DropPolicy::kProbability;
-    layer.capacity_factor = 0.75;
-    layer.norm_topk_prob = true;
-  });
-  add("bias, learned noise and jitter", [](LayerConfig& layer) {
-    layer.router_bias = layer.router_noise = true;
-    layer.router_jitter = 0.25F;
-  });
-  add("noise with a shared gate", [](LayerConfig& layer) {
-    layer.router_noise = true;
-    layer.gate = GateSharing::kShared;
-  });
-  add("groups", [](LayerConfig& layer) {
-    layer.groups = layer.experts;  // of one expert each
-    layer.groups_kept = 3;
-  });
-  add("rerouted by position", [](LayerConfig& layer) {
-    layer.drop_policy = DropPolicy::kPosition;
-    layer.capacity_factor = 0.75;
-    layer.reroute_rounds = 2;
-    layer.routed_scaling_factor = 2.5F;
-  });
-  add("rerouted by probability, normalised weights, bias", [](LayerConfig& layer) {
-    layer.drop_policy = DropPolicy::kProbability;
-    layer.capacity_factor = 1.0;
-    layer.reroute_rounds = 1;
-    layer.norm_topk_prob = layer.router_bias = true;
-  });
-  add("padded to capacity", [](LayerConfig& layer) {
-    layer.drop_policy = DropPolicy::kPosition;
-    layer.capacity_factor = 1.25;
-    layer.pad_to_capacity = true;
-  });
-  return layers;
-}
 
 /// Weights of the whole layer by name, as every rank draws them.
 std::map<std::string, Doubles> drawn_weights(const LayerConfig& layer) {
@@ -126,17 +23,6 @@ std::map<std::string, Doubles> drawn_weights(const LayerConfig& layer) {
     weights[parameter.name] = doubles_of(parameter.value);
   }
   return weights;
-}
-
-Doubles widened(const std::vector<float>& values) { return {values.begin(), values.end()}; }
-
-void expect_near(const std::vector<float>& actual, const Doubles& expected, const std::string& name,
-                 double tolerance = kTolerance) {
-  ASSERT_EQ(actual.size(), expected.size()) << name;
-  for (std::size_t i = 0; i < actual.size(); ++i) {
-    const double allowed = tolerance * std::max(1.0, std::abs(expected[i]));
-    ASSERT_NEAR(static_cast<double>(actual[i]), expected[i], allowed) << "element " << i << " of " << name;
-  }
 }
 
 /// What the slow way says of a case: tensors by name.
@@ -175,28 +61,6 @@ void expect_agreement(const ChainCase& chain, const ChainResult& result, const E
     expect_near(part_of(flat, part), expected.gradients.at(spec.name), spec.name);
     offset += static_cast<std::size_t>(spec.shape.elements());
   }
-}
-
-ChainResult result_of_one_rank(const ChainCase& chain) {
-  const std::unique_ptr<Transport> alone = make_lone_transport();
-  return ChainRun(chain, *alone).run();
-}
-
-void expect_same_bits(const ChainResult& result, const ChainResult& reference) {
-  EXPECT_EQ(result.y, reference.y);
-  EXPECT_EQ(result.dx, reference.dx);
-  EXPECT_EQ(result.expert_gradients, reference.expert_gradients);
-  expect_near(result.replicated_gradients, widened(reference.replicated_gradients), "replicated gradients");
-  EXPECT_NEAR(result.balance, reference.balance, 1e-9);
-}
-
-/// All but counters, within the tolerance.
-void expect_near(const ChainResult& result, const ChainResult& reference) {
-  expect_near(result.y, widened(reference.y), "y");
-  expect_near(result.dx, widened(reference.dx), "dx");
-  expect_near(result.expert_gradients, widened(reference.expert_gradients), "expert gradients");
-  expect_near(result.replicated_gradients, widened(reference.replicated_gradients), "replicated gradients");
-  EXPECT_NEAR(result.balance, reference.balance, kTolerance);
 }
 
 // A plain top-k MoE layer, written out: y = x + sum over the two likeliest experts of p_i E_i(x).
@@ -265,100 +129,6 @@ TEST(ChainLayerOnRanks, EveryKindAgreesWithTheSlowWayForwardAndBackward) {
     const ChainCase chain = random_chain_case(named.layer, 5, 3);
     const Expected expected = expected_of(chain);
     for_each_ranks([&](Transport& world) { expect_agreement(chain, ChainRun(chain, world).run(), expected); });
-  }
-}
-
-TEST(ChainLayerOnRanks, BitsDoNotDependOnTheNumberOfRanks) {
-  for (const NamedLayer& named : layers_of(24, 16, 10)) {
-    SCOPED_TRACE(named.name);
-    const ChainCase chain = random_chain_case(named.layer, 5, 7);
-    const ChainResult reference = result_of_one_rank(chain);
-    for_each_ranks([&](Transport& world) { expect_same_bits(ChainRun(chain, world).run(), reference); });
-  }
-}
-
-TEST(ChainLayerOnRanks, RowsCopiedOnceGiveTheBitsOfTheReference) {
-  for (const NamedLayer& named : layers_of(24, 16, 10)) {
-    SCOPED_TRACE(named.name);
-    const ChainCase chain = random_chain_case(named.layer, 5, 7);
-    for_each_ranks([&](Transport& world) {
-      const ChainResult once = ChainRun(chain, world).run(),
-                        reference = ChainRun(chain, world, 0, {.by_reference = true}).run();
-      expect_same_bits(once, reference);
-      EXPECT_EQ(once.counters[0].bytes_sent, reference.counters[0].bytes_sent);
-    });
-  }
-}
-
-TEST(ChainLayerOnRanks, BitsDoNotDependOnWhoHoldsWhichExpert) {
-  for (const NamedLayer& named : layers_of(8, 6, 7)) {
-    SCOPED_TRACE(named.name);
-    const ChainCase chain = random_chain_case(named.layer, 7, 3);
-    for_each_ranks([&](Transport& world) {
-      const ChainResult contiguous = ChainRun(chain, world).run(),
-                        shuffled = ChainRun(chain, world, 0, {.shuffled = true}).run();
-      EXPECT_EQ(shuffled.y, contiguous.y);
-      EXPECT_EQ(shuffled.dx, contiguous.dx);
-      EXPECT_EQ(shuffled.expert_gradients, contiguous.expert_gradients);
-      EXPECT_EQ(shuffled.replicated_gradients, contiguous.replicated_gradients);
-    });
-  }
-}
-
-TEST(ChainLayerOnRanks, ChunksKeepBitsAndExpertGradientsToOneMillionth) {
-  for (const NamedLayer& named : layers_of(8, 6, 7)) {
-    SCOPED_TRACE(named.name);
-    const ChainCase chain = random_chain_case(named.layer, 7, 3);
-    const ChainResult whole = result_of_one_rank(chain);
-    for (const int chunks : {2, 3, 9}) {  // 9 are more than any rank has sequences
-      for_each_ranks([&](Transport& world) {
-        const ChainResult result = ChainRun(chain, world, 0, {.chunks = chunks}).run();
-        EXPECT_EQ(result.y, whole.y);
-        EXPECT_EQ(result.dx, whole.dx);
-        expect_near(result.expert_gradients, widened(whole.expert_gradients), "expert gradients", 1e-6);
-        expect_near(result.replicated_gradients, widened(whole.replicated_gradients), "replicated gradients", 1e-6);
-        EXPECT_NEAR(result.balance, whole.balance, 1e-9);
-        for (std::size_t t = 0; t < whole.counters.size(); ++t) {
-          EXPECT_EQ(result.counters[t].load, whole.counters[t].load);
-          EXPECT_EQ(result.counters[t].dropped, whole.counters[t].dropped);
-        }
-      });
-    }
-  }
-}
-
-// A flight is under way from its begin to its arrival, and from its way back to its return: experts of one chunk run in
-// between "arrived" and "back", and must lie inside the other's flight.
-TEST(ChainLayerOnRanks, OneChunksExpertsRunInsideTheOthersExchange) {
-  const ChainCase chain =
-      random_chain_case({.hidden = 4, .expert_hidden = 3, .experts = 5, .top_k = 2, .iterations = 2}, 14, 3);
-  for_each_ranks([&](Transport& world) {
-    ChainRun run(chain, world, 0, {.chunks = 2, .logged = true});
-    run.forward(nullptr);
-    const auto& log = dynamic_cast<const LoggedExchange&>(run.exchange()).log();
-    // Flights 0 and 1 are the chunks' first iteration, 2 and 3 their second.
-    const std::vector<std::string> wanted = {
-        "begin 0", "begin 1", "arrived 0", "back 0", "arrived 1", "back 1", "returned 0", "returned 1",
-        "begin 2", "begin 3", "arrived 2", "back 2", "arrived 3", "back 3", "returned 2", "returned 3"};
-    EXPECT_EQ(log, wanted);
-  });
-}
-
-TEST(ChainLayerOnRanks, SumsOfEachRankFirstAreNearTheExactOnes) {
-  std::vector<NamedLayer> layers = layers_of(24, 16, 10);
-  layers.push_back({"rerouted by probability, padded", layers.front().layer});
-  LayerConfig& layer = layers.back().layer;
-  layer.drop_policy = DropPolicy::kProbability;
-  layer.capacity_factor = 0.75;
-  layer.reroute_rounds = 2;
-  layer.pad_to_capacity = true;
-  for (const NamedLayer& named : layers) {
-    SCOPED_TRACE(named.name);
-    const ChainCase chain = random_chain_case(named.layer, 5, 7);
-    for_each_ranks([&](Transport& world) {
-      const ChainResult exact = ChainRun(chain, world).run();
-      expect_near(ChainRun(chain, world, 0, {.order = ExchangeOrder::kPartialSums}).run(), exact);
-    });
   }
 }
 
@@ -457,20 +227,6 @@ TEST(ChainLayerOnRanks, AReluLayerMayBeIdle) {
     EXPECT_EQ(result.dx, chain.dy);
     EXPECT_EQ(result.counters[0].load, std::vector<std::int64_t>(3, 0));
   });
-}
-
-TEST(ChainLayerOnRanks, ForwardAloneGivesTheSameBits) {
-  for (const NamedLayer& named : layers_of(8, 6, 5)) {
-    SCOPED_TRACE(named.name);
-    const ChainCase chain = random_chain_case(named.layer, 5, 3);
-    for_each_ranks([&](Transport& world) {
-      ChainRun first(chain, world), second(chain, world);
-      ChainSaved saved;
-      const ChainOutput trained = first.forward(&saved), alone = second.forward(nullptr);
-      EXPECT_EQ(values_of<float>(alone.y), values_of<float>(trained.y));
-      EXPECT_EQ(*alone.balance_loss.data<double>(), *trained.balance_loss.data<double>());
-    });
-  }
 }
 
 TEST(ChainLayerOnRanks, TheGradientMayTakeThePlaceOfTheUpstreamOne) {

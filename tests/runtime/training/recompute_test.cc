@@ -6,6 +6,7 @@
 #include "runtime/routing/routing_record.h"
 #include "runtime/training/trainer.h"
 #include "tests/ranks.h"
+#include "tests/runtime/training/two_layer_config.h"
 
 namespace coe {
 namespace {
@@ -13,37 +14,14 @@ namespace {
 constexpr int kSteps = 3;
 
 Config tiny_config() {
-  Config config;
-  config.model.hidden = 16;
-  config.model.layers = 2;
-  config.model.heads = 2;
-  config.model.sequence = 16;
-  config.model.layer.expert_hidden = 8;
-  config.model.layer.experts = 8;
-  config.model.layer.top_k = 2;
-  config.model.layer.iterations = 2;
-  config.model.layer.balance_loss = BalanceLoss::kSequence;
-  config.model.layer.balance_loss_coeff = 0.01F;
-  config.training.steps = 50;
-  config.training.batch = 8;
+  Config config = two_layer_config(16, 8);
   config.training.micro_batch = 4;
-  config.validation.sequences = 5;
   return config;
 }
 
-/// All that a router can draw, remember or move, and choices that find no place.
 Config all_routing() {
-  Config config = tiny_config();
-  LayerConfig& layer = config.model.layer;
-  layer.router_noise = layer.router_bias = layer.norm_topk_prob = true;
-  layer.router_jitter = 0.1F;
-  layer.router_bias_rate = 0.1F;
-  layer.groups = 4;
-  layer.groups_kept = 2;
-  layer.drop_policy = DropPolicy::kProbability;
-  layer.capacity_factor = 1.0;
-  layer.reroute_rounds = 2;
-  layer.pad_to_capacity = true;
+  Config config = with_all_routing(tiny_config());
+  config.model.layer.router_bias_rate = 0.1F;
   return config;
 }
 

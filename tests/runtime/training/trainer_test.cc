@@ -15,41 +15,14 @@
 #include "comm/collectives.h"
 #include "runtime/data/maths/maths_problems.h"
 #include "tests/ranks.h"
+#include "tests/runtime/training/two_layer_config.h"
 
 namespace coe {
 namespace {
 
 Config tiny_config() {
-  Config config;
-  config.model.hidden = 32;
-  config.model.layers = 2;
-  config.model.heads = 2;
-  config.model.sequence = 32;
-  config.model.layer.expert_hidden = 24;
-  config.model.layer.experts = 8;
-  config.model.layer.top_k = 2;
-  config.model.layer.iterations = 2;
-  config.model.layer.balance_loss = BalanceLoss::kSequence;
-  config.model.layer.balance_loss_coeff = 0.01F;
-  config.training.steps = 50;
-  config.training.batch = 8;
+  Config config = two_layer_config(32, 24);
   config.training.warmup_steps = 5;
-  config.validation.sequences = 5;
-  return config;
-}
-
-/// Everything that a router can draw, remember or move.
-Config all_routing_config() {
-  Config config = tiny_config();
-  LayerConfig& layer = config.model.layer;
-  layer.router_noise = layer.router_bias = layer.norm_topk_prob = true;
-  layer.router_jitter = 0.1F;
-  layer.groups = 4;
-  layer.groups_kept = 2;
-  layer.drop_policy = DropPolicy::kProbability;
-  layer.capacity_factor = 1.0;
-  layer.reroute_rounds = 2;
-  layer.pad_to_capacity = true;
   return config;
 }
 
@@ -132,11 +105,22 @@ TEST(TrainerOnRanks, FiftyStepsDoNotDependOnTheNumberOfRanks) {
 }
 
 TEST(TrainerOnRanks, NorDoTheyWithNoiseJitterBiasGroupsAndRerouting) {
-  const Config config = all_routing_config();
+  const Config config = with_all_routing(tiny_config());
   const Curve alone = curve_of(config, 1, 20), three = curve_of(config, 3, 20);
   if (alone.losses.empty() || three.losses.empty()) return;
   expect_near(three.losses, alone.losses, 1e-4);
   expect_near(three.norms, alone.norms, 1e-4);
+}
+
+// As threads alone: so many processes would each hold what a test of theirs needs.
+TEST(Trainer, ThirtyTwoRanksOf1024ExpertsHaveTheLossesOfOne) {
+  if (ranks_are_processes()) GTEST_SKIP() << "ranks are processes";
+  Config config = tiny_config();
+  config.model.layer.experts = 1024;
+  config.training.batch = 32;
+  const Curve alone = curve_of(config, 1, 3), many = curve_of(config, 32, 3);
+  expect_near(many.losses, alone.losses, 1e-4);
+  expect_near(many.norms, alone.norms, 1e-4);
 }
 
 TEST(TrainerOnRanks, FiftyStepsDoNotDependOnReplicas) {
@@ -411,7 +395,9 @@ void expect_resumption(Config config, const std::string& name) {
 
 TEST(TrainerOnRanks, ResumesBitForBitAndOnOtherRanksClosely) { expect_resumption(tiny_config(), "plain"); }
 
-TEST(TrainerOnRanks, ResumesWithRouterBiasNoiseAndJitter) { expect_resumption(all_routing_config(), "all_routing"); }
+TEST(TrainerOnRanks, ResumesWithRouterBiasNoiseAndJitter) {
+  expect_resumption(with_all_routing(tiny_config()), "all_routing");
+}
 
 TEST(TrainerOnRanks, AnEvenerLoadComesOfARouterBias) {
   Config config = tiny_config();
