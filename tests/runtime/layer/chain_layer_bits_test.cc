@@ -96,7 +96,9 @@ TEST(ChainLayerOnRanks, SumsOfEachRankFirstAreNearTheExactOnes) {
     const ChainCase chain = random_chain_case(named.layer, 5, 7);
     for_each_ranks([&](Transport& world) {
       const ChainResult exact = ChainRun(chain, world).run();
-      expect_near(ChainRun(chain, world, 0, {.order = ExchangeOrder::kPartialSums}).run(), exact);
+      for (const int chunks : {1, 2}) {
+        expect_near(ChainRun(chain, world, 0, {.order = ExchangeOrder::kPartialSums, .chunks = chunks}).run(), exact);
+      }
     });
   }
 }

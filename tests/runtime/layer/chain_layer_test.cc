@@ -144,7 +144,10 @@ TEST(ChainLayerOnRanks, TwoExpertGroupsOfTwoAgreeWithOneRank) {
     SCOPED_TRACE(named.name);
     const ChainCase chain = random_chain_case(named.layer, 7, 3);
     const ChainResult reference = result_of_one_rank(chain);
-    on_ranks(4, [&](Transport& world) { expect_near(ChainRun(chain, world, 2).run(), reference); });
+    for (const int chunks : {1, 2}) {
+      on_ranks(4,
+               [&](Transport& world) { expect_near(ChainRun(chain, world, 2, {.chunks = chunks}).run(), reference); });
+    }
   }
 }
 
