@@ -1,6 +1,11 @@
 // Stands in for every .cu file where there is no CUDA.
 
+#include "kernels/decoder/adamw.h"
+#include "kernels/decoder/attention.h"
+#include "kernels/decoder/cross_entropy.h"
+#include "kernels/decoder/embedding.h"
 #include "kernels/decoder/rms_norm.h"
+#include "kernels/decoder/rope.h"
 #include "kernels/memory/copy.h"
 #include "kernels/memory/device.h"
 #include "kernels/memory/device_calls.h"
@@ -15,6 +20,7 @@
 #include "kernels/routing/route.h"
 #include "kernels/routing/router_noise.h"
 #include "kernels/routing/rows.h"
+#include "kernels/routing/tally.h"
 
 namespace coe {
 
@@ -73,11 +79,35 @@ void grouped_linear_weight_gradient(const Tensor&, const Tensor&, const Tensor&,
   no_cuda();
 }
 
+void attention(const Tensor&, const Tensor&, const Tensor&, const DocumentRows&, int, const Tensor&, const Tensor&,
+               const Stream&) {
+  no_cuda();
+}
+void attention_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const DocumentRows&,
+                        int, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) {
+  no_cuda();
+}
+
 void rms_norm(const Tensor&, const Tensor&, float, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void rms_norm_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                        const Tensor&, const Stream&) {
   no_cuda();
 }
+
+std::int64_t embedding_workspace_bytes(std::int64_t, std::int64_t) { no_cuda(); }
+void embedding(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void embedding_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void rope(const Tensor&, int, const Tensor&, const Tensor&, const Tensor&, bool, const Stream&) { no_cuda(); }
+void cross_entropy(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void cross_entropy_backward(const Tensor&, const Tensor&, float, const Tensor&, const Tensor&, const Tensor&,
+                            const Stream&) {
+  no_cuda();
+}
+void adamw(const AdamWFactors&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+           const Tensor&, const Tensor&, const Stream&) {
+  no_cuda();
+}
+void sum_of_squares(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 
 void gather_rows(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void add(const Tensor&, float, const Tensor&, const Stream&) { no_cuda(); }
@@ -116,6 +146,9 @@ void jitter(const Tensor&, RandomKey, float, std::uint64_t, const Tensor&, const
 void jitter_backward(const Tensor&, RandomKey, float, std::uint64_t, const Tensor&, const Stream&) { no_cuda(); }
 void add_router_noise(const Tensor&, const Tensor&, RandomKey, std::uint64_t, const Stream&) { no_cuda(); }
 void router_noise_backward(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+
+void tally(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void tally_rerouted(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 
 void count_buckets(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void scan_buckets(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }

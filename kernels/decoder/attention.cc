@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "kernels/memory/error.h"
 #include "kernels/products/gemm.h"
@@ -66,6 +67,23 @@ void causal_softmax_backward(const Matrix& p, std::int64_t first, const Sizes& s
 
 void clear(const Tensor& x) { std::ranges::fill(x.span<float>(), 0.0F); }
 
+/// Calls work(first row, rows, probabilities) of every document on the host.
+template <class Work>
+void for_each_document(const Tensor& q, const DocumentRows& documents, int heads, const Tensor& saved,
+                       const Work& work) {
+  const std::span<const std::int32_t> offsets = documents.offsets.span<std::int32_t>();
+  if (offsets.empty() || offsets.front() != 0 || offsets.back() != q.extent(0) || !std::ranges::is_sorted(offsets)) {
+    fail(ErrorCode::kInternal, "attention: offsets must rise from 0 to ", q.extent(0), ", the rows");
+  }
+  auto *place = saved.data<float>(), *end = place + saved.elements();
+  for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+    const std::int64_t length = offsets[i + 1] - offsets[i], elements = heads * length * length;
+    if (elements > end - place) fail(ErrorCode::kInternal, "attention: saved is too small: ", saved.shape().text());
+    work(offsets[i], length, Tensor(place, DType::kF32, {heads, length, length}));
+    place += elements;
+  }
+}
+
 }  // namespace
 
 void attention(const Tensor& q, const Tensor& k, const Tensor& v, int heads, const Tensor& out, const Tensor& p) {
@@ -103,6 +121,38 @@ void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const
     gemm(gradient, Transpose::kYes, head_rows(q, sizes, head, first, count), Transpose::kNo, 1.0F,
          head_rows(dk, sizes, head, 0, seen));
     gemm(chosen, Transpose::kYes, upstream, Transpose::kNo, 1.0F, head_rows(dv, sizes, head, 0, seen));
+  });
+}
+
+std::int64_t attention_saved_elements(std::int64_t rows, int heads, std::span<const std::int32_t> lengths,
+                                      Device device) {
+  if (device.kind != Device::Kind::kCpu) return heads * rows;
+  std::int64_t squares = 0;
+  for (const std::int64_t length : lengths) squares += length * length;
+  return heads * squares;
+}
+
+void attention(const Tensor& q, const Tensor& k, const Tensor& v, const DocumentRows& documents, int heads,
+               const Tensor& out, const Tensor& saved, const Stream& stream) {
+  if (!q.on_host()) return cuda::attention(q, k, v, documents, heads, out, saved, stream);
+  for (const Tensor& x : {k, v, out}) expect_shape("attention: operand", x, q.shape());
+  for_each_document(q, documents, heads, saved, [&](std::int64_t first, std::int64_t count, const Tensor& p) {
+    attention(q.rows(first, count), k.rows(first, count), v.rows(first, count), heads, out.rows(first, count), p);
+  });
+}
+
+void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out, const Tensor& saved,
+                        const DocumentRows& documents, int heads, const Tensor& dout, const Tensor& dq,
+                        const Tensor& dk, const Tensor& dv, Arena& arena, const Stream& stream) {
+  if (!q.on_host()) {
+    const ArenaScope scope(arena);
+    const Tensor row_sums = arena.make<float>({heads, q.extent(0)});
+    return cuda::attention_backward(q, k, v, out, saved, documents, heads, dout, dq, dk, dv, row_sums, stream);
+  }
+  for (const Tensor& x : {k, v, dout, dq, dk, dv}) expect_shape("attention_backward: operand", x, q.shape());
+  for_each_document(q, documents, heads, saved, [&](std::int64_t first, std::int64_t count, const Tensor& p) {
+    const auto rows = [&](const Tensor& x) { return x.rows(first, count); };
+    attention_backward(rows(q), rows(k), rows(v), p, heads, rows(dout), rows(dq), rows(dk), rows(dv), arena);
   });
 }
 

@@ -52,4 +52,25 @@ double cross_entropy_backward(const Tensor& logits, const Tensor& labels, float 
   return loss;
 }
 
+void cross_entropy(const Tensor& logits, const Tensor& labels, const Tensor& loss, Arena& arena, const Stream& stream) {
+  expect_shape("cross_entropy: loss", loss, {1});
+  if (logits.on_host()) {
+    *loss.data<double>() += cross_entropy(logits, labels);
+    return;
+  }
+  ArenaScope scratch(arena);
+  cuda::cross_entropy(logits, labels, loss, arena.make<double>({labels.elements()}), stream);
+}
+
+void cross_entropy_backward(const Tensor& logits, const Tensor& labels, float scale, const Tensor& dlogits,
+                            const Tensor& loss, Arena& arena, const Stream& stream) {
+  expect_shape("cross_entropy: loss", loss, {1});
+  if (logits.on_host()) {
+    *loss.data<double>() += cross_entropy_backward(logits, labels, scale, dlogits);
+    return;
+  }
+  ArenaScope scratch(arena);
+  cuda::cross_entropy_backward(logits, labels, scale, dlogits, loss, arena.make<double>({labels.elements()}), stream);
+}
+
 }  // namespace coe

@@ -39,4 +39,16 @@ void embedding_backward(const Tensor& ids, const Tensor& dx, const Tensor& dtabl
   }
 }
 
+void embedding(const Tensor& ids, const Tensor& table, const Tensor& x, const Stream& stream) {
+  if (x.on_host()) return embedding(ids, table, x);
+  cuda::embedding(ids, table, x, stream);
+}
+
+void embedding_backward(const Tensor& ids, const Tensor& dx, const Tensor& dtable, Arena& arena, const Stream& stream) {
+  if (dx.on_host()) return embedding_backward(ids, dx, dtable);
+  ArenaScope scratch(arena);
+  const std::int64_t bytes = cuda::embedding_workspace_bytes(ids.elements(), dtable.extent(1));
+  cuda::embedding_backward(ids, dx, dtable, arena.make<std::uint8_t>({bytes}), stream);
+}
+
 }  // namespace coe

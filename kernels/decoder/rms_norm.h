@@ -23,7 +23,7 @@ namespace cuda {
 
 /// The same on a CUDA stream: x, y, dy and dx in fp32 or bf16, the others in fp32. `partial` fp32
 /// [kNormParts, D] is scratch memory; its sums are added to dweight in a fixed order.
-inline constexpr int kNormParts = 256;
+inline constexpr int kNormParts = 1024;
 void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y, const Tensor& inverse_rms,
               const Stream& stream);
 void rms_norm_backward(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms, const Tensor& dy,

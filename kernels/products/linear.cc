@@ -72,10 +72,15 @@ LinearWeight ready_weight(const Tensor& w, Arena& arena) {
   return {w, w.on_host() ? pack_weight(w, arena) : PackedMatrix{}};
 }
 
+void linear(const Tensor& x, const Tensor& w, const Tensor& y, Arena& arena, const Stream& stream) {
+  if (x.on_host()) return linear(x, w, y);
+  ArenaScope scratch(arena);
+  cuda::linear(x, w, y, workspace_of(w, x.extent(0), arena), stream);
+}
+
 void linear(const Tensor& x, const LinearWeight& w, const Tensor& y, Arena& arena, const Stream& stream) {
   if (x.on_host()) return linear(x, w.packed, y);
-  ArenaScope scratch(arena);
-  cuda::linear(x, w.value, y, workspace_of(w.value, x.extent(0), arena), stream);
+  linear(x, w.value, y, arena, stream);
 }
 
 void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx, Arena& arena,

@@ -36,6 +36,7 @@ struct LinearWeight {
 LinearWeight ready_weight(const Tensor& w, Arena& arena);
 
 // The same products on any device; scratch memory is taken off the arena.
+void linear(const Tensor& x, const Tensor& w, const Tensor& y, Arena& arena, const Stream& stream);
 void linear(const Tensor& x, const LinearWeight& w, const Tensor& y, Arena& arena, const Stream& stream);
 void linear_input_gradient(const Tensor& dy, const Tensor& w, float beta, const Tensor& dx, Arena& arena,
                            const Stream& stream);

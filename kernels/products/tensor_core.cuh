@@ -18,6 +18,11 @@ __device__ inline void copy_16(void* to, const void* from, int bytes) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(bytes)
                : "memory");
 }
+/// The same of 4 bytes, of which none or all come from `from`.
+__device__ inline void copy_4(void* to, const void* from, int bytes) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared_address(to)), "l"(from), "r"(bytes)
+               : "memory");
+}
 __device__ inline void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 /// Waits for the copies of this thread but those of the last kLeft commits.
 template <int kLeft>
@@ -46,6 +51,27 @@ __device__ inline void multiply_add(const unsigned (&a)[4], unsigned b0, unsigne
       "{%0, %1, %2, %3};"
       : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+/// The same number, of which the compiler knows nothing: addresses that come from it in a loop are added up in the
+/// instructions there, where they would each take a register through all of it.
+__device__ inline int anew(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+
+/// Two numbers as bf16, `low` in the lower half, as fragments hold neighbours.
+__device__ inline unsigned pack(float low, float high) {
+  unsigned both;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+  return both;
+}
+
+/// 2^x, relative error 2^-22; 0 for -infinity.
+__device__ inline float power_of_two(float x) {
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+  return power;
 }
 
 }  // namespace coe::cuda

@@ -1,4 +1,4 @@
-#include "kernels/memory/launch.cuh"
+#include "kernels/memory/ordered_places.cuh"
 #include "kernels/routing/buckets.h"
 
 namespace coe::cuda {
@@ -6,7 +6,6 @@ namespace {
 
 constexpr int kThreads = 256, kScanThreads = 256;
 constexpr std::int64_t kMostBuckets = 1024;
-constexpr std::int32_t kNoBucket = -1;
 
 struct Choices {
   const std::int32_t *offsets, *bucket;
@@ -59,14 +58,6 @@ __global__ void count_kernel(Choices choices, std::int32_t buckets, std::int32_t
   });
   std::int32_t* row = counts + static_cast<std::int64_t>(blockIdx.x) * buckets;
   for (int n = static_cast<int>(threadIdx.x); n < buckets; n += kThreads) row[n] = sums[n];
-}
-
-__device__ std::int32_t warp_inclusive_sum(std::int32_t x) {
-  for (int step = 1; step < kWarp; step *= 2) {
-    const std::int32_t before = __shfl_up_sync(kAllLanes, x, static_cast<unsigned>(step));
-    if (static_cast<int>(threadIdx.x % kWarp) >= step) x += before;
-  }
-  return x;
 }
 
 /// One block scans one bucket's column, kScanThreads blocks of tokens at a time.
@@ -144,21 +135,6 @@ struct ScatterOut {
   std::int32_t *holder, *row;
 };
 
-/// Takes the next place in each thread's bucket, in the order of the threads; all threads of a block call it.
-__device__ std::int32_t take_place(std::int32_t bucket, std::int32_t* next) {
-  const unsigned warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
-  const unsigned alike = __match_any_sync(kAllLanes, bucket);
-  const bool last = (alike >> lane) == 1U, asks = bucket != kNoBucket;
-  std::int32_t place = __popc(alike & ((1U << lane) - 1U));
-  for (unsigned turn = 0; turn < kThreads / kWarp; ++turn) {
-    if (warp == turn && asks) place += next[bucket];
-    __syncwarp();
-    if (warp == turn && asks && last) next[bucket] = place + 1;
-    __syncthreads();
-  }
-  return place;
-}
-
 __global__ void scatter_kernel(Choices choices, const std::int32_t* counts, Table table, PlacesOut places,
                                ScatterOut out) {
   __shared__ std::int32_t next[kMostBuckets];
@@ -171,7 +147,7 @@ __global__ void scatter_kernel(Choices choices, const std::int32_t* counts, Tabl
   for (std::int64_t first = begin; first < end; first += kThreads) {
     const std::int64_t choice = first + threadIdx.x;
     const std::int32_t bucket = choice < end ? choices.bucket_of(choice) : kNoBucket;
-    const std::int32_t place = take_place(bucket, next);
+    const std::int32_t place = take_place<kThreads>(bucket, next);
     if (choice >= end) continue;
     const bool placed = bucket != kNoBucket;
     out.holder[choice] = placed ? table.holder_of(bucket) : -1;

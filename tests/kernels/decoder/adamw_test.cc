@@ -42,6 +42,36 @@ TEST(AdamW, DecaysWhereTheGradientIsZero) {
   EXPECT_EQ(weight[0], 1.5F);
 }
 
+TEST(AdamW, OfFlatMemoryIsTheStepOfEachTensorRounded) {
+  const Floats weight = normal_tensor({9}, 1), gradient = normal_tensor({9}, 2), m({9}), v({9});
+  const Floats flat({9}, weight.values()), flat_m({9}), flat_v({9});
+  const Owned<Bf16> rounded({9});
+  const AdamW options{.learning_rate = 0.1F, .weight_decay = 0.5F, .step = 3};
+  AdamW undecayed = options;
+  undecayed.weight_decay = 0;
+  const auto one = [&](const AdamW& by, std::int64_t first, std::int64_t count) {
+    const auto part = [&](const Tensor& x) { return x.rows(first, count); };
+    adamw(by, part(gradient), part(weight), part(m), part(v));
+  };
+  one(options, 0, 3);
+  one(undecayed, 3, 6);
+  adamw(options, Owned<std::int64_t>({4}, {0, 3, 3, 9}), Owned<std::uint8_t>({3}, {1, 1, 0}), gradient, flat, flat_m,
+        flat_v, rounded, host_stream());
+  EXPECT_TRUE(same_bits(flat, weight));
+  EXPECT_TRUE(same_bits(flat_m, m));
+  EXPECT_TRUE(same_bits(flat_v, v));
+  for (std::int64_t i = 0; i < 9; ++i) EXPECT_EQ(rounded[i], to_bf16(weight[i]));
+}
+
+TEST(AdamW, RefusesOffsetsThatLeaveElementsOut) {
+  const Floats x({4});
+  const Owned<std::uint8_t> decayed({2});
+  for (const std::vector<std::int64_t>& ends : {std::vector<std::int64_t>{1, 2, 4}, {0, 2, 3}, {0, 5, 4}, {0, 4}}) {
+    const Owned<std::int64_t> offsets({static_cast<std::int64_t>(ends.size())}, ends);
+    EXPECT_EQ(thrown_code([&] { adamw({}, offsets, decayed, x, x, x, x, {}, host_stream()); }), ErrorCode::kInternal);
+  }
+}
+
 TEST(AdamW, RefusesWhatDoesNotFit) {
   const Floats x({2, 2});
   EXPECT_EQ(thrown_code([&] { adamw({}, Floats({4}), x, x, x); }), ErrorCode::kInternal);
@@ -56,6 +86,10 @@ TEST(SumOfSquares, IsADoubleSum) {
   double wanted = 0;
   for (const float x : many) wanted += static_cast<double>(x) * x;
   EXPECT_NEAR(sum_of_squares(many), wanted, 1e-10);
+  Arena arena;
+  const Owned<double> sum({1}, {7.0});
+  sum_of_squares(many, sum, arena, host_stream());
+  EXPECT_EQ(sum[0], sum_of_squares(many));
 }
 
 }  // namespace

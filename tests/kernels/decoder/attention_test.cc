@@ -109,6 +109,48 @@ TEST(AttentionBackward, GivesItsScratchBack) {
   EXPECT_EQ(arena.make<float>({5}).raw(), before.raw() + 64);
 }
 
+/// DocumentRows of 3, 0 and 70 rows: what each of them alone has, bit for bit.
+TEST(Attention, OfDocumentsIsThatOfEach) {
+  const Shape shape{73, 8};
+  const Floats q = normal_tensor(shape, 1), k = normal_tensor(shape, 2), v = normal_tensor(shape, 3);
+  const Floats dout = normal_tensor(shape, 4), out(shape), dq(shape), dk(shape), dv(shape);
+  const Ints offsets({4}, {0, 3, 3, 73});
+  const DocumentRows documents{offsets, 70};
+  const std::int32_t lengths[] = {3, 0, 70};
+  EXPECT_EQ(attention_saved_elements(73, 2, lengths, kCpu), 2 * (9 + 4900));
+  EXPECT_EQ(attention_saved_elements(73, 2, lengths, kCuda), 2 * 73);
+  const Floats saved({2 * (9 + 4900)});
+  Arena arena;
+  attention(q, k, v, documents, 2, out, saved, Stream());
+  attention_backward(q, k, v, out, saved, documents, 2, dout, dq, dk, dv, arena, Stream());
+  for (const auto& [first, count] : {std::pair{0, 3}, std::pair{3, 70}}) {
+    const auto rows = [&](const Tensor& x) { return x.rows(first, count); };
+    const Shape part{count, 8};
+    const Floats alone(part), p({2, count, count}), alone_dq(part), alone_dk(part), alone_dv(part);
+    attention(rows(q), rows(k), rows(v), 2, alone, p);
+    attention_backward(rows(q), rows(k), rows(v), p, 2, rows(dout), alone_dq, alone_dk, alone_dv, arena);
+    EXPECT_TRUE(same_bits(rows(out), alone));
+    EXPECT_TRUE(same_bits(rows(dq), alone_dq));
+    EXPECT_TRUE(same_bits(rows(dk), alone_dk));
+    EXPECT_TRUE(same_bits(rows(dv), alone_dv));
+  }
+}
+
+TEST(Attention, RefusesDocumentsThatDoNotFit) {
+  const Floats x({4, 6}), saved({20});
+  const auto code = [&](std::vector<std::int32_t> offsets, std::int64_t elements) {
+    const auto count = static_cast<std::int64_t>(offsets.size());
+    const Ints owned({count}, std::move(offsets));
+    return thrown_code([&] { attention(x, x, x, {owned, 4}, 2, x, saved.tensor().rows(0, elements), Stream()); });
+  };
+  EXPECT_EQ(code({0, 1, 4}, 20), std::nullopt);
+  EXPECT_EQ(code({0, 1, 4}, 19), ErrorCode::kInternal);
+  EXPECT_EQ(code({0, 1, 3}, 20), ErrorCode::kInternal);
+  EXPECT_EQ(code({1, 2, 4}, 20), ErrorCode::kInternal);
+  EXPECT_EQ(code({0, 5, 4}, 20), ErrorCode::kInternal);
+  EXPECT_EQ(code({}, 20), ErrorCode::kInternal);
+}
+
 TEST(Attention, RefusesWhatDoesNotFit) {
   const Floats x({4, 6}), p({2, 4, 4});
   Arena arena;

@@ -49,6 +49,19 @@ TEST(CrossEntropyBackward, EqualsCentralDifferencesAndTheForwardsLoss) {
   EXPECT_TRUE(same_bits(logits, dlogits)) << "in place";
 }
 
+TEST(CrossEntropy, OnTheHostsStreamAddsTheSame) {
+  const Floats logits = normal_tensor({3, 5}, 1), dlogits({3, 5}), wanted({3, 5});
+  const Ints labels({3}, {4, -1, 0});
+  const double once = cross_entropy_backward(logits, labels, 0.5F, wanted);
+  const Owned<double> loss({1}, {2.0});
+  Arena arena;
+  cross_entropy(logits, labels, loss, arena, host_stream());
+  EXPECT_EQ(loss[0], 2.0 + once);
+  cross_entropy_backward(logits, labels, 0.5F, dlogits, loss, arena, host_stream());
+  EXPECT_EQ(loss[0], 2.0 + once + once);
+  EXPECT_TRUE(same_bits(dlogits, wanted));
+}
+
 TEST(CrossEntropy, RefusesLabelsBeyondTheVocabulary) {
   const Floats logits({2, 3});
   const Ints labels({2}, {0, 3});

@@ -25,6 +25,16 @@ TEST(EmbeddingBackward, AddsEveryUseInAscendingOrder) {
   EXPECT_THAT(dtable.values(), ElementsAre(0, 11, 7, 7));
 }
 
+TEST(Embedding, OnTheHostsStreamIsTheSame) {
+  const Floats table({2, 2}, {0, 1, 10, 11}), x({3, 2}), dtable({2, 2}, {1, 1, 1, 1});
+  const Ints ids({3}, {1, 0, 1});
+  Arena arena;
+  embedding(ids, table, x, host_stream());
+  EXPECT_THAT(x.values(), ElementsAre(10, 11, 0, 1, 10, 11));
+  embedding_backward(ids, x, dtable, arena, host_stream());
+  EXPECT_THAT(dtable.values(), ElementsAre(1, 2, 21, 23));
+}
+
 TEST(Embedding, RefusesIdsOutsideTheTable) {
   const Floats table({3, 2}), x({1, 2});
   for (const std::int32_t id : {-1, 3}) {

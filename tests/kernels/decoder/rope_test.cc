@@ -45,6 +45,29 @@ TEST(Rope, InverseIsTheTransposeAndUndoes) {
   EXPECT_LT(worst_error(x, std::vector<double>(before.begin(), before.end())), 1e-6);
 }
 
+TEST(Rope, OfPositionsHasTheBitsOfRowsThatStandThere) {
+  const Floats cosine({7, 3}), sine({7, 3}), x = normal_tensor({7, 12}, 1), moved({5, 12});
+  rope_table(10000.0F, cosine, sine);
+  const Ints positions({5}, {3, 0, 6, 3, 1});
+  for (std::int64_t row = 0; row < 5; ++row) std::copy_n(x.begin() + positions[row] * 12, 12, moved.begin() + row * 12);
+  for (const bool inverse : {false, true, true}) {
+    rope(x, 2, cosine, sine, inverse);
+    rope(moved, 2, cosine, sine, positions, inverse, host_stream());
+    for (std::int64_t row = 0; row < 5; ++row) {
+      EXPECT_TRUE(same_bits(moved.tensor()[row], x.tensor()[positions[row]]));
+    }
+  }
+}
+
+TEST(Rope, RefusesPositionsBeyondTheTables) {
+  const Floats x({2, 4}), table({3, 2});
+  for (const std::int32_t position : {-1, 3}) {
+    const Ints positions({2}, {0, position});
+    EXPECT_EQ(thrown_code([&] { rope(x, 1, table, table, positions, false, host_stream()); }), ErrorCode::kBadInput);
+  }
+  EXPECT_EQ(thrown_code([&] { rope(x, 1, table, table, Ints({3}), false, host_stream()); }), ErrorCode::kInternal);
+}
+
 TEST(Rope, RefusesTablesThatAreTooShortOrOfAnotherWidth) {
   const Floats x({4, 8}), table({3, 2}), narrow({4, 1});
   EXPECT_EQ(thrown_code([&] { rope(x, 2, table, table, false); }), ErrorCode::kInternal);

@@ -2,7 +2,6 @@
 
 #include <array>
 
-#include "kernels/decoder/rms_norm.h"
 #include "kernels/products/swiglu.h"
 #include "tests/kernels/memory/on_device.h"
 
@@ -100,27 +99,6 @@ TEST_P(RowsCuda, SwigluIsTheCpus) {
     EXPECT_LE(error_of(get<float>(ab_there), dab, used * 2 * width), tolerance(dtype()));
     EXPECT_LE(error_of(get<float>(q_there), weighted, used * width), tolerance(dtype()));
     EXPECT_LE(error_of(get<float>(dw_there), dw, used), 1e-5);
-  }
-}
-
-TEST_P(RowsCuda, RmsNormIsTheCpus) {
-  for (const auto& [rows, width] : {std::array<std::int64_t, 2>{9, 37}, {0, 8}, {1, 1}, {300, 64}, {5, 2048}}) {
-    const Floats x = rounded(normal_tensor({rows, width}, 6), dtype()),
-                 dy = rounded(normal_tensor({rows, width}, 7), dtype());
-    const Floats weight = normal_tensor({width}, 8), before = rounded(normal_tensor({rows, width}, 9), dtype());
-    Floats y({rows, width}), inverse({rows}), dx({rows, width}, before.values()), dweight({width}, weight.values());
-    rms_norm(x, weight, 1e-6F, y, inverse);
-    rms_norm_backward(x, weight, inverse, dy, dx, dweight);
-    const Tensor y_there = room(dtype(), {rows, width}), inverse_there = room(DType::kF32, {rows});
-    const Tensor dx_there = put(before, dtype()), dweight_there = put(weight);
-    const Tensor partial = room(DType::kF32, {cuda::kNormParts, width});
-    cuda::rms_norm(put(x, dtype()), put(weight), 1e-6F, y_there, inverse_there, stream_);
-    cuda::rms_norm_backward(put(x, dtype()), put(weight), inverse_there, put(dy, dtype()), dx_there, dweight_there,
-                            partial, stream_);
-    EXPECT_LE(error_of(get<float>(y_there), y), tolerance(dtype()));
-    EXPECT_LE(error_of(get<float>(inverse_there), inverse), 1e-5);
-    EXPECT_LE(error_of(get<float>(dx_there), dx), tolerance(dtype()));
-    EXPECT_LE(error_of(get<float>(dweight_there), dweight), 1e-5);
   }
 }
 

@@ -14,6 +14,10 @@ inline void copy_16(void* to, const void* from, int bytes) {
   std::memset(to, 0, 16);
   std::memcpy(to, from, static_cast<std::size_t>(bytes));
 }
+inline void copy_4(void* to, const void* from, int bytes) {
+  std::memset(to, 0, 4);
+  std::memcpy(to, from, static_cast<std::size_t>(bytes));
+}
 inline void commit_copies() {}
 template <int kLeft>
 void wait_for_copies() {}
@@ -61,5 +65,13 @@ inline void multiply_add(const unsigned (&a)[4], unsigned b0, unsigned b1, float
   }
   emulator::meet_warp();
 }
+
+inline int anew(int x) { return x; }
+
+inline unsigned pack(float low, float high) {
+  return to_bf16(low).bits | static_cast<unsigned>(to_bf16(high).bits) << 16;
+}
+
+inline float power_of_two(float x) { return std::exp2(x); }
 
 }  // namespace coe::cuda
