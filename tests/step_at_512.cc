@@ -210,7 +210,7 @@ void count_exchange(const LayerConfig& layer, const Routed& routed, const Tensor
                     StepTable& table, Arena& arena) {
   const Placement placement(layer.experts, kRanks);
   const DispatchPlan plan = make_dispatch_plan(routed.routing, rows, placement, kRank, arena);
-  const std::unique_ptr<Exchange> exchange = make_exchange(ExchangeOrder::kExact, group, layer.hidden);
+  const std::unique_ptr<Exchange> exchange = make_exchange(ExchangeOrder::kExact, group, {layer.hidden});
   const Tensor x = arena.zeros<float>({kTokens, layer.hidden}), sum = arena.make<float>(x.shape());
   const Tensor scalar = arena.make<float>({routed.routing.choices()});
   for (const bool backward : {false, true}) {

@@ -22,7 +22,7 @@
 namespace coe {
 namespace {
 
-bool on_cuda(const Benchmark& benchmark) { return benchmark.layer.device == Device::Kind::kCuda; }
+bool on_cuda(const Benchmark& benchmark) { return benchmark.device == Device::Kind::kCuda; }
 
 BenchReport run_cuda_benchmark(const BenchOptions& options, Transport& world) {
   const Benchmark& benchmark = options.benchmark;

@@ -10,8 +10,8 @@
 #include "runtime/exchange/stream_exchange.h"
 #include "runtime/layer/chain_layer.h"
 #include "runtime/layer/check_device.h"
-#include "runtime/layer/copied_weights.h"
 #include "runtime/layer/layer_size.h"
+#include "runtime/model/model_parameters.h"
 
 namespace coe {
 namespace {
@@ -31,8 +31,8 @@ class RandomCudaLayer {
         placement_(benchmark.layer.experts, 1),
         stream_(kCuda),
         batch_(deal_batch(benchmark.tokens / benchmark.sequence, benchmark.sequence, groups_)),
-        drawn_(benchmark.layer, placement_.experts_of(0), groups_.world()),
-        weights_(benchmark.layer, drawn_.views(), benchmark.dtype, groups_.experts(), stream_),
+        weights_(chain_specs(benchmark.layer, "", placement_.experts_of(0), ExpertOrder::kByMatrix), true, stream_,
+                 benchmark.dtype),
         exchange_(groups_.experts(), benchmark.layer.hidden, benchmark.dtype, stream_, hint()),
         workspace_(make_layer_workspace(benchmark.layer, groups_, benchmark.tokens, stream_)),
         layer_(benchmark.layer, 0,
@@ -42,10 +42,12 @@ class RandomCudaLayer {
                 .workspace = &workspace_,
                 .times = &times_,
                 .stream = &stream_},
-               weights_.views()),
+               chain_weights(benchmark.layer, "", placement_.experts_of(0), weights_)),
         tokens_(0, kCuda),
         arena_(0, kCuda),
         context_{.l1_coeff = benchmark.layer.l1_coeff} {
+    weights_.copy_from(RandomWeights(benchmark.layer, placement_.experts_of(0), groups_.world()).parameters());
+    wait(groups_.experts(), stream_, kPhase);
     x_ = random_tokens(8, 1);
     dy_ = random_tokens(9, 1e-3F);
     dx_ = tokens_.make(benchmark.dtype, x_.shape());
@@ -58,7 +60,7 @@ class RandomCudaLayer {
 
   StepTimes step() {
     arena_.reset();
-    weights_.zero_gradients(stream_);
+    weights_.zero_gradients();
     events_[0].record(stream_);
     ChainOutput out;
     std::size_t stops = 0;
@@ -97,8 +99,7 @@ class RandomCudaLayer {
   Placement placement_;
   Stream stream_;
   Batch batch_;
-  RandomWeights drawn_;
-  CopiedWeights weights_;
+  Parameters weights_;
   StreamExchange exchange_;
   LayerWorkspace workspace_;
   PartTimes times_;

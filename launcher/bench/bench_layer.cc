@@ -83,7 +83,7 @@ class BusyLayer {
   BusyLayer(const Benchmark& benchmark, LayerInput& input)
       : forward_only_(benchmark.forward_only),
         input_(input),
-        exchange_(make_exchange(benchmark.order, input.groups.experts(), benchmark.layer.hidden,
+        exchange_(make_exchange(benchmark.order, input.groups.experts(), {benchmark.layer.hidden},
                                 ChainLayer::flight_hint(forward_only_ ? 0 : 1, benchmark.layer.iterations,
                                                         size_of(benchmark, input).rows))),
         workspace_(make_layer_workspace(benchmark.layer, input.groups)),

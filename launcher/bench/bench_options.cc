@@ -123,14 +123,14 @@ Benchmark benchmark_of(const Kind& kind, const po::variables_map& values) {
   benchmark.tokens = size("tokens", workload.tokens);
   benchmark.layer.hidden = size("hidden", workload.hidden);
   benchmark.layer.expert_hidden = size("expert-hidden", workload.expert_hidden);
-  benchmark.layer.device = device_of(values);
-  benchmark.dtype = dtype_of(values, benchmark.layer.device);
+  benchmark.device = device_of(values);
+  benchmark.dtype = dtype_of(values, benchmark.device);
   benchmark.order = named_order("bench", values);
-  check(benchmark.layer.device == Device::Kind::kCpu || benchmark.order == ExchangeOrder::kExact,
+  check(benchmark.device == Device::Kind::kCpu || benchmark.order == ExchangeOrder::kExact,
         "bench: --order partial-sums needs --device cpu");
   benchmark.threads = static_cast<int>(named_threads(values, 1));
-  check(benchmark.layer.device == Device::Kind::kCpu || benchmark.threads == 1, "bench: --threads is ",
-        benchmark.threads, ", --device cuda needs 1");
+  check(benchmark.device == Device::Kind::kCpu || benchmark.threads == 1, "bench: --threads is ", benchmark.threads,
+        ", --device cuda needs 1");
   benchmark.layer.experts = positive(values, "experts");
   benchmark.layer.top_k = positive(values, "top-k");
   if (kind.name == "layer") benchmark.layer.iterations = positive(values, "iterations");

@@ -42,7 +42,7 @@ BenchReport begin_report(std::string_view what, const Benchmark& benchmark, int 
                     {"forward_only", benchmark.forward_only},
                     {"threads", benchmark.threads},
                     {"steps", benchmark.steps}};
-  if (layer.device == Device::Kind::kCuda) say_device(report, benchmark.dtype);
+  if (benchmark.device == Device::Kind::kCuda) say_device(report, benchmark.dtype);
   return report;
 }
 

@@ -15,7 +15,8 @@ struct Benchmark {
   double skew = 0;            ///< the e-th most wanted expert is wanted in proportion to e^-skew; 0: all alike
   bool forward_only = false;
   ExchangeOrder order = ExchangeOrder::kExact;
-  int threads = 1;            ///< of each rank, for its experts
+  int threads = 1;  ///< of each rank, for its experts
+  Device::Kind device = Device::Kind::kCpu;
   DType dtype = DType::kF32;  ///< kBF16 on a CUDA device alone
   int warmup_steps = 2;
   int steps = 9;

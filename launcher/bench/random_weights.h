@@ -16,6 +16,7 @@ class RandomWeights {
   RandomWeights(const LayerConfig& layer, const ExpertIds& experts, Group world);
 
   ChainWeights views();
+  const Parameters& parameters() const { return parameters_; }
   void zero_gradients() { parameters_.zero_gradients(); }
 
  private:

@@ -17,12 +17,23 @@
 #include "launcher/tell.h"
 #include "launcher/train/capacity_note.h"
 #include "launcher/train/memory_note.h"
+#include "runtime/config/config_words.h"
 #include "runtime/config/idle_keys.h"
 #include "runtime/files/durable_file.h"
 #include "runtime/training/checkpoint_directory.h"
 #include "runtime/training/run_facts.h"
 
 namespace coe {
+
+namespace {
+
+std::string device_note(const TrainingConfig& training) {
+  if (training.device == Device::Kind::kCpu) return "";
+  return fmt::format(" on {} in {}", cuda_device_name(kCuda.index),
+                     kWords<Precision>[static_cast<std::size_t>(training.dtype)]);
+}
+
+}  // namespace
 
 TrainingRun::TrainingRun(const Config& config, Transport& world, FlightRecorder& recorder, const TokenSource& train,
                          const TokenSource& valid, const StopSignals& signals, const RunFolder& folder, bool resume,
@@ -84,8 +95,9 @@ void TrainingRun::open_directory() {
 }
 
 void TrainingRun::begin() {
-  say(fmt::format("{}: {} parameters, {} rank{}, into {}", model_name(config_.model.layer), trainer_.parameters(),
-                  world_.size(), world_.size() == 1 ? "" : "s", directory_.root.string()));
+  say(fmt::format("{}: {} parameters, {} rank{}{}, into {}", model_name(config_.model.layer), trainer_.parameters(),
+                  world_.size(), world_.size() == 1 ? "" : "s", device_note(config_.training),
+                  directory_.root.string()));
   if (const std::string note = look_ahead_note(config_.model.layer); !note.empty()) say(note);
   if (const std::string idle = idle_keys(config_); !idle.empty()) say("set, but without effect here: " + idle);
   say(memory_note(config_, world_.size()));

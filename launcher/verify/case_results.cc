@@ -52,7 +52,7 @@ void CaseResults::gather_gradients(const Parameters& parameters, const Placement
     if (!parameter.expert && gradient.data() != nullptr)
       values_["grad." + parameter.name].assign(gradient.begin(), gradient.end());
   }
-  const auto parts = gather_floats(*groups_, parameters.expert_gradients().span<float>());
+  const auto parts = gather_floats(*groups_, parameters.experts().gradient.span<float>());
   for (int rank = 0; rank < placement.ranks(); ++rank) {
     auto next = parts[static_cast<std::size_t>(rank)].begin();
     for (const ParameterSpec& spec : specs_of(placement.experts_of(rank))) {

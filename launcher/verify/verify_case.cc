@@ -1,6 +1,7 @@
 #include "launcher/verify/verify_case.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "kernels/memory/arena.h"
@@ -12,6 +13,7 @@
 #include "runtime/model/model.h"
 #include "runtime/model/model_parameters.h"
 #include "runtime/ranks/batch.h"
+#include "runtime/ranks/read_back.h"
 #include "runtime/training/optimiser.h"
 
 namespace coe {
@@ -75,7 +77,7 @@ CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups, Exchang
 
   PartTimes times;
   const auto exchange =
-      make_exchange(order, groups.experts(), config.hidden, ChainLayer::flight_hint(1, config.iterations));
+      make_exchange(order, groups.experts(), {config.hidden}, ChainLayer::flight_hint(1, config.iterations));
   LayerWorkspace workspace = make_layer_workspace(config, groups);
   ChainLayer layer(config, 0, {&groups, &placement, exchange.get(), &workspace, &times, threads},
                    chain_weights(config, "", experts, parameters));
@@ -111,25 +113,57 @@ Tensor read_ids(const CaseFile& file, const std::string& name, std::int64_t sequ
   return ids;
 }
 
-CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups, ExchangeOrder order, int threads) {
-  Model model(file.model(), groups, {.order = order, .threads = threads});
-  const auto specs_of = [&](const ExpertIds& experts) { return model_specs(model.config(), experts); };
-  file.load_weights(model.parameters());
-  Optimiser optimiser(file.training(), groups, model.parameters());
+/// A model's gradients where the host can read them.
+class ReadGradients {
+ public:
+  ReadGradients(Model& model, std::span<const ParameterSpec> specs) : model_(&model) {
+    if (model.stream().device() != kCpu) copy_.emplace(specs, true);
+  }
+  const Parameters& read(const RankGroups& groups) {
+    if (!copy_) return model_->parameters();
+    copy_->copy_gradients_from(model_->parameters());
+    wait(groups.world(), model_->stream(), {"copying gradients from the device"});
+    return *copy_;
+  }
+
+ private:
+  Model* model_;
+  std::optional<Parameters> copy_;
+};
+
+void load_model(const CaseFile& file, const RankGroups& groups, std::span<const ParameterSpec> specs, Model& model) {
+  if (model.stream().device() == kCpu) return file.load_weights(model.parameters());
+  Parameters host(specs, true);
+  file.load_weights(host);
+  model.parameters().copy_from(host);
+  wait(groups.world(), model.stream(), {"copying weights to the device"});
+}
+
+CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups, const Stream& stream, ExchangeOrder order,
+                         int threads) {
   const Tensor whole = file.tensors().tensor("input_ids");
   check(whole.shape().rank() == 2, "case: input_ids is ", whole.shape().text(), ", must be [B, S]");
   const std::int64_t sequences = whole.extent(0);
   const Batch batch = deal_batch(sequences, file.length(), groups);
-  Arena ids_arena, arena;
+  const std::int64_t most_tokens = (sequences + groups.world().size() - 1) / groups.world().size() * file.length();
+  Model model(
+      file.model(), groups,
+      {.order = order, .threads = threads, .tokens = stream.device() == kCpu ? 0 : most_tokens, .stream = &stream});
+  const auto specs_of = [&](const ExpertIds& experts) { return model_specs(model.config(), experts); };
+  const std::vector<ParameterSpec> mine = specs_of(model.placement().experts_of(groups.experts().rank()));
+  load_model(file, groups, mine, model);
+  Optimiser optimiser(file.training(), groups, model.parameters(), stream);
+  ReadGradients gradients(model, mine);
+  Arena ids_arena, arena(0, stream.device());
   const Tensor ids = read_ids(file, "input_ids", sequences, batch, ids_arena);
   const Tensor labels = read_ids(file, "labels", sequences, batch, ids_arena);
   const double scale = 1 / static_cast<double>(batch.world_tokens());
 
   const RoutingContext routing{.l1_coeff = file.layer().l1_coeff, .random = {}};
   CaseResults results(groups);
-  const Tensor logits = ids_arena.make<float>({batch.tokens(), model.config().vocab});
+  const Tensor logits = arena.make<float>({batch.tokens(), model.config().vocab});
   model.logits(ids, batch, logits, arena);
-  results.gather("logits", floats(logits));
+  results.gather("logits", read_back<float>(logits, groups.world(), stream, {"reading logits"}));
   std::vector<float> losses;
   for (std::int64_t step = 1; step <= file.training().steps; ++step) {
     arena.reset();
@@ -142,7 +176,7 @@ CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups, Exchang
       results.add("loss", {losses.front()});
       results.add("aux_loss", {summed(groups, part.balance)});
       results.add("grad_norm", {static_cast<float>(norm)});
-      results.gather_gradients(model.parameters(), model.placement(), specs_of);
+      results.gather_gradients(gradients.read(groups), model.placement(), specs_of);
     }
     optimiser.update(step, norm);
   }
@@ -157,9 +191,9 @@ CaseOutcome verify_case(const std::filesystem::path& path, Transport& world, std
                         Device::Kind device, ExchangeOrder order, int threads) {
   const CaseFile file(path);
   const RankGroups groups(world, 0, deadline);
-  check(device == Device::Kind::kCpu || !file.is_model(), path.string(), ": a whole model runs on the cpu alone");
-  if (device == Device::Kind::kCuda) return verify_on_cuda(file, groups);
-  return file.is_model() ? verify_model(file, groups, order, threads) : verify_layer(file, groups, order, threads);
+  const bool on_cuda = device == Device::Kind::kCuda;
+  if (file.is_model()) return verify_model(file, groups, on_cuda ? Stream(kCuda) : Stream(), order, threads);
+  return on_cuda ? verify_on_cuda(file, groups) : verify_layer(file, groups, order, threads);
 }
 
 }  // namespace coe

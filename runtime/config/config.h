@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/memory/device.h"
+#include "kernels/memory/tensor.h"
 
 namespace coe {
 
@@ -66,7 +67,6 @@ struct LayerConfig {
                                                           ///< rank's own (then results depend on the number of ranks)
   std::int64_t reroute_rounds = 0;  ///< in which dropped choices ask for their token's next best expert
   bool pad_to_capacity = false;     ///< experts always compute as many rows as they may take; the rest is zeros
-  Device::Kind device = Device::Kind::kCpu;  ///< "cpu", "cuda"
 
   /// With one expert a token, a weight over their sum would be 1 whatever the router says.
   bool normalises_weights() const { return norm_topk_prob && top_k > 1; }
@@ -88,6 +88,10 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
+/// What products read and passes hand on; sums, router scores, losses and the weights that are trained are fp32.
+enum class Precision { kF32, kBF16 };
+inline DType dtype_of(Precision precision) { return precision == Precision::kF32 ? DType::kF32 : DType::kBF16; }
+
 /// Section [training].
 struct TrainingConfig {
   std::int64_t steps = 0;
@@ -103,6 +107,8 @@ struct TrainingConfig {
   float clip = 1.0F;                            ///< of the global gradient norm; 0: none
   OnNonFinite non_finite = OnNonFinite::kStop;  ///< what to do about a step whose loss or gradient is not finite
   Recompute recompute = Recompute::kNone;       ///< what of each layer the backward computes anew instead of keeping it
+  Device::Kind device = Device::Kind::kCpu;
+  Precision dtype = Precision::kF32;
 
   /// The micro-batch, or the batch where none is asked for.
   std::int64_t sequences_at_once() const { return micro_batch == 0 ? batch : micro_batch; }

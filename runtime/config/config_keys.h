@@ -100,7 +100,6 @@ inline constexpr std::tuple kLayerKeys = {
         "rounds in which dropped choices ask for their token's next best expert"},
     Key{"pad_to_capacity", &LayerConfig::pad_to_capacity,
         "experts always compute as many rows as they may take; those that lack are zeros"},
-    Key{"device", &LayerConfig::device, "where the layer runs; cuda is for coe verify and coe bench layer"},
 };
 inline constexpr std::tuple kTrainingKeys = {
     Key{"steps", &TrainingConfig::steps, Whole{1, kMostSteps}, "optimiser steps of the run"},
@@ -126,6 +125,9 @@ inline constexpr std::tuple kTrainingKeys = {
         "a loss or gradient that is not finite ends the run (stop), or its step is left out (skip)"},
     Key{"recompute", &TrainingConfig::recompute,
         "what the backward computes again instead of keeping it: nothing, of each layer the attention, or all of it"},
+    Key{"device", &TrainingConfig::device, "where the model is trained: on the host, or on a GPU that all ranks share"},
+    Key{"dtype", &TrainingConfig::dtype,
+        "numbers of activations and products; bf16 on cuda alone, with fp32 sums, router scores, losses and weights"},
 };
 inline constexpr std::tuple kDataKeys = {
     Key{"train", &DataConfig::train, "file to train on; empty: built-in maths problems"},

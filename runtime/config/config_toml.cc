@@ -128,6 +128,13 @@ std::string origin_of(const std::string& file, const toml::source_region& source
        fmt::format("[{}]", fmt::join(sections, "], [")));
 }
 
+/// Files of before say where the layer runs, which is where the model does; what they say by default means nothing.
+bool has_moved(const std::string& key, const toml::node& node, const std::string& origin) {
+  if (key != "layer.device") return false;
+  check(node.value<std::string>() == "cpu", origin, "layer.device: is training.device now");
+  return true;
+}
+
 Origins read_file_keys(const toml::table& root, const std::string& file, Config& config) {
   Origins origins;
   const std::vector<std::string> known = known_keys();
@@ -140,6 +147,7 @@ Origins read_file_keys(const toml::table& root, const std::string& file, Config&
     for (const auto& [name, node] : *content.as_table()) {
       const std::string key = prefix + std::string(name.str());
       const std::string origin = origin_of(file, name.source());
+      if (has_moved(key, node, origin)) continue;
       set_key(key, node, origin, config);
       origins[key] = origin;
     }

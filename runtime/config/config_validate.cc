@@ -21,6 +21,8 @@ constexpr double kMostWeights = 0x1p48;
 // Choices and rows of one rank, and the tokens of an expert-parallel group, are indexed by int32.
 constexpr std::int64_t kMostIndexed = std::numeric_limits<std::int32_t>::max();
 constexpr std::int64_t kByteVocab = 256;
+/// Of what the attention of a GPU does.
+constexpr std::int64_t kWidestHead = 128;
 
 /// The value of the key that bounds another one.
 std::int64_t value_of(std::string_view bound, const Config& config) {
@@ -107,6 +109,21 @@ void check_training(const TrainingConfig& training) {
         "training.micro_batch: ", training.micro_batch, " does not divide training.batch ", training.batch);
 }
 
+void check_device(const Config& config) {
+  const TrainingConfig& training = config.training;
+  if (training.device == Device::Kind::kCpu) {
+    check(training.dtype == Precision::kF32, "training.dtype: \"bf16\" needs training.device \"cuda\"");
+    return;
+  }
+  check(config.exchange.order == ExchangeOrder::kExact,
+        "exchange.order: must be \"exact\" with training.device \"cuda\"");
+  check(config.exchange.chunks == 1, "exchange.chunks: ", config.exchange.chunks,
+        ", must be 1 with training.device \"cuda\"");
+  const std::int64_t width = config.model.hidden / config.model.heads;
+  check(width <= kWidestHead, "model.heads: ", config.model.heads, " gives a head ", width, " numbers, at most ",
+        kWidestHead, " with training.device \"cuda\"");
+}
+
 void check_indexed(std::string_view what, std::int64_t count, std::int64_t ranks, const TrainingConfig& training) {
   check(count <= kMostIndexed, "training.micro_batch: ", training.sequences_at_once(), " sequences over ", ranks,
         " ranks give a rank up to ", count, " ", what, ", at most ", kMostIndexed);
@@ -150,10 +167,9 @@ void validate(const Config& config) {
   for_each_key(config, KeyCheck{config});
   check_model(config.model);
   check_layer(config.model.layer);
-  check(config.model.layer.device == Device::Kind::kCpu,
-        "layer.device: \"cuda\" is for coe verify and coe bench layer, a whole model needs \"cpu\"");
   check_weights(config.model);
   check_training(config.training);
+  check_device(config);
   check_data(config.data, config.model.vocab);
   check(config.validation.capacity_factor == 0 || config.model.layer.drop_policy != DropPolicy::kNone,
         "validation.capacity_factor: ", config.validation.capacity_factor,

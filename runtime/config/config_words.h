@@ -31,6 +31,8 @@ inline constexpr std::array kWords<CapacityScope> = {std::string_view("global"),
 template <>
 inline constexpr std::array kWords<Device::Kind> = {std::string_view("cpu"), std::string_view("cuda")};
 template <>
+inline constexpr std::array kWords<Precision> = {std::string_view("fp32"), std::string_view("bf16")};
+template <>
 inline constexpr std::array kWords<ExchangeOrder> = {std::string_view("exact"), std::string_view("partial-sums")};
 template <>
 inline constexpr std::array kWords<Decay> = {std::string_view("all"), std::string_view("matrices")};

@@ -7,6 +7,7 @@
 #include "kernels/memory/copy.h"
 #include "kernels/routing/rows.h"
 #include "runtime/layer/layer_size.h"
+#include "runtime/ranks/read_back.h"
 #include "runtime/ranks/row_table.h"
 #include "runtime/routing/router_bias.h"
 #include "runtime/routing/token_blocks.h"
@@ -42,16 +43,15 @@ ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext&
       own_admission_(config, *router_, *context.workspace->own, context.groups->alone()),
       planner_(*context.placement, context.groups->experts().rank(), *context.stream),
       experts_(weights_.experts, context.threads, *context.stream),
-      counters_(static_cast<std::size_t>(config.iterations)),
+      counters_(config.iterations, config.experts, *context.stream),
       replicas_(context.workspace->group.size()),
       counts_(context.workspace->group.size()) {
   check(stream().device() == kCpu || context.groups->replicas().size() == 1,
         "layer on a device: data parallelism is not there yet; every expert must be on one rank alone");
   check(stream().device() == kCpu || context.workspace->chunks() == 1, "layer on a device: exchange.chunks is ",
         context.workspace->chunks(), ", must be 1");
-  for (std::size_t t = 0; t < counters_.size(); ++t) {
-    gates_.emplace_back(config, layer, static_cast<int>(t), weights_.gates[t], *router_);
-    counters_[t].load.resize(static_cast<std::size_t>(config.experts));
+  for (int t = 0; t < iterations(); ++t) {
+    gates_.emplace_back(config, layer, t, weights_.gates[static_cast<std::size_t>(t)], *router_);
   }
   if (weights_.shared) shared_.emplace(*weights_.shared, stream());
 }
@@ -62,15 +62,18 @@ FlightHint ChainLayer::flight_hint(std::int64_t layers, std::int64_t iterations,
           .results = chunks + kSpare};
 }
 
-void ChainLayer::clear_counters() {
-  for (IterationCounters& counters : counters_) {
-    std::ranges::fill(counters.load, 0);
-    counters.tokens = counters.dropped = counters.rerouted = counters.bytes_sent = 0;
-  }
+void ChainLayer::record_routing(RoutingCounter* counter) {
+  check(counter == nullptr || stream().device() == kCpu, "routing is recorded on the cpu alone");
+  counter_ = counter;
 }
 
 void ChainLayer::update_router_bias(int iteration, float rate, std::span<const std::int64_t> load) {
-  coe::update_router_bias(rate, load, gates_[static_cast<std::size_t>(iteration)].bias());
+  const Tensor& bias = gates_[static_cast<std::size_t>(iteration)].bias();
+  if (bias.elements() == 0) return;
+  std::vector<float> values = read_back<float>(bias, context_.groups->world(), stream(), {"moving a router's bias"});
+  const Tensor moved(values.data(), DType::kF32, bias.shape());
+  coe::update_router_bias(rate, load, moved);
+  copy(moved, bias, stream());
 }
 
 std::size_t ChainLayer::chunks() const {
@@ -181,7 +184,6 @@ Task ChainLayer::pass_forward(Forward pass, FrameArena& frames) {
       Task admitted = admission(pass).admit(call, at.routed, table, frames);
       co_await admitted;
     }
-    count_admitted(t, pass);
     if (pass.alone()) {
       co_await tell(t, table, 1, pass);
       table = tables(pass).table(1);
@@ -197,7 +199,7 @@ Task ChainLayer::pass_forward(Forward pass, FrameArena& frames) {
     };
     co_await Timed(*context_.times, Part::kCombine, at.flight.combine(sums, summed));
 
-    counters_[static_cast<std::size_t>(t)].bytes_sent += at.flight.bytes_sent();
+    counters_.add_bytes(t, at.flight.bytes_sent());
     if (pass.lasting) continue;
     at.flight = {};
     pass.arena.reset(mark);
@@ -231,9 +233,7 @@ void ChainLayer::finish_gate(int t, Forward& pass) {
   IterationSaved& saved = pass.at(t);
   saved.routed = gates_[static_cast<std::size_t>(t)].finish_forward(saved.gating, pass.arena);
   saved.chosen = saved.routed.routing.choices();
-  if (!saved.routed.counts.on_host()) return;
-  std::vector<std::int64_t>& load = counters_[static_cast<std::size_t>(t)].load;
-  std::ranges::transform(load, saved.routed.counts.span<std::int32_t>(), load.begin(), std::plus<>());
+  if (!pass.context.replayed) counters_.add_chosen(t, saved.routed);
 }
 
 Timed<RowTables::Told> ChainLayer::tell(int t, const Tensor& counts, int round, const Forward& pass) {
@@ -275,23 +275,17 @@ Admission::Call ChainLayer::admission_call(int t, const Forward& pass) const {
           .arena = pass.arena};
 }
 
-void ChainLayer::count_admitted(int t, const Forward& pass) {
-  const IterationSaved& saved = pass.at(t);
-  if (!saved.routed.counts.on_host()) return;
-  IterationCounters& counters = counters_[static_cast<std::size_t>(t)];
-  counters.tokens += saved.routed.routing.tokens();
-  counters.rerouted += saved.routed.routing.choices() - saved.chosen;
-  if (counter_ != nullptr && !pass.context.replayed) counter_->count(layer_, t, saved.routed.routing);
-}
-
 void ChainLayer::plan(int t, const Tensor& table, Forward& pass) {
   const PartTimer timer(*context_.times, Part::kPlan);
   IterationSaved& saved = pass.at(t);
   const Placement& placement = *context_.placement;
   saved.plan = planner_.plan(saved.routed, table, padded_rows(pass.config, pass.batch(), placement.ranks()),
                              most_rows(pass.config, placement, pass.batch().group_tokens()), pass.arena);
-  if (!table.on_host()) return;
-  counters_[static_cast<std::size_t>(t)].dropped += saved.chosen - saved.plan.rows_sent();
+  if (pass.context.replayed) return;
+  const bool whole_group = table.extent(0) > 1;
+  counters_.add_sent(t, saved.chosen, saved.routed, saved.plan,
+                     table[whole_group ? context_.groups->experts().rank() : 0]);
+  if (counter_ != nullptr) counter_->count(layer_, t, saved.routed.routing);
 }
 
 Flight ChainLayer::dispatch(int t, Forward& pass) {

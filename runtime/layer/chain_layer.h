@@ -15,6 +15,7 @@
 #include "runtime/exchange/exchange.h"
 #include "runtime/layer/chain_weights.h"
 #include "runtime/layer/experts.h"
+#include "runtime/layer/layer_counters.h"
 #include "runtime/layer/layer_workspace.h"
 #include "runtime/layer/part_times.h"
 #include "runtime/layer/shared_expert.h"
@@ -72,13 +73,6 @@ struct ChainOutput {
   Tensor balance_loss;  ///< fp64 [1], this rank's part of the layer's balance, z and L1 losses
 };
 
-/// What passed through one iteration on this rank since the counters were last cleared; all 0 where the host cannot
-/// read it.
-struct IterationCounters {
-  std::vector<std::int64_t> load;  ///< [N] choices of this rank's tokens, before any is dropped
-  std::int64_t tokens = 0, dropped = 0, rerouted = 0, bytes_sent = 0;  ///< dropped: without a place in the end
-};
-
 /// A Chain-of-Experts layer (arXiv 2506.18945): C times norm, gate, admission, plan, dispatch, experts, combine and
 /// residual, on any device. Collective over the expert-parallel group; a rank may have no tokens and no experts. On a
 /// device that ranks share all that a pass does is to give work to the stream.
@@ -110,16 +104,18 @@ class ChainLayer {
   Task begin_backward(const Tensor& dy, ChainSaved& saved, const Tensor& dx, Arena& arena);
 
   /// Moves an iteration's router bias by `rate` towards an even load: load [N] choices of the whole step, over all
-  /// ranks (Wang et al. 2024, arXiv 2408.15664). Does nothing without a bias.
+  /// ranks (Wang et al. 2024, arXiv 2408.15664). Does nothing without a bias. On a device waits for the stream.
   void update_router_bias(int iteration, float rate, std::span<const std::int64_t> load);
 
   /// See Experts::pack.
   void pack_experts() { experts_.pack(); }
 
-  std::span<IterationCounters> counters() { return counters_; }
-  void clear_counters();
+  /// Of every iteration. On a device waits for the stream.
+  std::span<IterationCounters> counters() { return counters_.read(context_.groups->world()); }
+  void clear_counters() { counters_.clear(); }
   /// Every forward's routing is counted in `counter`, which is viewed; nullptr ends it.
-  void record_routing(RoutingCounter* counter) { counter_ = counter; }
+  /// Throws kBadInput on a device.
+  void record_routing(RoutingCounter* counter);
 
  private:
   /// What the iterations of one chunk's forward have in common.
@@ -181,7 +177,6 @@ class ChainLayer {
   void balance(int t, const Tensor& world_counts, Forward& pass);
   Admission& admission(const Forward& pass) { return pass.alone() ? own_admission_ : admission_; }
   Admission::Call admission_call(int t, const Forward& pass) const;
-  void count_admitted(int t, const Forward& pass);
   void plan(int t, const Tensor& table, Forward& pass);
   Flight dispatch(int t, Forward& pass);
   void run_experts(const ExpertRows& rows, IterationSaved& saved, Arena& arena);
@@ -212,7 +207,7 @@ class ChainLayer {
   DispatchPlanner planner_;
   Experts experts_;
   std::optional<SharedExpert> shared_;
-  std::vector<IterationCounters> counters_;
+  LayerCounters counters_;
   RoutingCounter* counter_ = nullptr;
   ChainSaved unsaved_;  ///< where no backward follows: of an iteration and of the one that it enters
   std::vector<PostedCollective> replicas_;  ///< of each chunk

@@ -51,7 +51,7 @@ Task ChainLayer::pass_backward(Backward pass, FrameArena& /*frames*/) {
     const Combination sums{.sum = dnormed, .scalar = &dweight, .shared = shared};
     co_await Timed(*context_.times, Part::kCombine, flight.combine(sums, nobody));
 
-    counters_[static_cast<std::size_t>(t)].bytes_sent += flight.bytes_sent();
+    counters_.add_bytes(t, flight.bytes_sent());
     gate_backward(t, residual(t, 0, d, pass.dy), dnormed, dweight, earlier, pass);
     pass.arena.reset(mark);
     d = earlier;

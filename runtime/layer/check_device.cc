@@ -9,7 +9,7 @@ namespace {
 constexpr std::int64_t kMostChosen = 64, kMostExperts = 1024;
 
 void require(bool condition, std::string_view what) {
-  check(condition, "layer.device: \"cuda\" does not do ", what, " yet; \"cpu\" does");
+  check(condition, "device cuda does not do ", what, " yet; cpu does");
 }
 
 }  // namespace

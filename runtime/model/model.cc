@@ -1,16 +1,18 @@
 #include "runtime/model/model.h"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 
-#include "kernels/decoder/cross_entropy.h"
 #include "kernels/decoder/embedding.h"
 #include "kernels/decoder/rms_norm.h"
 #include "kernels/decoder/rope.h"
-#include "kernels/products/linear.h"
+#include "kernels/memory/copy.h"
 #include "kernels/routing/rows.h"
+#include "runtime/exchange/make_exchange.h"
 #include "runtime/layer/layer_size.h"
 #include "runtime/model/model_parameters.h"
+#include "runtime/ranks/read_back.h"
 #include "runtime/routing/admission.h"
 
 namespace coe {
@@ -39,13 +41,26 @@ std::int64_t layers_kept(const ModelConfig& config, const ModelUse& use) {
   return use.recompute == Recompute::kLayer ? 1 : config.layers;
 }
 
-/// In training or, where that needs more, in validation.
-std::int64_t expert_rows(const LayerConfig& layer, const RankGroups& groups, const ModelUse& use) {
+std::int64_t group_tokens(const RankGroups& groups, const ModelUse& use) {
+  return use.tokens * groups.experts().size();
+}
+
+/// In training or, where that needs more, in validation; on a device, where nobody can count them, all there can be.
+std::int64_t expert_rows(const LayerConfig& layer, const RankGroups& groups, const Placement& placement,
+                         const ModelUse& use) {
   if (use.tokens == 0) return 0;
   const auto rows = [&](const LayerConfig& config) {
+    if (use.stream->device() != kCpu) return most_rows(config, placement, group_tokens(groups, use));
     return layer_size(config, {.tokens = use.tokens, .ranks = groups.experts().size(), .learning = use.trained}).rows;
   };
   return std::max(rows(layer), rows(with_capacity(layer, use.capacity_factor)));
+}
+
+/// Throws kBadInput for a number that is none of the vocabulary's, which a device does not look for.
+void check_tokens(const Tensor& tokens, std::int64_t vocab, const char* noun) {
+  for (const std::int32_t token : tokens.span<std::int32_t>()) {
+    check(token < vocab, "model: ", noun, " is ", token, ", must be below ", vocab);
+  }
 }
 
 }  // namespace
@@ -53,31 +68,33 @@ std::int64_t expert_rows(const LayerConfig& layer, const RankGroups& groups, con
 Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse& use)
     : config_(completed(config)),
       groups_(&groups),
+      stream_(use.stream),
+      dtype_(use.dtype),
       capacity_factor_(use.capacity_factor),
       recompute_(use.recompute),
       placement_(config.layer.experts, groups.experts().size()),
-      parameters_(model_specs(config_, placement_.experts_of(groups.experts().rank())), use.trained),
-      exchange_(make_exchange(use.order, groups.experts(), config.hidden,
+      parameters_(model_specs(config_, placement_.experts_of(groups.experts().rank()), expert_order(stream_->device())),
+                  use.trained, *stream_, dtype_),
+      exchange_(make_exchange(use.order, groups.experts(), {config.hidden, dtype_},
                               ChainLayer::flight_hint(layers_kept(config, use), config.layer.iterations,
-                                                      expert_rows(config_.layer, groups, use), use.chunks))),
-      workspace_(make_layer_workspace(config_.layer, groups, 0, host_stream(), use.chunks)),
-      rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float)),
+                                                      expert_rows(config_.layer, groups, placement_, use), use.chunks),
+                              *stream_)),
+      workspace_(make_layer_workspace(config_.layer, groups, group_tokens(groups, use), *stream_, use.chunks)),
+      rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float),
+                   stream_->device()),
       embedding_(trained("model.embed_tokens.weight")),
-      final_norm_(trained("model.norm.weight")),
-      head_(trained("lm_head.weight")),
+      head_(config.norm_eps, trained("model.norm.weight"), trained("lm_head.weight"), *stream_),
       saved_(static_cast<std::size_t>(config.layers)) {
-  const Shape table{config.sequence, config.hidden / config.heads / 2};
-  cosine_ = Tensor(rope_memory_.data(), DType::kF32, table);
-  sine_ = Tensor(rope_memory_.data() + cosine_.bytes(), DType::kF32, table);
-  rope_table(config.rope_theta, cosine_, sine_);
+  make_rope_tables();
+  if (stream_->device() != kCpu) times_.there = &clock_.emplace(*stream_);
   const ExpertIds& experts = placement_.experts_of(groups.experts().rank());
-  const ChainContext context{groups_, &placement_, exchange_.get(), &workspace_, &times_, use.threads};
+  const ChainContext context{groups_, &placement_, exchange_.get(), &workspace_, &times_, use.threads, stream_};
   for (int l = 0; l < config.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.";
     const AttentionWeights weights{trained(layer + "input_layernorm.weight"), trained(attention + "q_proj.weight"),
                                    trained(attention + "k_proj.weight"), trained(attention + "v_proj.weight"),
                                    trained(attention + "o_proj.weight")};
-    attentions_.emplace_back(config.heads, config.norm_eps, weights);
+    attentions_.emplace_back(config.heads, config.norm_eps, weights, *stream_);
     if (!config_.layer.iteration_norm) {
       post_attention_norms_.push_back(trained(layer + "post_attention_layernorm.weight"));
     }
@@ -86,10 +103,18 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
   }
 }
 
-TrainedTensor Model::trained(const std::string& name) {
-  const Parameter& parameter = parameters_.at(name);
-  return {parameter.value, parameter.gradient};
+void Model::make_rope_tables() {
+  const Shape shape{2, config_.sequence, config_.hidden / config_.heads / 2};
+  const Buffer host(rope_memory_.bytes());
+  const Tensor tables(host.data(), DType::kF32, shape);
+  rope_table(config_.rope_theta, tables[0], tables[1]);
+  const Tensor placed(rope_memory_.data(), DType::kF32, shape, stream_->device());
+  copy(tables, placed, *stream_);
+  cosine_ = placed[0];
+  sine_ = placed[1];
 }
+
+TrainedTensor Model::trained(const std::string& name) { return parameters_.at(name).trained(); }
 
 const Routing& Model::last_routing(std::int64_t layer, std::int64_t iteration) const {
   if (recompute_ == Recompute::kLayer) fail(ErrorCode::kInternal, "model: no routing is kept of layers computed again");
@@ -97,151 +122,162 @@ const Routing& Model::last_routing(std::int64_t layer, std::int64_t iteration) c
   return chain.chunks.front().iterations[static_cast<std::size_t>(iteration)].routed.routing;
 }
 
+const PartTimes& Model::read_times() {
+  if (!clock_) return times_;
+  wait(groups_->world(), *stream_, {"reading times"});
+  clock_->read([&](Part part, double seconds) { times_[part] += seconds; });
+  return times_;
+}
+
 void Model::record_routing(RoutingCounter* counter) {
   for (ChainLayer& chain : chains_) chain.record_routing(counter);
 }
 
-Tensor Model::forward(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Keep keep, double& balance,
-                      Arena& arena) {
+Tensor Model::placed(const Tensor& host, Arena& arena) const {
+  if (stream_->device() == kCpu) return host;
+  const Tensor there = arena.make(host.dtype(), host.shape());
+  copy(host, there, *stream_);
+  return there;
+}
+
+Tensor Model::placed_labels(const Tensor& labels, Arena& arena) const {
+  if (stream_->device() != kCpu) check_tokens(labels, config_.vocab, "a label");
+  return placed(labels, arena);
+}
+
+Model::Call Model::begin(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Arena& arena) const {
   check(batch.length <= config_.sequence, "model: a sequence of ", batch.length, " tokens, at most ", config_.sequence);
+  if (stream_->device() != kCpu) check_tokens(ids, config_.vocab, "a token");
+  Call call{batch,
+            routing,
+            attention_rows(batch, arena, *stream_),
+            placed(ids, arena),
+            arena.make<double>({1 + config_.layers}),
+            arena};
+  clear(call.losses, *stream_);
+  return call;
+}
+
+LossPart Model::losses_of(const Call& call) const {
+  constexpr Phase kPhase{"reading losses"};
+  const std::vector<double> losses = read_back<double>(call.losses, groups_->world(), *stream_, kPhase);
+  return {losses.front(), std::accumulate(losses.begin() + 1, losses.end(), 0.0)};
+}
+
+Tensor Model::forward(Call& call, Keep keep) {
+  Arena& arena = call.arena;
   for (Arena& chunk : workspace_.arenas) chunk.reset();
-  Tensor h = arena.make<float>({batch.tokens(), config_.hidden});
-  embedding(ids, embedding_.value, h);
+  const Shape shape{call.batch.tokens(), config_.hidden};
+  Tensor h = arena.make(dtype_, shape);
+  embedding(call.ids, embedding_.value, h, *stream_);
   for (std::size_t l = 0; l < chains_.size(); ++l) {
-    const Tensor result = arena.make<float>(h.shape());
+    const Tensor result = arena.make(dtype_, shape);
     const Arena::Mark mark = arena.mark();
-    const Tensor attended = arena.make<float>(h.shape());
+    const Tensor attended = arena.make(dtype_, shape);
     const Arena::Mark before_saved = arena.mark();
-    attention_forward(l, h, batch, attended, arena);
+    attention_forward(l, h, attended, call);
     if (!keep.attention) arena.reset(before_saved);
-    add(chain_forward(l, attended, batch, routing, keep.chain, balance, arena), 0, result);
+    copy(chain_forward(l, attended, keep.chain, call), result, *stream_);
     if (!keep.chain) arena.reset(mark);
     h = result;
   }
   return h;
 }
 
-void Model::attention_forward(std::size_t layer, const Tensor& h, const Batch& batch, const Tensor& out, Arena& arena) {
+void Model::attention_forward(std::size_t layer, const Tensor& h, const Tensor& out, Call& call) {
   const PartTimer timer(times_, Part::kAttention);
-  attentions_[layer].forward(h, batch, cosine_, sine_, out, saved_[layer].attention, arena);
+  attentions_[layer].forward(h, call.where, cosine_, sine_, out, saved_[layer].attention, call.arena);
 }
 
-Tensor Model::chain_forward(std::size_t layer, const Tensor& h, const Batch& batch, const RoutingContext& routing,
-                            bool save, double& balance, Arena& arena) {
+Tensor Model::chain_forward(std::size_t layer, const Tensor& h, bool save, Call& call) {
   LayerSaved& saved = saved_[layer];
   saved.h = h;
   Tensor x = h;
   if (!config_.layer.iteration_norm) {
     const PartTimer timer(times_, Part::kAttention);
-    x = arena.make<float>(h.shape());
-    saved.inverse_rms = arena.make<float>({h.extent(0)});
-    rms_norm(h, post_attention_norms_[layer].value, config_.norm_eps, x, saved.inverse_rms);
+    x = call.arena.make(h.dtype(), h.shape());
+    saved.inverse_rms = call.arena.make<float>({h.extent(0)});
+    rms_norm(h, post_attention_norms_[layer].value, config_.norm_eps, x, saved.inverse_rms, *stream_);
   }
-  const ChainOutput output = chains_[layer].forward(x, batch, routing, save ? &saved.chain : nullptr, arena);
-  balance += *output.balance_loss.data<double>();
-  if (!config_.layer.iteration_norm && config_.layer.residual == Residual::kOuter) add(h, 1, output.y);
+  const ChainOutput output =
+      chains_[layer].forward(x, call.batch, call.routing, save ? &saved.chain : nullptr, call.arena);
+  copy(output.balance_loss, call.losses.rows(1 + static_cast<std::int64_t>(layer), 1), *stream_);
+  if (!config_.layer.iteration_norm && config_.layer.residual == Residual::kOuter) add(h, 1, output.y, *stream_);
   return output.y;
 }
 
-void Model::chain_backward(std::size_t layer, const Tensor& d, const Batch& batch, Arena& arena) {
+void Model::chain_backward(std::size_t layer, const Tensor& d, Call& call) {
   LayerSaved& saved = saved_[layer];
   if (config_.layer.iteration_norm) {
-    chains_[layer].backward(d, saved.chain, d, arena);
+    chains_[layer].backward(d, saved.chain, d, call.arena);
     return;
   }
-  ArenaScope scratch(arena);
-  const Tensor dx = arena.make<float>(d.shape());
-  chains_[layer].backward(d, saved.chain, dx, arena);
+  ArenaScope scratch(call.arena);
+  const Tensor dx = call.arena.make(d.dtype(), d.shape());
+  chains_[layer].backward(d, saved.chain, dx, call.arena);
   const PartTimer timer(times_, Part::kAttention);
-  if (config_.layer.residual != Residual::kOuter) std::ranges::fill(d.span<float>(), 0.0F);
+  if (config_.layer.residual != Residual::kOuter) clear(d, *stream_);
   const TrainedTensor& norm = post_attention_norms_[layer];
-  rms_norm_backward(saved.h, norm.value, saved.inverse_rms, dx, d, norm.gradient);
+  rms_norm_backward(saved.h, norm.value, saved.inverse_rms, dx, d, norm.gradient, call.arena, *stream_);
 }
 
-void Model::replay(std::size_t layer, const Batch& batch, const RoutingContext& routing, Arena& arena) {
-  ChainLayer& chain = chains_[layer];
-  counted_.assign(chain.counters().begin(), chain.counters().end());
-  const Tensor h = saved_[layer].attention.h, attended = arena.make<float>(h.shape());
-  double counted_before = 0;
-  attention_forward(layer, h, batch, attended, arena);
-  RoutingContext replayed = routing;
-  replayed.replayed = true;
-  chain_forward(layer, attended, batch, replayed, true, counted_before, arena);
-  for (std::size_t t = 0; t < counted_.size(); ++t) {
-    counted_[t].bytes_sent = chain.counters()[t].bytes_sent;
-    std::swap(counted_[t], chain.counters()[t]);
-  }
+void Model::replay(std::size_t layer, Call& call) {
+  const Tensor h = saved_[layer].attention.h, attended = call.arena.make(h.dtype(), h.shape());
+  attention_forward(layer, h, attended, call);
+  call.routing.replayed = true;
+  chain_forward(layer, attended, true, call);
 }
 
-void Model::layer_backward(std::size_t layer, const Tensor& d, const Batch& batch, const RoutingContext& routing,
-                           Arena& arena) {
-  ArenaScope scratch(arena);
-  if (recompute_ == Recompute::kLayer) replay(layer, batch, routing, arena);
-  chain_backward(layer, d, batch, arena);
+void Model::layer_backward(std::size_t layer, const Tensor& d, Call& call) {
+  ArenaScope scratch(call.arena);
+  if (recompute_ == Recompute::kLayer) replay(layer, call);
+  chain_backward(layer, d, call);
   if (recompute_ == Recompute::kAttention) {
     const Tensor h = saved_[layer].attention.h;
-    attention_forward(layer, h, batch, arena.make<float>(h.shape()), arena);
+    attention_forward(layer, h, call.arena.make(h.dtype(), h.shape()), call);
   }
   const PartTimer timer(times_, Part::kAttention);
-  attentions_[layer].backward(d, batch, cosine_, sine_, saved_[layer].attention, arena);
+  attentions_[layer].backward(d, call.where, cosine_, sine_, saved_[layer].attention, call.arena);
 }
 
 void Model::logits(const Tensor& ids, const Batch& batch, const Tensor& logits, Arena& arena) {
   ArenaScope scratch(arena);
-  double balance = 0;
-  const Tensor h = forward(ids, batch, {.capacity_factor = capacity_factor_}, {}, balance, arena);
-  const Tensor normed = arena.make<float>(h.shape()), inverse_rms = arena.make<float>({h.extent(0)});
-  rms_norm(h, final_norm_.value, config_.norm_eps, normed, inverse_rms);
-  for (std::int64_t t = 0; t < batch.tokens(); t += batch.length) {
-    linear(normed.rows(t, batch.length), head_.value, logits.rows(t, batch.length));
-  }
+  Call call = begin(ids, batch, {.capacity_factor = capacity_factor_}, arena);
+  const Tensor h = forward(call, {});
+  head_.logits(h, batch.length, logits, arena);
 }
 
 double Model::loss(const Tensor& ids, const Tensor& labels, const Batch& batch, Arena& arena) {
   ArenaScope scratch(arena);
-  double balance = 0, sum = 0;
-  const Tensor h = forward(ids, batch, {.capacity_factor = capacity_factor_}, {}, balance, arena);
-  const PartTimer timer(times_, Part::kHead);
-  const Tensor normed = arena.make<float>(h.shape()), inverse_rms = arena.make<float>({h.extent(0)});
-  const Tensor logits = arena.make<float>({batch.length, config_.vocab});
-  rms_norm(h, final_norm_.value, config_.norm_eps, normed, inverse_rms);
-  for (std::int64_t t = 0; t < batch.tokens(); t += batch.length) {
-    linear(normed.rows(t, batch.length), head_.value, logits);
-    sum += cross_entropy(logits, labels.rows(t, batch.length));
+  Call call = begin(ids, batch, {.capacity_factor = capacity_factor_}, arena);
+  const Tensor there = placed_labels(labels, arena), h = forward(call, {});
+  {
+    const PartTimer timer(times_, Part::kHead);
+    head_.add_loss(h, there, batch.length, call.cross_entropy(), arena);
   }
-  return sum;
+  return losses_of(call).cross_entropy;
 }
 
 Tensor Model::activations(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Arena& arena) {
-  double balance = 0;
-  return forward(ids, batch, routing, {.attention = true, .chain = true}, balance, arena);
+  Call call = begin(ids, batch, routing, arena);
+  return forward(call, {.attention = true, .chain = true});
 }
 
 LossPart Model::loss_and_gradients(const Tensor& ids, const Tensor& labels, const Batch& batch, double scale,
                                    const RoutingContext& routing, Arena& arena) {
-  LossPart part;
+  Call call = begin(ids, batch, routing, arena);
+  const Tensor there = placed_labels(labels, arena);
   const Keep keep{.attention = recompute_ == Recompute::kNone, .chain = recompute_ != Recompute::kLayer};
-  const Tensor h = forward(ids, batch, routing, keep, part.balance, arena);
-  const Tensor d = arena.zeros<float>(h.shape());
+  const Tensor h = forward(call, keep);
+  const Tensor d = arena.make(h.dtype(), h.shape());
   {
     const PartTimer timer(times_, Part::kHead);
-    ArenaScope scratch(arena);
-    const Tensor normed = arena.make<float>(h.shape()), inverse_rms = arena.make<float>({h.extent(0)});
-    const Tensor dnormed = arena.make<float>(h.shape()), logits = arena.make<float>({batch.length, config_.vocab});
-    rms_norm(h, final_norm_.value, config_.norm_eps, normed, inverse_rms);
-    for (std::int64_t t = 0; t < batch.tokens(); t += batch.length) {
-      const Tensor x = normed.rows(t, batch.length), rows = labels.rows(t, batch.length);
-      linear(x, head_.value, logits);
-      part.cross_entropy += cross_entropy_backward(logits, rows, static_cast<float>(scale), logits);
-      linear_weight_gradient(logits, x, head_.gradient);
-      linear_input_gradient(logits, head_.value, 0, dnormed.rows(t, batch.length));
-    }
-    rms_norm_backward(h, final_norm_.value, inverse_rms, dnormed, d, final_norm_.gradient);
+    head_.backward(h, there, batch.length, static_cast<float>(scale), call.cross_entropy(), d, arena);
   }
-  for (std::size_t l = chains_.size(); l-- > 0;) layer_backward(l, d, batch, routing, arena);
+  for (std::size_t l = chains_.size(); l-- > 0;) layer_backward(l, d, call);
   const PartTimer timer(times_, Part::kHead);
-  embedding_backward(ids, d, embedding_.gradient);
-  return part;
+  embedding_backward(call.ids, d, embedding_.gradient, arena, *stream_);
+  return losses_of(call);
 }
 
 }  // namespace coe

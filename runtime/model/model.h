@@ -2,15 +2,18 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "kernels/memory/arena.h"
+#include "kernels/memory/stream.h"
 #include "runtime/config/config.h"
-#include "runtime/exchange/make_exchange.h"
+#include "runtime/exchange/exchange.h"
 #include "runtime/layer/chain_layer.h"
 #include "runtime/layer/part_times.h"
 #include "runtime/model/attention_block.h"
+#include "runtime/model/head.h"
 #include "runtime/model/parameters.h"
 #include "runtime/ranks/batch.h"
 #include "runtime/ranks/placement.h"
@@ -34,12 +37,15 @@ struct ModelUse {
   int chunks = 1;                          ///< of a forward, see ChainLayer
   std::int64_t tokens = 0;  ///< the most that a rank has in one forward: exchanges make room for them at once, for none
                             ///< where it is 0
-  double capacity_factor = 0;  ///< of logits() and loss(), see ValidationConfig
+  double capacity_factor = 0;             ///< of logits() and loss(), see ValidationConfig
+  const Stream* stream = &host_stream();  ///< of the device on which the model is, viewed; there `tokens` is not 0
+  DType dtype = DType::kF32;              ///< of activations, and of matrices as products read them
 };
 
 /// A decoder: embedding, then per layer attention and a chain layer, final norm, untied head (Hugging Face's
-/// Llama names). Expert weights are sharded over the expert-parallel group, everything else is on every rank. All
-/// methods with a Batch are collective over that group; a rank without sequences takes part.
+/// Llama names), on any device. Expert weights are sharded over the expert-parallel group, everything else is on every
+/// rank. All methods with a Batch are collective over that group; a rank without sequences takes part. Tokens and
+/// labels are in host memory; arenas are of the model's device.
 class Model {
  public:
   /// What the backward needs of one layer's forward; views the call's arena.
@@ -57,9 +63,10 @@ class Model {
   const ModelConfig& config() const { return config_; }
   Parameters& parameters() { return parameters_; }
   const Placement& placement() const { return placement_; }
+  const Stream& stream() const { return *stream_; }
 
-  /// ids [T] int32 -> logits [T, V] (overwritten). Unlike training, it and loss() drop no choice unless ModelUse names
-  /// a capacity, so that a sequence's logits depend on no other sequence.
+  /// ids [T] int32 -> logits fp32 [T, V] (overwritten; there when the stream is done). Unlike training, it and loss()
+  /// drop no choice unless ModelUse names a capacity, so that a sequence's logits depend on no other sequence.
   void logits(const Tensor& ids, const Batch& batch, const Tensor& logits, Arena& arena);
   /// Cross-entropy alone; labels [T] int32.
   double loss(const Tensor& ids, const Tensor& labels, const Batch& batch, Arena& arena);
@@ -76,12 +83,15 @@ class Model {
   /// How often buffers of the exchanges were too small.
   int growths() const { return exchange_->growths(); }
   std::span<ChainLayer> chains() { return chains_; }
-  /// The routing of the last loss_and_gradients() in one layer and iteration; views that call's arena. Not where layers
-  /// are computed again: their memory then serves the next.
+  /// On the host alone: the routing of the last loss_and_gradients() in one layer and iteration; views that call's
+  /// arena. Not where layers are computed again: their memory then serves the next.
   const Routing& last_routing(std::int64_t layer, std::int64_t iteration) const;
   /// Every forward's routing is counted in `counter`, which is viewed; nullptr ends it.
   void record_routing(RoutingCounter* counter);
+  /// Since they were last cleared; on a device as the stream goes through them, once it is done.
+  const PartTimes& read_times();
   PartTimes& times() { return times_; }
+  void clear_times() { times_.seconds = {}; }
 
  private:
   /// What of every layer stays for a backward.
@@ -89,35 +99,54 @@ class Model {
     bool attention = false, chain = false;
   };
 
-  Tensor forward(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Keep keep, double& balance,
-                 Arena& arena);
-  void attention_forward(std::size_t layer, const Tensor& h, const Batch& batch, const Tensor& out, Arena& arena);
-  Tensor chain_forward(std::size_t layer, const Tensor& h, const Batch& batch, const RoutingContext& routing, bool save,
-                       double& balance, Arena& arena);
-  void chain_backward(std::size_t layer, const Tensor& d, const Batch& batch, Arena& arena);
-  void layer_backward(std::size_t layer, const Tensor& d, const Batch& batch, const RoutingContext& routing,
-                      Arena& arena);
-  /// Computes a layer again, saving it; counts nothing but the bytes that travel again.
-  void replay(std::size_t layer, const Batch& batch, const RoutingContext& routing, Arena& arena);
+  /// What one call works on.
+  struct Call {
+    Batch batch;
+    RoutingContext routing;
+    AttentionRows where;
+    Tensor ids;     ///< on the model's device
+    Tensor losses;  ///< fp64 [1 + layers], there too: cross-entropy, then each layer's balance losses
+    Arena& arena;
+
+    Tensor cross_entropy() const { return losses.rows(0, 1); }
+  };
+
+  Call begin(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Arena& arena) const;
+  /// What the host has, where the model is.
+  Tensor placed(const Tensor& host, Arena& arena) const;
+  Tensor placed_labels(const Tensor& labels, Arena& arena) const;
+  /// What has been added up, when the stream is done.
+  LossPart losses_of(const Call& call) const;
+  Tensor forward(Call& call, Keep keep);
+  void attention_forward(std::size_t layer, const Tensor& h, const Tensor& out, Call& call);
+  Tensor chain_forward(std::size_t layer, const Tensor& h, bool save, Call& call);
+  void chain_backward(std::size_t layer, const Tensor& d, Call& call);
+  void layer_backward(std::size_t layer, const Tensor& d, Call& call);
+  /// Computes a layer again, saving it.
+  void replay(std::size_t layer, Call& call);
   TrainedTensor trained(const std::string& name);
+  void make_rope_tables();
 
   ModelConfig config_;
   const RankGroups* groups_;
+  const Stream* stream_;
+  DType dtype_;
   double capacity_factor_;
   Recompute recompute_;
   Placement placement_;
   Parameters parameters_;
   std::unique_ptr<Exchange> exchange_;
   LayerWorkspace workspace_;
+  std::optional<StreamClock> clock_;
   PartTimes times_;
   Buffer rope_memory_;
   Tensor cosine_, sine_;
-  TrainedTensor embedding_, final_norm_, head_;
+  TrainedTensor embedding_;
+  Head head_;
   std::vector<TrainedTensor> post_attention_norms_;
   std::vector<AttentionBlock> attentions_;
   std::vector<ChainLayer> chains_;
   std::vector<LayerSaved> saved_;
-  std::vector<IterationCounters> counted_;  ///< what a layer had counted before it is computed again
 };
 
 }  // namespace coe

@@ -13,11 +13,29 @@ namespace {
 
 constexpr float kDeviation = 0.02F;
 
-void add_feed_forward(const std::string& prefix, std::int64_t hidden, std::int64_t width, bool expert,
-                      std::vector<ParameterSpec>& specs) {
-  specs.push_back({prefix + "gate_proj.weight", {width, hidden}, expert});
-  specs.push_back({prefix + "up_proj.weight", {width, hidden}, expert});
-  specs.push_back({prefix + "down_proj.weight", {hidden, width}, expert});
+struct FeedForward {
+  std::int64_t hidden, width;
+  bool expert;
+
+  void add_gate_up(const std::string& prefix, std::vector<ParameterSpec>& specs) const {
+    specs.push_back({prefix + "gate_proj.weight", {width, hidden}, expert});
+    specs.push_back({prefix + "up_proj.weight", {width, hidden}, expert});
+  }
+  void add_down(const std::string& prefix, std::vector<ParameterSpec>& specs) const {
+    specs.push_back({prefix + "down_proj.weight", {hidden, width}, expert});
+  }
+};
+
+void add_experts(const LayerConfig& config, const std::string& prefix, const ExpertIds& experts, ExpertOrder order,
+                 std::vector<ParameterSpec>& specs) {
+  const FeedForward one{config.hidden, config.expert_hidden, true};
+  const auto name = [&](std::int64_t e) { return prefix + "experts." + std::to_string(e) + "."; };
+  for (const std::int64_t e : experts) {
+    one.add_gate_up(name(e), specs);
+    if (order == ExpertOrder::kByExpert) one.add_down(name(e), specs);
+  }
+  if (order == ExpertOrder::kByExpert) return;
+  for (const std::int64_t e : experts) one.add_down(name(e), specs);
 }
 
 /// gate_proj and up_proj as the one matrix that they are in memory.
@@ -31,7 +49,7 @@ ExpertWeights feed_forward(const std::string& prefix, Parameters& parameters) {
   const Parameter& gate = parameters.at(prefix + "gate_proj.weight");
   const Parameter& up = parameters.at(prefix + "up_proj.weight");
   const Parameter& down = parameters.at(prefix + "down_proj.weight");
-  return {joined(gate.value, up.value), down.value, joined(gate.gradient, up.gradient), down.gradient};
+  return {joined(gate.working, up.working), down.working, joined(gate.gradient, up.gradient), down.gradient};
 }
 
 std::string numbered(const std::string& prefix, const char* noun, std::int64_t number) {
@@ -53,7 +71,8 @@ std::int64_t gates_of(const LayerConfig& config) { return config.gate == GateSha
 
 }  // namespace
 
-std::vector<ParameterSpec> chain_specs(const LayerConfig& config, const std::string& prefix, const ExpertIds& experts) {
+std::vector<ParameterSpec> chain_specs(const LayerConfig& config, const std::string& prefix, const ExpertIds& experts,
+                                       ExpertOrder order) {
   std::vector<ParameterSpec> specs;
   for (std::int64_t t = 0; t < gates_of(config); ++t) {
     specs.push_back({numbered(prefix, "gate", t), {config.experts, config.hidden}});
@@ -67,22 +86,18 @@ std::vector<ParameterSpec> chain_specs(const LayerConfig& config, const std::str
   for (std::int64_t t = 0; config.iteration_norm && t < config.iterations; ++t) {
     specs.push_back({numbered(prefix, "norm", t), {config.hidden}});
   }
-  for (const std::int64_t e : experts) {
-    add_feed_forward(prefix + "experts." + std::to_string(e) + ".", config.hidden, config.expert_hidden, true, specs);
-  }
+  add_experts(config, prefix, experts, order, specs);
   if (config.shared_experts > 0) {
-    add_feed_forward(prefix + "shared_experts.", config.hidden, config.shared_experts * config.expert_hidden, false,
-                     specs);
+    const FeedForward shared{config.hidden, config.shared_experts * config.expert_hidden, false};
+    shared.add_gate_up(prefix + "shared_experts.", specs);
+    shared.add_down(prefix + "shared_experts.", specs);
   }
   return specs;
 }
 
 ChainWeights chain_weights(const LayerConfig& config, const std::string& prefix, const ExpertIds& experts,
                            Parameters& parameters) {
-  const auto trained = [&](const std::string& name) {
-    const Parameter& parameter = parameters.at(name);
-    return TrainedTensor{parameter.value, parameter.gradient};
-  };
+  const auto trained = [&](const std::string& name) { return parameters.at(name).trained(); };
   ChainWeights weights;
   for (std::int64_t t = 0; t < config.iterations; ++t) {
     const std::int64_t gate = std::min(t, gates_of(config) - 1);
@@ -100,7 +115,7 @@ ChainWeights chain_weights(const LayerConfig& config, const std::string& prefix,
   return weights;
 }
 
-std::vector<ParameterSpec> model_specs(const ModelConfig& config, const ExpertIds& experts) {
+std::vector<ParameterSpec> model_specs(const ModelConfig& config, const ExpertIds& experts, ExpertOrder order) {
   const std::int64_t hidden = config.hidden;
   std::vector<ParameterSpec> specs = {{"model.embed_tokens.weight", {config.vocab, hidden}}};
   for (std::int64_t l = 0; l < config.layers; ++l) {
@@ -112,7 +127,7 @@ std::vector<ParameterSpec> model_specs(const ModelConfig& config, const ExpertId
     if (config.residual_stream == ResidualStream::kAuthors) {
       specs.push_back({layer + "post_attention_layernorm.weight", {hidden}});
     }
-    std::ranges::copy(chain_specs(config.layer, layer + "mlp.", experts), std::back_inserter(specs));
+    std::ranges::copy(chain_specs(config.layer, layer + "mlp.", experts, order), std::back_inserter(specs));
   }
   specs.push_back({"model.norm.weight", {hidden}});
   specs.push_back({"lm_head.weight", {config.vocab, hidden}});

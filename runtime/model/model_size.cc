@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::int64_t kFloat = sizeof(float);
 
+bool on_device(const TrainingUse& use) { return use.device != Device::Kind::kCpu; }
+
 /// The layer as the model runs it.
 LayerConfig layer_of(const ModelConfig& model) {
   LayerConfig layer = model.layer;
@@ -18,13 +20,14 @@ LayerConfig layer_of(const ModelConfig& model) {
   return layer;
 }
 
-/// Norm, q, k, v, what is mixed, and the probabilities.
-std::int64_t attention_floats(const ModelConfig& model, std::int64_t tokens) {
-  return tokens * (5 * model.hidden + 1 + model.heads * model.sequence);
+/// Norm, q, k, v, what is mixed, and the probabilities, or on a device what they are divided by.
+std::int64_t attention_floats(const ModelConfig& model, const TrainingUse& use) {
+  return use.tokens * (5 * model.hidden + 1 + model.heads * (on_device(use) ? 1 : model.sequence));
 }
 
-std::int64_t attention_backward_floats(const ModelConfig& model, std::int64_t tokens) {
-  return tokens * model.hidden + model.sequence * (4 * model.hidden + model.sequence);
+std::int64_t attention_backward_floats(const ModelConfig& model, const TrainingUse& use) {
+  if (on_device(use)) return use.tokens * (5 * model.hidden + model.heads);
+  return use.tokens * model.hidden + model.sequence * (4 * model.hidden + model.sequence);
 }
 
 /// Final norm, logits of one sequence and what comes back through both.
@@ -40,7 +43,9 @@ TrainingUse training_use(const Config& config, std::int64_t ranks) {
   return {.tokens = sequences * config.model.sequence,
           .ranks = group == 0 ? ranks : group,
           .recompute = config.training.recompute,
-          .chunks = static_cast<int>(config.model.layer.drop_policy == DropPolicy::kNone ? config.exchange.chunks : 1)};
+          .chunks = static_cast<int>(config.model.layer.drop_policy == DropPolicy::kNone ? config.exchange.chunks : 1),
+          .device = config.training.device,
+          .dtype = dtype_of(config.training.dtype)};
 }
 
 ModelSize model_size(const ModelConfig& model, const TrainingUse& use) {
@@ -52,23 +57,24 @@ ModelSize model_size(const ModelConfig& model, const TrainingUse& use) {
                                              .learning = true});
   const auto saved = static_cast<std::int64_t>(chain.saved_bytes) / kFloat;
   const auto back = static_cast<std::int64_t>(chain.arena_bytes) / kFloat - saved;
-  const std::int64_t rows = use.tokens * model.hidden, attention = attention_floats(model, use.tokens);
+  const std::int64_t rows = use.tokens * model.hidden, attention = attention_floats(model, use);
   // The hidden states after attention and, in the authors' wiring, those normed for the chain.
   const std::int64_t between = rows + (layer.iteration_norm ? 0 : rows + use.tokens);
   const bool keeps_attention = use.recompute == Recompute::kNone, keeps_chain = use.recompute != Recompute::kLayer;
   const bool apart = use.chunks > 1;  // what the chain layers save and work on
   const std::int64_t chain_kept = between + (apart ? 0 : saved);
-  const std::int64_t work = std::max(apart ? 0 : back, attention_backward_floats(model, use.tokens));
+  const std::int64_t work = std::max(apart ? 0 : back, attention_backward_floats(model, use));
   const std::int64_t kept = (keeps_attention ? attention : 0) + (keeps_chain ? chain_kept : 0);
   const std::int64_t again = (keeps_attention ? 0 : attention) + (keeps_chain ? 0 : chain_kept);
   const std::int64_t working = (model.layers + 2) * rows + std::max(head_floats(model, use.tokens), again + work);
   const std::int64_t layers_kept = keeps_chain ? model.layers : 1;
   const FlightHint flights = ChainLayer::flight_hint(layers_kept, layer.iterations, chain.rows, use.chunks);
   const std::int64_t places = flights.arrivals + flights.results;
-  return {.kept_bytes = static_cast<std::size_t>(kFloat * model.layers * kept),
-          .working_bytes = static_cast<std::size_t>(kFloat * working),
-          .chunk_bytes = static_cast<std::size_t>(apart ? kFloat * (layers_kept * saved + back) : 0),
-          .window_bytes = static_cast<std::size_t>(kFloat * places * flights.rows * (model.hidden + 1))};
+  const auto number = static_cast<std::int64_t>(size_of(use.dtype));
+  return {.kept_bytes = static_cast<std::size_t>(number * model.layers * kept),
+          .working_bytes = static_cast<std::size_t>(number * working),
+          .chunk_bytes = static_cast<std::size_t>(apart ? number * (layers_kept * saved + back) : 0),
+          .window_bytes = static_cast<std::size_t>(places * flights.rows * (number * model.hidden + kFloat))};
 }
 
 }  // namespace coe

@@ -13,6 +13,8 @@ struct TrainingUse {
   std::int64_t ranks = 1;   ///< of the expert-parallel group
   Recompute recompute = Recompute::kNone;
   int chunks = 1;
+  Device::Kind device = Device::Kind::kCpu;  ///< where attention keeps its probabilities, or does not
+  DType dtype = DType::kF32;                 ///< of activations
 };
 
 /// That of a run on so many ranks, for the rank that has most tokens.

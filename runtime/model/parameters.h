@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "kernels/memory/buffer.h"
+#include "kernels/memory/stream.h"
 #include "kernels/memory/tensor.h"
+#include "runtime/routing/trained_tensor.h"
 
 namespace coe {
 
@@ -28,16 +30,30 @@ struct Parameter {
   std::string name;
   bool expert = false;
   Tensor value, gradient, first_moment, second_moment;
+  Tensor working;  ///< a matrix as products read it: the value itself, or rounded to bf16; the value of a vector
+
+  /// The weight as a pass works with it.
+  TrainedTensor trained() const { return {working, gradient}; }
 };
 
-/// This rank's weights. Replicated ones lie together, and expert ones, and those not trained, each kind in the order of
-/// the specs and without gaps, so that gradients are reduced in one go and neighbours (gate_proj, up_proj of one
-/// expert) are one matrix. Only the first of each kind is aligned to 64 bytes.
+/// All weights of one kind behind one another, fp32 [n] each; those of training are empty where nothing is trained.
+struct FlatParameters {
+  Tensor value, gradient, first_moment, second_moment;
+  Tensor rounded;                     ///< bf16 [n], or empty
+  std::vector<std::int64_t> offsets;  ///< where each weight begins, then n
+  std::vector<bool> vectors;          ///< whether it is one, as norms are
+};
+
+/// This rank's weights, on any device. Replicated ones lie together, and expert ones, and those not trained, each kind
+/// in the order of the specs and without gaps, so that gradients are reduced in one go and neighbours (gate_proj,
+/// up_proj of one expert) are one matrix. Only the first of each kind is aligned to 64 bytes.
 class Parameters {
  public:
-  /// Allocates and zeroes everything; gradients and moments only where the weights are to be trained. Throws kInternal
-  /// for a name that stands twice.
-  Parameters(std::span<const ParameterSpec> specs, bool trained);
+  /// Allocates and zeroes everything; gradients and moments only where the weights are to be trained. `dtype` is that
+  /// of matrices as products read them, fp32, or on a device bf16. Views the stream, on which it works and whose device
+  /// has the memory. Throws kInternal for a name that stands twice.
+  Parameters(std::span<const ParameterSpec> specs, bool trained, const Stream& stream = host_stream(),
+             DType dtype = DType::kF32);
 
   std::span<Parameter> all() { return parameters_; }
   std::span<const Parameter> all() const { return parameters_; }
@@ -46,21 +62,31 @@ class Parameters {
   const Parameter& at(std::string_view name) const;
   bool contains(std::string_view name) const;
 
-  /// Flat views [n] of all gradients of one kind; empty where the weights are not trained.
-  Tensor replicated_gradients() const { return replicated_gradients_; }
-  Tensor expert_gradients() const { return expert_gradients_; }
+  const FlatParameters& replicated() const { return replicated_; }
+  const FlatParameters& experts() const { return experts_; }
   void zero_gradients();
+
+  /// Takes over all values, and moments that both have, from parameters of the same names and shapes, of which one lies
+  /// on the host. Done when the stream of the one on a device is.
+  void copy_from(const Parameters& other);
+  /// The same of gradients.
+  void copy_gradients_from(const Parameters& other);
 
  private:
   using Kind = std::function<bool(const ParameterSpec&)>;
-  Tensor allocate(std::int64_t elements);
-  /// Gives one kind its place; returns all its gradients, where there are any.
-  Tensor lay_out(std::span<const ParameterSpec> specs, const Kind& kind, bool with_gradients);
+  Tensor allocate(std::int64_t elements, DType dtype = DType::kF32);
+  /// Gives one kind its place.
+  FlatParameters lay_out(std::span<const ParameterSpec> specs, const Kind& kind, bool learning, DType dtype);
 
+  void copy_each(const Parameters& other, std::span<Tensor Parameter::*const> members);
+  /// Of the one of both that lies on a device.
+  const Stream& stream_with(const Parameters& other) const;
+
+  const Stream* stream_;
   std::vector<Buffer> memory_;
   std::vector<Parameter> parameters_;
   std::map<std::string, std::size_t, std::less<>> index_;
-  Tensor replicated_gradients_, expert_gradients_;
+  FlatParameters replicated_, experts_, untrained_;
 };
 
 }  // namespace coe

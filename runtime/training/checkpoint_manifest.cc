@@ -31,12 +31,12 @@ constexpr std::string_view kUnsealed = R"({"format":"coe-checkpoint-1")";
 std::string hex(std::uint64_t number) { return fmt::format("{:016x}", number); }
 
 /// What may differ between two runs that share weights; every other key of the model decides their shapes or meaning.
-constexpr std::array<std::string_view, 13> kBesideWeights = {
-    "model.sequence",       "layer.router_jitter",      "layer.router_bias_rate",
-    "layer.balance_loss",   "layer.balance_loss_coeff", "layer.z_loss_coeff",
-    "layer.l1_coeff",       "layer.drop_policy",        "layer.capacity_factor",
-    "layer.capacity_scope", "layer.reroute_rounds",     "layer.pad_to_capacity",
-    "layer.device"};
+constexpr std::array<std::string_view, 12> kBesideWeights = {
+    "model.sequence",           "layer.router_jitter",  "layer.router_bias_rate", "layer.balance_loss",
+    "layer.balance_loss_coeff", "layer.z_loss_coeff",   "layer.l1_coeff",         "layer.drop_policy",
+    "layer.capacity_factor",    "layer.capacity_scope", "layer.reroute_rounds",   "layer.pad_to_capacity"};
+/// Is a key of training now.
+constexpr std::string_view kMoved = "layer.device";
 
 /// Numbers that must keep every bit travel as text.
 template <class Number, class... Base>
@@ -251,8 +251,8 @@ std::vector<FactChange> require_same_weights(const CheckpointManifest& manifest,
                                              const std::filesystem::path& file) {
   const std::vector<ConfigEntry> wanted = model_entries(model);
   for (const ConfigEntry& entry : manifest.model) {
-    check(find_fact(wanted, entry.key) != nullptr, file.string(), ": is of another model: ", entry.key, " is ",
-          entry.value, " there, and unknown here");
+    check(entry.key == kMoved || find_fact(wanted, entry.key) != nullptr, file.string(),
+          ": is of another model: ", entry.key, " is ", entry.value, " there, and unknown here");
   }
   std::vector<FactChange> changes = changes_between(manifest.model, wanted);
   for (const FactChange& change : changes) {

@@ -8,22 +8,52 @@
 
 #include "comm/collectives.h"
 #include "runtime/model/model_parameters.h"
+#include "runtime/ranks/read_back.h"
 
 namespace coe {
 namespace {
 
 bool is_finite(float x) { return std::isfinite(x); }
 
+/// Tensors of a model's device as the host can look at them.
+class Looked {
+ public:
+  Looked(const Group& group, const Stream& stream) : group_(group), stream_(&stream) {}
+
+  /// fp32, the same elements; good until the next call.
+  std::span<const float> floats(const Tensor& values) {
+    if (values.on_host()) return values.span<float>();
+    if (values.dtype() == DType::kF32) {
+      numbers_ = read_back<float>(values, group_, *stream_, kPhase);
+    } else {
+      const std::vector<Bf16> rounded = read_back<Bf16>(values, group_, *stream_, kPhase);
+      numbers_.resize(rounded.size());
+      std::ranges::transform(rounded, numbers_.begin(), to_float);
+    }
+    return numbers_;
+  }
+  std::int32_t number(const Tensor& one) const {
+    return read_back<std::int32_t>(one, group_, *stream_, kPhase).front();
+  }
+
+ private:
+  static constexpr Phase kPhase{"looking for what is not finite"};
+  Group group_;
+  const Stream* stream_;
+  std::vector<float> numbers_;
+};
+
 /// Looks at one tensor after another and keeps the first with a number that is not finite.
 class Search {
  public:
-  explicit Search(std::int64_t first_token) : first_token_(first_token) {}
+  Search(std::int64_t first_token, const Group& group, const Stream& stream)
+      : first_token_(first_token), looked_(group, stream) {}
 
   /// Rows are this rank's tokens.
   void look_at_tokens(const std::string& what, const Tensor& values) {
     const std::int64_t place = places_++;
     if (found_ || values.elements() == 0) return;
-    const auto numbers = values.span<float>();
+    const auto numbers = looked_.floats(values);
     const auto bad = std::ranges::find_if_not(numbers, is_finite);
     if (bad == numbers.end()) return;
     const std::int64_t width = values.elements() / values.extent(0);
@@ -31,13 +61,15 @@ class Search {
   }
   void look_at(const std::string& what, const Tensor& values) {
     const std::int64_t place = places_++;
-    if (!found_ && values.elements() > 0 && !std::ranges::all_of(values.span<float>(), is_finite))
+    if (!found_ && values.elements() > 0 && !std::ranges::all_of(looked_.floats(values), is_finite))
       found_ = {place, what, -1};
   }
-  /// A row that another look has found; -1: none.
-  void note_token(const std::string& what, std::int64_t row) {
+  /// The first row that a gate hid, int32 [1], or kNoneLost.
+  void look_at_lost(const std::string& what, const Tensor& lost) {
     const std::int64_t place = places_++;
-    if (!found_ && row >= 0) found_ = {place, what, first_token_ + begin_ + row};
+    if (found_) return;
+    const std::int32_t row = looked_.number(lost);
+    if (row != cuda::kNoneLost) found_ = {place, what, first_token_ + begin_ + row};
   }
   /// From now on rows are those of this rank's tokens from `token` on.
   void begin_at(std::int64_t token) { begin_ = token; }
@@ -45,6 +77,7 @@ class Search {
 
  private:
   std::int64_t first_token_, begin_ = 0, places_ = 0;
+  Looked looked_;
   std::optional<NonFinite> found_;
 };
 
@@ -52,8 +85,7 @@ class Search {
 void look_at_iteration(const std::string& where, const IterationSaved& saved, const Tensor& after, Search& search) {
   search.look_at_tokens(where + "input", saved.x);
   search.look_at_tokens(where + "normed input", saved.normed);
-  const std::int32_t lost = *saved.routed.lost.data<std::int32_t>();
-  search.note_token(where + "gate logits", lost == cuda::kNoneLost ? -1 : lost);
+  search.look_at_lost(where + "gate logits", saved.routed.lost);
   search.look_at(where + "gate_proj and up_proj of an expert", saved.experts.ab);
   search.look_at_tokens(where + "gate_proj and up_proj of the shared experts", saved.shared_ab);
   search.look_at_tokens(where + "expert output", after);
@@ -80,18 +112,16 @@ void look_at_layer(std::size_t number, const Model::LayerSaved& saved, const Ten
   search.begin_at(0);
 }
 
-std::vector<ParameterSpec> all_specs(const Model& model) {
-  return model_specs(model.config(), {0, model.config().layer.experts});
-}
+std::vector<ParameterSpec> all_specs(const ModelConfig& model) { return model_specs(model, {0, model.layer.experts}); }
 
 /// The first of this rank's parameters in the order of `specs`, those of all ranks.
-std::optional<NonFinite> first_parameter(Model& model, std::span<const ParameterSpec> specs, const std::string& noun,
-                                         Tensor Parameter::*member) {
+std::optional<NonFinite> first_parameter(const Parameters& parameters, std::span<const ParameterSpec> specs,
+                                         const std::string& noun, Tensor Parameter::*member) {
   std::int64_t place = 0;
   for (const ParameterSpec& spec : specs) {
     ++place;
-    if (!model.parameters().contains(spec.name)) continue;
-    const Tensor& values = model.parameters().at(spec.name).*member;
+    if (!parameters.contains(spec.name)) continue;
+    const Tensor& values = parameters.at(spec.name).*member;
     if (values.elements() > 0 && !std::ranges::all_of(values.span<float>(), is_finite))
       return NonFinite{place, noun + spec.name, -1};
   }
@@ -111,18 +141,19 @@ std::string in_words(const Told& told, int rank) {
 
 }  // namespace
 
-std::optional<NonFinite> non_finite_weight(Model& model) {
-  return first_parameter(model, all_specs(model), "weight ", &Parameter::value);
+std::optional<NonFinite> non_finite_weight(const ModelConfig& model, const Parameters& parameters) {
+  return first_parameter(parameters, all_specs(model), "weight ", &Parameter::value);
 }
 
-std::optional<NonFinite> non_finite_gradient(Model& model) {
+std::optional<NonFinite> non_finite_gradient(const ModelConfig& model, const Parameters& parameters) {
   std::vector<ParameterSpec> backwards = all_specs(model);
   std::ranges::reverse(backwards);
-  return first_parameter(model, backwards, "gradient of ", &Parameter::gradient);
+  return first_parameter(parameters, backwards, "gradient of ", &Parameter::gradient);
 }
 
-std::optional<NonFinite> non_finite_activation(const Model& model, const Tensor& hidden, std::int64_t first_token) {
-  Search search(first_token);
+std::optional<NonFinite> non_finite_activation(const Model& model, const Tensor& hidden, std::int64_t first_token,
+                                               const Group& group) {
+  Search search(first_token, group, model.stream());
   const auto layers = model.saved();
   for (std::size_t l = 0; l < layers.size(); ++l)
     look_at_layer(l, layers[l], l + 1 < layers.size() ? layers[l + 1].attention.h : hidden, search);

@@ -6,6 +6,8 @@
 
 #include "comm/collectives.h"
 #include "kernels/decoder/adamw.h"
+#include "kernels/memory/copy.h"
+#include "runtime/ranks/read_back.h"
 
 namespace coe {
 
@@ -24,16 +26,51 @@ double annealed(const TrainingConfig& config, std::int64_t step) {
   return learning_rate_at(config, step) / config.learning_rate;
 }
 
-void Optimiser::reduce_gradients() {
-  all_reduce_sum<float>(groups_->world(), parameters_->replicated_gradients().span<float>(), {"gradient reduction"});
-  all_reduce_sum<float>(groups_->replicas(), parameters_->expert_gradients().span<float>(),
-                        {"expert gradient reduction"});
+Optimiser::Optimiser(const TrainingConfig& config, const RankGroups& groups, Parameters& parameters,
+                     const Stream& stream)
+    : config_(config), groups_(&groups), stream_(&stream), memory_(0, stream.device()), scratch_(0, stream.device()) {
+  for (const FlatParameters* weights : {&parameters.replicated(), &parameters.experts()})
+    wholes_.push_back(whole(*weights));
 }
 
-double Optimiser::gradient_norm() const {
-  double sharded = sum_of_squares(parameters_->expert_gradients());
-  all_reduce_sum<double>(groups_->experts(), {&sharded, 1}, {"gradient norm"});
-  return std::sqrt(sharded + sum_of_squares(parameters_->replicated_gradients()));
+Optimiser::Whole Optimiser::whole(const FlatParameters& weights) {
+  std::vector<std::uint8_t> decayed;
+  for (const bool is_vector : weights.vectors) decayed.push_back(config_.decay == Decay::kAll || !is_vector ? 1 : 0);
+  std::vector<std::int64_t> offsets = weights.offsets;
+  const auto placed = [&](void* numbers, DType dtype, std::size_t count) {
+    const Tensor there = memory_.make(dtype, {static_cast<std::int64_t>(count)});
+    copy(Tensor(numbers, dtype, there.shape()), there, *stream_);
+    return there;
+  };
+  return {&weights, placed(offsets.data(), DType::kI64, offsets.size()),
+          placed(decayed.data(), DType::kU8, decayed.size())};
+}
+
+void Optimiser::add_up(const Group& group, const Tensor& gradients, const Phase& phase) {
+  if (gradients.on_host()) return all_reduce_sum<float>(group, gradients.span<float>(), phase);
+  if (group.size() == 1) return;
+  std::vector<float> numbers = read_back<float>(gradients, group, *stream_, phase);
+  all_reduce_sum<float>(group, numbers, phase);
+  copy(Tensor(numbers.data(), DType::kF32, gradients.shape()), gradients, *stream_);
+  wait(group, *stream_, phase);
+}
+
+void Optimiser::reduce_gradients() {
+  add_up(groups_->world(), wholes_[0].weights->gradient, {"gradient reduction"});
+  add_up(groups_->replicas(), wholes_[1].weights->gradient, {"expert gradient reduction"});
+}
+
+double Optimiser::gradient_norm() {
+  constexpr Phase kPhase{"gradient norm"};
+  ArenaScope scratch(scratch_);
+  const Tensor sums = scratch_.make<double>({std::ssize(wholes_)});
+  for (std::size_t i = 0; i < wholes_.size(); ++i) {
+    sum_of_squares(wholes_[i].weights->gradient, sums.rows(static_cast<std::int64_t>(i), 1), scratch_, *stream_);
+  }
+  const std::vector<double> squares = read_back<double>(sums, groups_->world(), *stream_, kPhase);
+  double sharded = squares[1];
+  all_reduce_sum<double>(groups_->experts(), {&sharded, 1}, kPhase);
+  return std::sqrt(sharded + squares[0]);
 }
 
 void Optimiser::update(std::int64_t step, double gradient_norm) {
@@ -43,15 +80,15 @@ void Optimiser::update(std::int64_t step, double gradient_norm) {
   options.beta1 = config_.beta1;
   options.beta2 = config_.beta2;
   options.eps = config_.adam_eps;
+  options.weight_decay = config_.weight_decay;
   options.step = step;
   if (config_.clip > 0) {
     options.gradient_scale = static_cast<float>(std::min(1.0, config_.clip / (gradient_norm + kFloor)));
   }
-  for (Parameter& parameter : parameters_->all()) {
-    if (parameter.gradient.raw() == nullptr) continue;
-    const bool decays = config_.decay == Decay::kAll || parameter.value.shape().rank() > 1;
-    options.weight_decay = decays ? config_.weight_decay : 0.0F;
-    adamw(options, parameter.gradient, parameter.value, parameter.first_moment, parameter.second_moment);
+  for (const auto& [weights, offsets, decayed] : wholes_) {
+    if (weights->gradient.elements() == 0) continue;
+    adamw(options, offsets, decayed, weights->gradient, weights->value, weights->first_moment, weights->second_moment,
+          weights->rounded, *stream_);
   }
 }
 

@@ -1,7 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
+#include "kernels/memory/arena.h"
+#include "kernels/memory/stream.h"
 #include "runtime/config/config.h"
 #include "runtime/model/parameters.h"
 #include "runtime/ranks/rank_groups.h"
@@ -14,23 +17,34 @@ double learning_rate_at(const TrainingConfig& config, std::int64_t step);
 /// by fixed steps, come to rest with the weights by it.
 double annealed(const TrainingConfig& config, std::int64_t step);
 
-/// AdamW over this rank's weights with what must be agreed between ranks. Views groups and parameters.
+/// AdamW over this rank's weights with what must be agreed between ranks. Views groups, parameters and their stream.
 class Optimiser {
  public:
-  Optimiser(const TrainingConfig& config, const RankGroups& groups, Parameters& parameters)
-      : config_(config), groups_(&groups), parameters_(&parameters) {}
+  Optimiser(const TrainingConfig& config, const RankGroups& groups, Parameters& parameters,
+            const Stream& stream = host_stream());
 
-  /// Adds up gradients over ranks: replicated ones over the world, expert ones over the replicas. Collective.
+  /// Adds up gradients over ranks: replicated ones over the world, expert ones over the replicas; those of a device by
+  /// way of the host. Collective.
   void reduce_gradients();
   /// The norm of the whole model's gradient, each sharded expert counted once; the same bits on every rank. Collective.
-  double gradient_norm() const;
+  double gradient_norm();
   /// One step on the reduced gradients, clipped to config.clip by `gradient_norm`.
   void update(std::int64_t step, double gradient_norm);
 
  private:
+  /// What one step goes over at once.
+  struct Whole {
+    const FlatParameters* weights;
+    Tensor offsets, decayed;  ///< int64 [tensors + 1], uint8 [tensors], where the weights are
+  };
+  Whole whole(const FlatParameters& weights);
+  void add_up(const Group& group, const Tensor& gradients, const Phase& phase);
+
   TrainingConfig config_;
   const RankGroups* groups_;
-  Parameters* parameters_;
+  const Stream* stream_;
+  Arena memory_, scratch_;
+  std::vector<Whole> wholes_;  ///< replicated, then expert ones
 };
 
 }  // namespace coe

@@ -15,7 +15,9 @@
 
 #include "comm/collectives.h"
 #include "kernels/memory/arena.h"
+#include "kernels/memory/stream.h"
 #include "runtime/data/token_batch.h"
+#include "runtime/layer/check_device.h"
 #include "runtime/model/model.h"
 #include "runtime/model/model_parameters.h"
 #include "runtime/model/model_size.h"
@@ -36,8 +38,18 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// Of the step's Arena; a little more than the hint, for what is rounded up.
+/// Ranks of one process share its first device.
+Stream make_stream(const Config& config) {
+  if (config.training.device == Device::Kind::kCpu) return {};
+  check_cuda_layer(config.model.layer);
+  check_cuda_device();
+  return Stream(kCuda);
+}
+
+/// Of the step's Arena on the host; a little more than the hint, for what is rounded up. A device's grows to what the
+/// first step takes.
 std::size_t arena_bytes(const Config& config, std::int64_t ranks) {
+  if (config.training.device != Device::Kind::kCpu) return 0;
   const std::size_t hint = model_size(config.model, training_use(config, ranks)).arena_bytes();
   return hint + hint / 16;
 }
@@ -50,6 +62,7 @@ struct Trainer::State {
   State(const Config& wanted, Transport& world, const TokenSource& train_source, const TokenSource& valid_source,
         FlightRecorder* flight_recorder)
       : config(wanted),
+        stream(make_stream(wanted)),
         recorder(flight_recorder),
         groups(world, wanted.distributed.expert_parallel, wanted.distributed.deadline(), flight_recorder),
         model(wanted.model, groups,
@@ -58,11 +71,13 @@ struct Trainer::State {
                .threads = static_cast<int>(wanted.distributed.threads),
                .chunks = static_cast<int>(wanted.exchange.chunks),
                .tokens = training_use(wanted, world.size()).tokens,
-               .capacity_factor = wanted.validation.capacity_factor}),
-        optimiser(wanted.training, groups, model.parameters()),
+               .capacity_factor = wanted.validation.capacity_factor,
+               .stream = &stream,
+               .dtype = dtype_of(wanted.training.dtype)}),
+        optimiser(wanted.training, groups, model.parameters(), stream),
         train(&train_source),
         valid(&valid_source),
-        arena(arena_bytes(config, world.size())) {
+        arena(arena_bytes(config, world.size()), stream.device()) {
     check_share(config, world.size());
     progress.l1_coeff = config.model.layer.l1_coeff;
     progress.seed = config.training.seed;
@@ -95,10 +110,19 @@ struct Trainer::State {
             {config.distributed.disk_deadline(), say}};
   }
 
+  /// This rank's weights, and what belongs to them, as they are now, where the host can read them; with this rank's own
+  /// gradients where they are wanted. Of a model on a device a copy, which lasts.
+  Parameters& on_host(bool gradients = false);
+  /// Its memory alone.
+  Parameters& host_weights();
+  /// The model's weights become those of host_weights().
+  void take_host_weights();
+
   /// Throws Stopped where a rank was asked to stop. Collective.
   void look_for_stop();
 
   Config config;
+  Stream stream;
   std::function<bool()> stop_asked;
   std::function<void(const std::string&)> say;
   FlightRecorder* recorder;
@@ -107,7 +131,8 @@ struct Trainer::State {
   Optimiser optimiser;
   const TokenSource* train;
   const TokenSource* valid;
-  Arena arena;
+  Arena tokens_arena, arena;  ///< of the host, of the model's device
+  std::optional<Parameters> host_copy;
   TrainingState progress;
   RoutingCounter* routing_counter = nullptr;
   int growths_reported = 0;
@@ -116,10 +141,34 @@ struct Trainer::State {
 Trainer::Trainer(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid,
                  FlightRecorder* recorder)
     : state_(std::make_unique<State>(config, world, train, valid, recorder)) {
-  initialise(config.model, config.training.seed, state_->model.parameters());
+  initialise(config.model, config.training.seed, state_->host_weights());
+  state_->take_host_weights();
 }
 
 Trainer::~Trainer() = default;
+
+Parameters& Trainer::State::host_weights() {
+  if (stream.device() == kCpu) return model.parameters();
+  if (!host_copy) {
+    host_copy.emplace(model_specs(model.config(), model.placement().experts_of(groups.experts().rank())), true);
+  }
+  return *host_copy;
+}
+
+Parameters& Trainer::State::on_host(bool gradients) {
+  Parameters& weights = host_weights();
+  if (stream.device() == kCpu) return weights;
+  weights.copy_from(model.parameters());
+  if (gradients) weights.copy_gradients_from(model.parameters());
+  wait(groups.world(), stream, {"copying weights from the device"});
+  return weights;
+}
+
+void Trainer::State::take_host_weights() {
+  if (stream.device() == kCpu) return;
+  model.parameters().copy_from(*host_copy);
+  wait(groups.world(), stream, {"copying weights to the device"});
+}
 
 template <class Visit>
 void Trainer::State::for_each_micro_batch(const Visit& visit) {
@@ -129,10 +178,11 @@ void Trainer::State::for_each_micro_batch(const Visit& visit) {
   for (std::int64_t done = 0; done < whole; done += micro) {
     if (whole > micro && routing_counter == nullptr) look_for_stop();
     arena.reset();
+    tokens_arena.reset();
     TokenBatch tokens;
     {
       const PartTimer timer(model.times(), Part::kData);
-      tokens = read_token_batch(*train, progress.next_sequence + done, batch, arena);
+      tokens = read_token_batch(*train, progress.next_sequence + done, batch, tokens_arena);
     }
     const RoutingContext routing{.l1_coeff = progress.l1_coeff,
                                  .random = StepRandom{progress.seed, progress.step + 1, done}};
@@ -183,7 +233,7 @@ StepReport Trainer::step() {
   const Clock::time_point start = Clock::now();
   StepReport report = state.begin_report();
   if (state.recorder != nullptr) state.recorder->set_step(report.step);
-  state.model.times() = {};
+  state.model.clear_times();
   for (ChainLayer& chain : state.model.chains()) chain.clear_counters();
   report.counted = state.count_labels();
   if (report.counted > 0) {
@@ -238,13 +288,13 @@ std::string Trainer::State::first_non_finite(const StepReport& report) {
       [&](const TokenBatch& tokens, const Batch& batch, const RoutingContext& routing, std::int64_t done) {
         const Tensor hidden = model.activations(tokens.ids, batch, routing, arena);
         if (mine) return;
-        mine = non_finite_activation(model, hidden, (done + batch.first_sequence) * batch.length);
+        mine = non_finite_activation(model, hidden, (done + batch.first_sequence) * batch.length, groups.world());
         if (mine) mine->place += done * kPlacesOfAMicroBatch;
       });
   std::string found = first_of_all(groups.world(), mine);
   if (!found.empty()) return found;
   accumulate(report.counted);  // this rank's own gradients, before they are added up
-  found = first_of_all(groups.world(), non_finite_gradient(model));
+  found = first_of_all(groups.world(), non_finite_gradient(model.config(), on_host(true)));
   if (!found.empty()) return found;
   std::ostringstream numbers;
   numbers << "loss is " << report.loss << ", balance loss is " << report.balance_loss << ", gradient norm is "
@@ -253,7 +303,7 @@ std::string Trainer::State::first_non_finite(const StepReport& report) {
 }
 
 void Trainer::State::expect_finite_weights(const std::string& where) {
-  const std::string found = first_of_all(groups.world(), non_finite_weight(model));
+  const std::string found = first_of_all(groups.world(), non_finite_weight(model.config(), on_host()));
   if (!found.empty()) fail(ErrorCode::kNonFinite, where, ": ", found);
 }
 
@@ -268,7 +318,7 @@ void Trainer::State::sum_loss(const LossPart& loss, StepReport& report) {
 }
 
 void Trainer::State::report_times(StepReport& report) {
-  report.times = model.times();
+  report.times.seconds = model.read_times().seconds;
   all_reduce_sum<double>(groups.world(), report.times.seconds, {"time report"});
   for (double& seconds : report.times.seconds) seconds /= groups.world().size();
 }
@@ -335,15 +385,16 @@ std::int64_t Trainer::parameters() const {
 std::filesystem::path Trainer::save() {
   State& state = *state_;
   state.expect_finite_weights("checkpoint after step " + std::to_string(state.progress.step));
-  return save_checkpoint(state.checkpoint_place(), state.progress, state.model.config(), state.model.parameters(),
+  return save_checkpoint(state.checkpoint_place(), state.progress, state.model.config(), state.host_weights(),
                          state.groups.world(), state.groups.experts().size());
 }
 
 std::optional<FoundCheckpoint> Trainer::resume() {
   State& state = *state_;
   const CheckpointPlace place = state.checkpoint_place();
-  auto found = load_checkpoint(place.directory, Damaged::kSetAside, state.model.config(), state.model.parameters(),
+  auto found = load_checkpoint(place.directory, Damaged::kSetAside, state.model.config(), state.host_weights(),
                                state.groups.world(), place.patience);
+  if (found) state.take_host_weights();
   if (found) resume_from(*found, state.progress);
   return found;
 }

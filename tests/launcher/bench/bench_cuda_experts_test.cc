@@ -17,7 +17,7 @@ Benchmark small_benchmark() {
   benchmark.layer.hidden = 16;
   benchmark.layer.expert_hidden = 8;
   benchmark.layer.experts = benchmark.layer.top_k = 4;  // all of them, so that rows can be counted by hand
-  benchmark.layer.device = Device::Kind::kCuda;
+  benchmark.device = Device::Kind::kCuda;
   benchmark.warmup_steps = benchmark.steps = 1;
   return benchmark;
 }

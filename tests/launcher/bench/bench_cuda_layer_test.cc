@@ -20,7 +20,7 @@ Benchmark small_benchmark() {
   benchmark.layer.experts = 8;
   benchmark.layer.top_k = 3;
   benchmark.layer.iterations = 2;
-  benchmark.layer.device = Device::Kind::kCuda;
+  benchmark.device = Device::Kind::kCuda;
   benchmark.warmup_steps = benchmark.steps = 1;
   return benchmark;
 }

@@ -37,7 +37,7 @@ TEST(BenchOptions, OneIterationWhereNoLayerIsMeasured) {
 TEST(BenchOptions, ExpertsAndLayerRunOnADevice) {
   for (const char* what : {"layer", "experts"}) {
     const Benchmark benchmark = parsed({what, "--device", "cuda", "--dtype", "bf16"});
-    EXPECT_EQ(benchmark.layer.device, Device::Kind::kCuda);
+    EXPECT_EQ(benchmark.device, Device::Kind::kCuda);
     EXPECT_EQ(benchmark.dtype, DType::kBF16);
     EXPECT_EQ(parsed({what}).dtype, DType::kF32);
   }

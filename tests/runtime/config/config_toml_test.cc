@@ -120,6 +120,17 @@ TEST(ConfigToml, NamesTheNearestKeyForAnUnknownOne) {
   EXPECT_THAT(refusal("layer = 3\n"), StartsWith("x.toml:1: layer: stands in no section"));
 }
 
+TEST(ConfigToml, FilesOfBeforeMaySayThatTheLayerRunsOnTheHost) {
+  const std::string text = kSmallConfig, place = "top_k = 2\n";
+  const auto with = [&](const std::string& line) {
+    std::string changed = text;
+    return changed.insert(changed.find(place) + place.size(), line);
+  };
+  EXPECT_EQ(parse_config(with("device = \"cpu\"\n"), "x.toml"), parse_config(text, "x.toml"));
+  EXPECT_EQ(refusal(with("device = \"cuda\"\n")), "x.toml:11: layer.device: is training.device now");
+  EXPECT_THAT(set_refusal("layer.device=cuda"), HasSubstr("layer.device: no such key; did you mean training.device?"));
+}
+
 TEST(ConfigToml, WhatAModelFillsInIsNoKey) {
   EXPECT_THAT(refusal("[layer]\nhidden = 3\n"), HasSubstr("layer.hidden: no such key; did you mean model.hidden?"));
   EXPECT_THAT(refusal("[layer]\niteration_norm = true\n"), HasSubstr("no such key"));

@@ -26,7 +26,7 @@ struct Implementation {
 void PrintTo(const Implementation& implementation, std::ostream* stream) { *stream << implementation.name; }
 
 ExchangeFactory fastest(ExchangeOrder order) {
-  return {[order](Group group, std::int64_t hidden) { return make_exchange(order, group, hidden); }, order};
+  return {[order](Group group, std::int64_t hidden) { return make_exchange(order, group, {hidden}); }, order};
 }
 
 std::vector<Implementation> implementations() {

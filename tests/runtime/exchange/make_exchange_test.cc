@@ -13,7 +13,7 @@ namespace {
 
 /// A token's sum of 2^24, where numbers are 2 apart, from expert 0 on rank 0, and of 1 each from two experts of rank 1.
 float sum_of_three(ExchangeOrder order, Transport& world) {
-  const std::unique_ptr<Exchange> exchange = make_exchange(order, {&world}, 1);
+  const std::unique_ptr<Exchange> exchange = make_exchange(order, {&world}, {1});
   Arena arena;
   const std::vector<Choices> tokens = {{{{0}, {2}, {3}}}, {}};
   const Routing routing = routing_of(4, tokens[static_cast<std::size_t>(world.rank())], arena);
@@ -42,8 +42,8 @@ TEST(MakeExchange, TheOrderDecidesWhatIsAddedUpFirst) {
 
 TEST(MakeExchange, EachOrderHasItsFastestExchange) {
   const std::unique_ptr<Transport> alone = make_lone_transport();
-  const auto exact = make_exchange(ExchangeOrder::kExact, {alone.get()}, 3);
-  const auto sums = make_exchange(ExchangeOrder::kPartialSums, {alone.get()}, 3);
+  const auto exact = make_exchange(ExchangeOrder::kExact, {alone.get()}, {3});
+  const auto sums = make_exchange(ExchangeOrder::kPartialSums, {alone.get()}, {3});
   EXPECT_NE(dynamic_cast<const OneCopyExchange*>(exact.get()), nullptr);
   EXPECT_NE(dynamic_cast<const PartialSumsExchange*>(sums.get()), nullptr);
 }

@@ -8,7 +8,6 @@
 #include "comm/make_transport.h"
 #include "kernels/memory/copy.h"
 #include "runtime/exchange/stream_exchange.h"
-#include "runtime/layer/copied_weights.h"
 #include "runtime/layer/layer_size.h"
 #include "tests/kernels/memory/on_device.h"
 #include "tests/runtime/layer/chain_run.h"
@@ -72,16 +71,16 @@ class Driven {
     std::vector<float> all;
     for (const auto& rank : ranks_) {
       rank->read_gradients();
-      const auto mine = rank->parameters.expert_gradients().span<float>();
+      const auto mine = rank->parameters.experts().gradient.span<float>();
       all.insert(all.end(), mine.begin(), mine.end());
     }
     return all;
   }
   std::vector<float> replicated_gradients() {
-    std::vector<float> sum(static_cast<std::size_t>(ranks_[0]->parameters.replicated_gradients().elements()));
+    std::vector<float> sum(static_cast<std::size_t>(ranks_[0]->parameters.replicated().gradient.elements()));
     for (const auto& rank : ranks_) {
       rank->read_gradients();
-      std::ranges::transform(sum, rank->parameters.replicated_gradients().span<float>(), sum.begin(), std::plus<>());
+      std::ranges::transform(sum, rank->parameters.replicated().gradient.span<float>(), sum.begin(), std::plus<>());
     }
     return sum;
   }
@@ -114,7 +113,8 @@ class Driven {
           stream(kCuda),
           batch(deal_batch(sequences, length, groups)),
           parameters(chain_specs(config, "", placement.experts_of(transport->rank())), true),
-          weights(config, drawn(), DType::kF32, groups.experts(), stream),
+          weights(chain_specs(config, "", placement.experts_of(transport->rank()), ExpertOrder::kByMatrix), true,
+                  stream),
           exchange(groups.experts(), config.hidden, DType::kF32, stream,
                    {.rows = most_rows(config, placement, batch.group_tokens()),
                     .arrivals = static_cast<int>(config.iterations) + 1,
@@ -127,7 +127,7 @@ class Driven {
                  .workspace = &workspace,
                  .times = &times,
                  .stream = &stream},
-                weights.views()),
+                drawn()),
           memory(0, kCuda),
           arena(0, kCuda) {
       const Shape shape{batch.tokens(), config.hidden};
@@ -137,7 +137,8 @@ class Driven {
     }
     ChainWeights drawn() {
       std::ranges::for_each(parameters.all(), draw);
-      return chain_weights(config, "", placement.experts_of(transport->rank()), parameters);
+      weights.copy_from(parameters);
+      return chain_weights(config, "", placement.experts_of(transport->rank()), weights);
     }
     void load(const std::vector<float>& all_x, const std::vector<float>& all_dy) {
       const std::int64_t first = batch.first_sequence * batch.length * x.extent(1);
@@ -149,11 +150,11 @@ class Driven {
     }
     Task begin_forward(const RoutingContext& context) {
       arena.reset();
-      weights.zero_gradients(stream);
+      weights.zero_gradients();
       return layer.begin_forward(x, batch, context, &saved, arena, out);
     }
     void read_gradients() {
-      weights.read_gradients(chain_weights(config, "", placement.experts_of(transport->rank()), parameters), stream);
+      parameters.copy_gradients_from(weights);
       wait(groups.experts(), stream, {"test"});
     }
     void read(const Tensor& from, std::vector<float>& all) const {
@@ -169,8 +170,7 @@ class Driven {
     Placement placement;
     Stream stream;
     Batch batch;
-    Parameters parameters;
-    CopiedWeights weights;
+    Parameters parameters, weights;  ///< on the host, on the device
     StreamExchange exchange;
     LayerWorkspace workspace;
     PartTimes times;

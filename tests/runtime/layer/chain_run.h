@@ -142,9 +142,9 @@ class ChainRun {
   static std::unique_ptr<Exchange> exchange_of(Group group, const LayerConfig& layer, ChainExchange way) {
     if (way.by_reference) return std::make_unique<ReferenceExchange>(group, layer.hidden);
     if (way.logged) {
-      return std::make_unique<LoggedExchange>(make_exchange(way.order, group, layer.hidden));
+      return std::make_unique<LoggedExchange>(make_exchange(way.order, group, {layer.hidden}));
     }
-    return make_exchange(way.order, group, layer.hidden, ChainLayer::flight_hint(1, layer.iterations));
+    return make_exchange(way.order, group, {layer.hidden}, ChainLayer::flight_hint(1, layer.iterations));
   }
 
   Tensor mine_of(const std::vector<float>& all) {
@@ -171,9 +171,9 @@ class ChainRun {
     const Group world = groups_.world();
     ChainResult result{.y = gather_floats(world, output.y.span<float>()),
                        .dx = gather_floats(world, dx.span<float>()),
-                       .replicated_gradients = values_of<float>(parameters_.replicated_gradients()),
+                       .replicated_gradients = values_of<float>(parameters_.replicated().gradient),
                        .balance = *output.balance_loss.data<double>()};
-    const Tensor gradients = parameters_.expert_gradients();
+    const Tensor gradients = parameters_.experts().gradient;
     all_reduce_sum<float>(groups_.replicas(), gradients.span<float>(), {"replicas"});
     result.expert_gradients = by_expert(gather_floats(groups_.experts(), gradients.span<float>()));
     all_reduce_sum<float>(world, result.replicated_gradients, {"gradients"});

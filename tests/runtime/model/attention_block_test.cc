@@ -89,7 +89,7 @@ class Attention : public testing::Test {
   }
   Tensor forward(const Tensor& h, const Batch& batch) {
     const Tensor out = arena_.make<float>(h.shape());
-    block_.forward(h, batch, cosine_, sine_, out, saved_, arena_);
+    block_.forward(h, attention_rows(batch, arena_, host_stream()), cosine_, sine_, out, saved_, arena_);
     return out;
   }
   std::array<TrainedTensor, 5> trained() const {
@@ -107,7 +107,7 @@ class Attention : public testing::Test {
   AttentionWeights weights_{random_weight({kHidden}), random_weight({kHidden, kHidden}),
                             random_weight({kHidden, kHidden}), random_weight({kHidden, kHidden}),
                             random_weight({kHidden, kHidden})};
-  AttentionBlock block_{kHeads, kEps, weights_};
+  AttentionBlock block_{kHeads, kEps, weights_, host_stream()};
   AttentionSaved saved_;
   Batch batch_{.sequences = 2, .length = kLength};
   Tensor h_ = random_tensor({2 * kLength, kHidden}, 1, random_, arena_);
@@ -158,7 +158,7 @@ TEST_P(AttentionGradients, AgreeWithCentralDifferences) {
   const Doubles upstream = doubles_of(d), h = doubles_of(h_);
   const Weights weights = slow_weights();
   forward(h_, batch_);
-  block_.backward(d, batch_, cosine_, sine_, saved_, arena_);
+  block_.backward(d, attention_rows(batch_, arena_, host_stream()), cosine_, sine_, saved_, arena_);
   const auto by_h = [&](const Doubles& moved) { return slow_dot(upstream, slow_block(weights, moved, lengths)); };
   expect_near(d, slow_gradient(by_h, h), 1e-5);
   for (std::size_t i = 0; i < weights.size(); ++i) {
@@ -178,7 +178,7 @@ TEST_F(Attention, ThereMayBeNoSequences) {
   const Batch nothing{.sequences = 0, .length = kLength};
   const Tensor h = arena_.make<float>({0, kHidden});
   EXPECT_EQ(forward(h, nothing).extent(0), 0);
-  block_.backward(h, nothing, cosine_, sine_, saved_, arena_);
+  block_.backward(h, attention_rows(nothing, arena_, host_stream()), cosine_, sine_, saved_, arena_);
   EXPECT_EQ(values_of<float>(weights_.q.gradient), std::vector<float>(kHidden * kHidden, 0.0F));
 }
 

@@ -57,21 +57,21 @@ TEST(Parameters, WhatIsNotTrainedHasAValueAlone) {
   EXPECT_EQ(parameters.at("bias").value.shape(), Shape{4});
   EXPECT_EQ(parameters.at("bias").gradient.raw(), nullptr);
   EXPECT_EQ(parameters.at("bias").first_moment.raw(), nullptr);
-  EXPECT_EQ(parameters.replicated_gradients().shape(), Shape{20});
+  EXPECT_EQ(parameters.replicated().gradient.shape(), Shape{20});
   EXPECT_EQ(parameters.at("norm").value.data<float>(), parameters.at("embedding").value.data<float>() + 15);
 }
 
 TEST(Parameters, FlatGradientsAreTheGradientsOfTheirKind) {
   Parameters parameters(two_experts(), true);
-  EXPECT_EQ(parameters.replicated_gradients().shape(), Shape{20});
-  EXPECT_EQ(parameters.expert_gradients().shape(), Shape{80});
+  EXPECT_EQ(parameters.replicated().gradient.shape(), Shape{20});
+  EXPECT_EQ(parameters.experts().gradient.shape(), Shape{80});
   parameters.at("norm").gradient.data<float>()[2] = 7.0F;
-  EXPECT_EQ(parameters.replicated_gradients().data<float>()[17], 7.0F);
+  EXPECT_EQ(parameters.replicated().gradient.data<float>()[17], 7.0F);
   parameters.at("experts.1.gate_proj").gradient.data<float>()[0] = 8.0F;
-  EXPECT_EQ(parameters.expert_gradients().data<float>()[60], 8.0F);
+  EXPECT_EQ(parameters.experts().gradient.data<float>()[60], 8.0F);
   parameters.zero_gradients();
-  EXPECT_TRUE(all_zero(parameters.replicated_gradients()));
-  EXPECT_TRUE(all_zero(parameters.expert_gradients()));
+  EXPECT_TRUE(all_zero(parameters.replicated().gradient));
+  EXPECT_TRUE(all_zero(parameters.experts().gradient));
 }
 
 TEST(Parameters, UntrainedOnesHaveNoGradientsAndNoMoments) {
@@ -81,15 +81,15 @@ TEST(Parameters, UntrainedOnesHaveNoGradientsAndNoMoments) {
   EXPECT_EQ(norm.gradient.elements(), 0);
   EXPECT_EQ(norm.first_moment.elements(), 0);
   EXPECT_EQ(norm.second_moment.elements(), 0);
-  EXPECT_EQ(parameters.replicated_gradients().elements(), 0);
-  EXPECT_EQ(parameters.expert_gradients().elements(), 0);
+  EXPECT_EQ(parameters.replicated().gradient.elements(), 0);
+  EXPECT_EQ(parameters.experts().gradient.elements(), 0);
   parameters.zero_gradients();
 }
 
 TEST(Parameters, ARankMayHaveNoExperts) {
   const std::vector<ParameterSpec> specs = {{"norm", {5}, false}};
   Parameters parameters(specs, true);
-  EXPECT_EQ(parameters.expert_gradients().elements(), 0);
+  EXPECT_EQ(parameters.experts().gradient.elements(), 0);
   parameters.zero_gradients();
 }
 

@@ -186,5 +186,11 @@ TEST(CheckpointManifest, KeysOfALaterVersionAreAnotherModel) {
             "dir: is of another model: layer.telepathy is true there, and unknown here");
 }
 
+TEST(CheckpointManifest, WhereALayerRanIsNoKeyOfTheModelAnyMore) {
+  CheckpointManifest older = example();
+  older.model.push_back({"layer.device", "\"cpu\""});
+  EXPECT_THAT(require_same_weights(older, parse_config(kSmallConfig, "x.toml").model, "dir"), testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace coe

@@ -50,7 +50,8 @@ struct Spoilt {
   /// What all ranks say of the activations for ids 0, 1, 2, ... of every sequence.
   std::string activations() {
     const Tensor hidden = model.activations(ids(), batch, {}, arena);
-    return first_of_all(groups.world(), non_finite_activation(model, hidden, batch.first_sequence * length));
+    return first_of_all(groups.world(),
+                        non_finite_activation(model, hidden, batch.first_sequence * length, groups.world()));
   }
   double loss() {
     const Tensor tokens = ids();
@@ -111,8 +112,9 @@ TEST(NonFiniteOnRanks, NamesTheFirstActivationAlikeOnEveryRank) {
           expected.replace(rank, 6, "rank " + std::to_string(rank_of_token_20(ranks)));
         EXPECT_THAT(spoilt.activations(), StartsWith(expected)) << one.weight;
         EXPECT_FALSE(std::isfinite(spoilt.loss())) << one.weight;
-        EXPECT_THAT(first_of_all(spoilt.groups.world(), non_finite_weight(spoilt.model)),
-                    StartsWith("weight " + one.weight + " is not finite (rank "));
+        EXPECT_THAT(
+            first_of_all(spoilt.groups.world(), non_finite_weight(spoilt.model.config(), spoilt.model.parameters())),
+            StartsWith("weight " + one.weight + " is not finite (rank "));
       }
     });
   }
@@ -122,11 +124,13 @@ TEST(NonFiniteOnRanks, GradientsAreNamedFromTheHeadDown) {
   on_ranks(3, [&](Transport& world) {
     Spoilt spoilt(tiny_config(), world);
     Parameters& parameters = spoilt.model.parameters();
-    EXPECT_EQ(first_of_all(spoilt.groups.world(), non_finite_gradient(spoilt.model)), "");
+    EXPECT_EQ(
+        first_of_all(spoilt.groups.world(), non_finite_gradient(spoilt.model.config(), spoilt.model.parameters())), "");
     if (world.rank() == 2) parameters.at("model.layers.0.self_attn.q_proj.weight").gradient.data<float>()[1] = kNan;
     if (world.rank() != 0) parameters.at("model.layers.1.mlp.gate.0.weight").gradient.data<float>()[1] = kInfinity;
-    EXPECT_EQ(first_of_all(spoilt.groups.world(), non_finite_gradient(spoilt.model)),
-              "gradient of model.layers.1.mlp.gate.0.weight is not finite (rank 1)");
+    EXPECT_EQ(
+        first_of_all(spoilt.groups.world(), non_finite_gradient(spoilt.model.config(), spoilt.model.parameters())),
+        "gradient of model.layers.1.mlp.gate.0.weight is not finite (rank 1)");
   });
 }
 

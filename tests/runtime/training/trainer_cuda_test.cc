@@ -1,0 +1,182 @@
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "comm/make_transport.h"
+#include "runtime/training/trainer.h"
+#include "tests/kernels/memory/on_device.h"
+#include "tests/runtime/training/two_layer_config.h"
+
+namespace coe {
+namespace {
+
+Config small_config() {
+  Config config = two_layer_config(16, 8);
+  config.training.micro_batch = 4;
+  config.training.learning_rate = 1e-2F;
+  return config;
+}
+
+Config all_routing() {
+  Config config = with_all_routing(small_config());
+  config.model.layer.router_bias_rate = 0.1F;
+  config.training.recompute = Recompute::kLayer;
+  return config;
+}
+
+Config authors_wiring() {
+  Config config = small_config();
+  config.model.residual_stream = ResidualStream::kAuthors;
+  config.model.layer.shared_experts = 1;
+  config.model.layer.residual = Residual::kOuter;
+  config.training.recompute = Recompute::kAttention;
+  config.data.documents = Documents::kSeparate;
+  return config;
+}
+
+Config remoe() {
+  Config config = small_config();
+  config.model.layer.router = RouterKind::kRelu;
+  config.model.layer.balance_loss = BalanceLoss::kNone;
+  config.model.layer.balance_loss_coeff = 0;
+  config.model.layer.l1_coeff = 1e-3F;
+  return config;
+}
+
+Config dense() {
+  Config config = small_config();
+  config.model.layer.experts = config.model.layer.top_k = config.model.layer.iterations = 1;
+  config.model.layer.balance_loss = BalanceLoss::kNone;
+  config.model.layer.balance_loss_coeff = 0;
+  config.training.decay = Decay::kMatrices;
+  return config;
+}
+
+Config on(Device::Kind device, Config config, Precision dtype = Precision::kF32) {
+  config.training.device = device;
+  config.training.dtype = dtype;
+  return config;
+}
+
+struct Curve {
+  std::vector<double> losses, norms;
+  std::vector<std::int64_t> counted;  ///< of the first step: loads, dropped, rerouted
+  double validation = 0;
+};
+
+/// Calls work(trainer) on every rank.
+void with_trainer(const Config& config, Transport& world, const std::function<void(Trainer&)>& work) {
+  const auto open = [&](Split split) {
+    return make_token_source(config.data, split, config.model.sequence, config.model.vocab, config.training.seed);
+  };
+  const auto training = open(Split::kTrain), validation = open(Split::kValidation);
+  Trainer trainer(config, world, *training, *validation);
+  work(trainer);
+}
+
+void go_on(Trainer& trainer, int steps, Curve& curve) {
+  for (int step = 0; step < steps; ++step) {
+    const StepReport report = trainer.step();
+    curve.losses.push_back(report.loss);
+    curve.norms.push_back(report.gradient_norm);
+    for (const RoutingReport& one : report.routing) {
+      if (report.step > 1) break;
+      curve.counted.insert(curve.counted.end(), one.load.begin(), one.load.end());
+      curve.counted.insert(curve.counted.end(), {one.tokens, one.dropped, one.rerouted});
+    }
+  }
+  curve.validation = trainer.validate();
+}
+
+Curve train(const Config& config, int ranks = 1, int steps = 5) {
+  Curve curve;
+  run_local_ranks(ranks, [&](Transport& world) {
+    with_trainer(config, world, [&](Trainer& trainer) {
+      Curve mine;
+      go_on(trainer, steps, mine);
+      if (world.rank() == 0) curve = mine;
+    });
+  });
+  return curve;
+}
+
+void expect_near(const Curve& got, const Curve& wanted, double allowed) {
+  ASSERT_EQ(got.losses.size(), wanted.losses.size());
+  for (std::size_t i = 0; i < wanted.losses.size(); ++i) {
+    EXPECT_NEAR(got.losses[i], wanted.losses[i], allowed * wanted.losses[i]) << "step " << i + 1;
+    EXPECT_NEAR(got.norms[i], wanted.norms[i], 10 * allowed * wanted.norms[i]) << "step " << i + 1;
+  }
+  EXPECT_NEAR(got.validation, wanted.validation, allowed * wanted.validation);
+}
+
+using TrainerCuda = OnCuda;
+
+TEST_F(TrainerCuda, StepsAreThoseOfTheCpu) {
+  for (const Config& config : {small_config(), all_routing(), authors_wiring(), remoe(), dense()}) {
+    SCOPED_TRACE(model_name(config.model.layer));
+    const Curve wanted = train(config);
+    const Curve got = train(on(Device::Kind::kCuda, config));
+    expect_near(got, wanted, 1e-4);
+    EXPECT_EQ(got.counted, wanted.counted);
+  }
+}
+
+TEST_F(TrainerCuda, StepsInBf16AreNearThoseOfTheCpu) {
+  for (const Config& config : {small_config(), authors_wiring(), dense()}) {
+    SCOPED_TRACE(model_name(config.model.layer));
+    expect_near(train(on(Device::Kind::kCuda, config, Precision::kBF16)), train(config), 1e-2);
+  }
+}
+
+TEST_F(TrainerCuda, RanksThatShareTheDeviceTrainAsOne) {
+  const Config config = on(Device::Kind::kCuda, small_config());
+  const Curve wanted = train(config, 1, 3);
+  for (const int ranks : {2, 3}) expect_near(train(config, ranks, 3), wanted, 1e-5);
+}
+
+TEST_F(TrainerCuda, CheckpointsGoOnOnTheOtherDevice) {
+  const Curve wanted = train(small_config(), 1, 4);
+  for (const Device::Kind first : {Device::Kind::kCpu, Device::Kind::kCuda}) {
+    const auto directory = std::filesystem::path(testing::TempDir()) / ("coe_cuda_" + std::to_string(getpid()));
+    Config config = small_config();
+    config.output.directory = directory;
+    const Device::Kind second = first == Device::Kind::kCpu ? Device::Kind::kCuda : Device::Kind::kCpu;
+    Curve curve;
+    run_local_ranks(1, [&](Transport& world) {
+      with_trainer(on(first, config), world, [&](Trainer& trainer) {
+        go_on(trainer, 2, curve);
+        trainer.save();
+      });
+      with_trainer(on(second, config), world, [&](Trainer& trainer) {
+        ASSERT_TRUE(trainer.resume().has_value());
+        go_on(trainer, 2, curve);
+      });
+    });
+    expect_near(curve, wanted, 1e-4);
+    std::filesystem::remove_all(directory);
+  }
+}
+
+TEST_F(TrainerCuda, AWeightThatIsNotFiniteIsNamed) {
+  Config config = on(Device::Kind::kCuda, small_config());
+  config.training.learning_rate = std::numeric_limits<float>::max();
+  run_local_ranks(1, [&](Transport& world) {
+    with_trainer(config, world, [&](Trainer& trainer) {
+      try {
+        for (int step = 0; step < 4; ++step) trainer.step();
+        FAIL() << "nothing was found";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kNonFinite);
+        EXPECT_THAT(error.what(), testing::HasSubstr("is not finite (rank 0"));
+      }
+    });
+  });
+}
+
+}  // namespace
+}  // namespace coe
