@@ -47,11 +47,18 @@ class LocalWindow : public Window {
   LocalWindow(const LocalWindow&) = delete;
   LocalWindow& operator=(const LocalWindow&) = delete;
 
-  static constexpr std::size_t kEvents = kEventsPerRank;
+  /// Of every rank: who marks again has held the mark before, of all others, so two take turns.
+  static constexpr std::size_t kEvents = 2;
+
+  void mark(int rank, std::uint64_t number, const Stream& stream) const override { event(rank, number).record(stream); }
+  void hold(int rank, std::uint64_t number, const Stream& stream) const override { event(rank, number).hold(stream); }
 
  private:
   LocalWindow(LocalHub& hub, std::uint64_t number, std::size_t bytes, const LocalHub::Shared& shared)
-      : Window(places(shared.parts), bytes, shared.events), hub_(hub), number_(number) {}
+      : Window(places(shared.parts), bytes), hub_(hub), number_(number), events_(shared.events) {}
+  const Event& event(int rank, std::uint64_t number) const {
+    return events_[static_cast<std::size_t>(rank) * kEvents + number % kEvents];
+  }
   static std::vector<std::byte*> places(const std::vector<Buffer>& parts) {
     std::vector<std::byte*> all;
     for (const Buffer& part : parts) all.push_back(part.data());
@@ -60,6 +67,7 @@ class LocalWindow : public Window {
 
   LocalHub& hub_;
   std::uint64_t number_;
+  std::span<const Event> events_;
 };
 
 /// A rank of a LocalHub. A message is copied once, from the sender's memory to the receiver's, by the receiver's

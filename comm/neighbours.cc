@@ -38,7 +38,7 @@ std::vector<std::byte> swap_bytes(const Group& group, std::span<const int> peers
 /// One file to each of some ranks and one from each.
 class Neighbours::Trade : public Awaited {
  public:
-  Trade(Neighbours& neighbours, const Group& group, std::span<const int> peers, const SharedMemory& mine)
+  Trade(Neighbours& neighbours, const Group& group, std::span<const int> peers, const Descriptor& mine)
       : neighbours_(neighbours), rank_(group.transport->lack_of({}).rank), peers_(peers), mine_(mine) {}
 
   bool done() override {
@@ -62,7 +62,7 @@ class Neighbours::Trade : public Awaited {
  private:
   bool send(int peer) {
     Box& box = neighbours_.boxes_.at(peer);
-    DescriptorLetter letter{rank_, box.sent, Descriptor(dup(mine_.file().get()))};
+    DescriptorLetter letter{rank_, box.sent, Descriptor(dup(mine_.get()))};
     if (!neighbours_.mail_->send(box.address, letter)) return false;
     ++box.sent;
     return true;
@@ -79,7 +79,7 @@ class Neighbours::Trade : public Awaited {
   Neighbours& neighbours_;
   int rank_;
   std::span<const int> peers_;
-  const SharedMemory& mine_;
+  const Descriptor& mine_;
   std::size_t sent_ = 0;
 };
 
@@ -113,7 +113,7 @@ void Neighbours::try_out(const Group& world, std::span<const int> candidates, co
   try {
     Group patient = world;
     patient.deadline = std::min(patient.deadline, kPatience);
-    Trade trade(*this, patient, candidates, probe);
+    Trade trade(*this, patient, candidates, probe.file());
     wait(patient, trade, 0, kTryOut);
   } catch (const Error& error) {
     failure_ = error.what();
@@ -162,17 +162,16 @@ void Neighbours::collect_letters() {
   }
 }
 
-std::vector<SharedMemory> Neighbours::trade(const Group& group, std::span<const int> peers, const SharedMemory& mine,
-                                            const Phase& phase) {
-  std::vector<SharedMemory> all;
+std::vector<Descriptor> Neighbours::trade(const Group& group, std::span<const int> peers, const Descriptor& mine,
+                                          const Phase& phase) {
+  std::vector<Descriptor> all;
   if (peers.empty()) return all;
   Trade trade(*this, group, peers, mine);
   wait(group, trade, 0, phase);
   for (const int peer : peers) {
     Box& box = boxes_.at(peer);
-    all.push_back(SharedMemory::map(std::move(box.files.front()), mine.bytes()));
+    all.push_back(std::move(box.files.front()));
     box.files.pop_front();
-    all.back().close_file();
   }
   return all;
 }

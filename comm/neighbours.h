@@ -28,11 +28,10 @@ class Neighbours {
   /// One sentence where a rank of this host shares no memory with this one: which, and why.
   const std::string& hindrance() const { return hindrance_; }
 
-  /// Gives `mine` to each of `peers`, ranks of the job that share memory with this one, and gets as many bytes of each,
-  /// in their order. Called by all of them for one another. Throws kPeer after the group's deadline, kSystem where this
-  /// process cannot map as much.
-  std::vector<SharedMemory> trade(const Group& group, std::span<const int> peers, const SharedMemory& mine,
-                                  const Phase& phase);
+  /// Gives the open file `mine` to each of `peers`, ranks of the job that share memory with this one, and gets one of
+  /// each, in their order. Called by all of them for one another. Throws kPeer after the group's deadline.
+  std::vector<Descriptor> trade(const Group& group, std::span<const int> peers, const Descriptor& mine,
+                                const Phase& phase);
 
  private:
   class Trade;

@@ -10,9 +10,10 @@
 
 namespace coe {
 
-/// Where the streams of ranks that share a device wait for one another: what a rank's stream is given after follow()
-/// runs after all that every rank's stream had been given before its arrive(). Streams wait for events; a host waits
-/// only for other ranks' hosts, and not at all where one thread lets all ranks arrive before any follows.
+/// Where the streams of ranks that share a device, or see one another's memory, wait for one another: what a rank's
+/// stream is given after follow() runs after all that every rank's stream had been given before its arrive(). Streams
+/// wait by themselves, for events or numbers in memory; a host waits only for other ranks' hosts, and not at all where
+/// one thread lets all ranks arrive before any follows.
 class StreamMeeting {
  public:
   /// Collective. Throws kBadInput where the group's transport does not reach peers on the device.
@@ -24,7 +25,7 @@ class StreamMeeting {
 
  private:
   Group group_;
-  std::unique_ptr<Window> control_, events_;
+  std::unique_ptr<Window> control_, marks_;
   Signals signals_;
   std::uint64_t number_ = 0;
   std::vector<AwaitedSignal> awaited_;

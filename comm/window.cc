@@ -15,10 +15,11 @@ std::size_t bytes_per_source(int channels) {
 
 }  // namespace
 
-const Event& Window::event(int rank, std::uint64_t number) const {
-  if (events_.empty()) fail(ErrorCode::kInternal, "window: its ranks share no device, so they have no events");
-  return events_[static_cast<std::size_t>(rank) * kEventsPerRank + number % kEventsPerRank];
+void Window::mark(int /*rank*/, std::uint64_t /*number*/, const Stream& /*stream*/) const {
+  fail(ErrorCode::kInternal, "window: its ranks share no device, so that no stream can wait for another");
 }
+
+void Window::hold(int rank, std::uint64_t number, const Stream& stream) const { mark(rank, number, stream); }
 
 std::size_t Signals::bytes_for(int ranks, int channels) {
   return static_cast<std::size_t>(ranks) * bytes_per_source(channels);

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "kernels/memory/stream.h"
@@ -23,19 +22,18 @@ class Window {
   /// Of one rank's part.
   std::size_t bytes() const { return bytes_; }
   int size() const { return static_cast<int>(parts_.size()); }
-  /// By which `rank` tells the others' streams where its own has come to; two take turns, by the number of the meeting.
-  /// Throws kInternal where the ranks share no device.
-  const Event& event(int rank, std::uint64_t number) const;
+  /// Tells the others' streams, as number `number` of those that count from 1, that `rank`'s own stream has come as far
+  /// as now. Throws kInternal where the ranks share no device.
+  virtual void mark(int rank, std::uint64_t number, const Stream& stream) const;
+  /// What the stream is given from now on waits for that mark of `rank`, whose host has made it.
+  virtual void hold(int rank, std::uint64_t number, const Stream& stream) const;
 
  protected:
-  Window(std::vector<std::byte*> parts, std::size_t bytes, std::span<const Event> events = {})
-      : parts_(std::move(parts)), bytes_(bytes), events_(events) {}
-  static constexpr std::size_t kEventsPerRank = 2;
+  Window(std::vector<std::byte*> parts, std::size_t bytes) : parts_(std::move(parts)), bytes_(bytes) {}
 
  private:
   std::vector<std::byte*> parts_;
   std::size_t bytes_;
-  std::span<const Event> events_;  ///< kEventsPerRank of every rank
 };
 
 /// Numbers that ranks raise at one another in a Window: each rank has one for every other rank and channel, and only

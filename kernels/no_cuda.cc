@@ -10,6 +10,7 @@
 #include "kernels/memory/device.h"
 #include "kernels/memory/device_calls.h"
 #include "kernels/memory/error.h"
+#include "kernels/memory/sum_parts.h"
 #include "kernels/products/grouped_gemm.h"
 #include "kernels/products/linear.h"
 #include "kernels/products/swiglu.h"
@@ -49,6 +50,12 @@ void record_event(void*, void*, int) { no_cuda(); }
 void hold_stream(void*, void*, int) { no_cuda(); }
 bool event_done(void*) { no_cuda(); }
 double seconds_between(void*, void*) { no_cuda(); }
+std::byte* allocate_shared(std::size_t, int, int&) { no_cuda(); }
+std::byte* map_shared(int, std::size_t, int) { no_cuda(); }
+void unmap_shared(std::byte*, std::size_t, int) noexcept {}
+void write_number(void*, std::byte*, std::uint32_t, int) { no_cuda(); }
+void await_number(void*, std::byte*, std::uint32_t, int) { no_cuda(); }
+
 void begin_capture(void*, int) { no_cuda(); }
 void* end_capture(void*, int) { no_cuda(); }
 void launch_graph(void*, void*, int) { no_cuda(); }
@@ -146,6 +153,8 @@ void jitter(const Tensor&, RandomKey, float, std::uint64_t, const Tensor&, const
 void jitter_backward(const Tensor&, RandomKey, float, std::uint64_t, const Tensor&, const Stream&) { no_cuda(); }
 void add_router_noise(const Tensor&, const Tensor&, RandomKey, std::uint64_t, const Stream&) { no_cuda(); }
 void router_noise_backward(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+
+void sum_parts(const Tensor&, std::int64_t, std::int64_t, const Stream&) { no_cuda(); }
 
 void tally(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void tally_rerouted(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace coe::cuda {
 
@@ -19,6 +20,17 @@ void record_event(void* event, void* stream, int device);
 void hold_stream(void* event, void* stream, int device);
 bool event_done(void* event);
 double seconds_between(void* begin, void* end);
+
+/// Memory that other processes can map: zeroed, `bytes` rounded up to what the device maps at once. `file` becomes an
+/// open file that stands for it, for the caller to close; the memory goes when nobody maps it and no file is open.
+std::byte* allocate_shared(std::size_t bytes, int device, int& file);
+/// The same memory in another process; the file stays open.
+std::byte* map_shared(int file, std::size_t bytes, int device);
+void unmap_shared(std::byte* memory, std::size_t bytes, int device) noexcept;
+/// In the stream's turn, and after all that it did before is seen by who sees the number.
+void write_number(void* stream, std::byte* word, std::uint32_t number, int device);
+/// What the stream is given from now on waits until the number, which only grows, is as large.
+void await_number(void* stream, std::byte* word, std::uint32_t number, int device);
 
 void begin_capture(void* stream, int device);
 /// The captured work, made ready to launch.

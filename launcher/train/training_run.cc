@@ -20,6 +20,7 @@
 #include "runtime/config/config_words.h"
 #include "runtime/config/idle_keys.h"
 #include "runtime/files/durable_file.h"
+#include "runtime/layer/check_device.h"
 #include "runtime/training/checkpoint_directory.h"
 #include "runtime/training/run_facts.h"
 
@@ -29,7 +30,7 @@ namespace {
 
 std::string device_note(const TrainingConfig& training) {
   if (training.device == Device::Kind::kCpu) return "";
-  return fmt::format(" on {} in {}", cuda_device_name(kCuda.index),
+  return fmt::format(" on {} in {}", cuda_device_name(own_cuda_device().index),
                      kWords<Precision>[static_cast<std::size_t>(training.dtype)]);
 }
 

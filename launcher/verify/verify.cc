@@ -43,7 +43,7 @@ po::options_description option_list() {
       "mpirun, else local)");
   add("ranks", po::value<int>()->default_value(1)->value_name("R"), "how many ranks of the local transport");
   add("device", po::value<std::string>()->default_value("cpu")->value_name("NAME"),
-      "cpu, or cuda: layer cases alone, on one GPU that ranks of the local transport share");
+      "cpu, or cuda: on GPUs of one host, which processes take in turn and threads share");
   add("tolerance", po::value<double>()->default_value(kDefaultTolerance, "1e-5")->value_name("X"),
       "the largest ||got - expected|| / ||expected|| of a tensor that passes");
   add_order_option(options);
@@ -77,7 +77,6 @@ std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
   const std::string device = (*values)["device"].as<std::string>();
   check(device == "cpu" || device == "cuda", "verify: --device is ", device, ", allowed are cpu, cuda");
   result.device = device == "cuda" ? Device::Kind::kCuda : Device::Kind::kCpu;
-  check(result.device == Device::Kind::kCpu || !result.processes, "verify: --device cuda needs --transport local");
   result.order = named_order("verify", *values);
   check(result.device == Device::Kind::kCpu || result.order == ExchangeOrder::kExact,
         "verify: --order partial-sums needs --device cpu");

@@ -10,6 +10,7 @@
 #include "launcher/verify/verify_cuda_layer.h"
 #include "runtime/exchange/make_exchange.h"
 #include "runtime/layer/chain_layer.h"
+#include "runtime/layer/check_device.h"
 #include "runtime/model/model.h"
 #include "runtime/model/model_parameters.h"
 #include "runtime/ranks/batch.h"
@@ -192,7 +193,8 @@ CaseOutcome verify_case(const std::filesystem::path& path, Transport& world, std
   const CaseFile file(path);
   const RankGroups groups(world, 0, deadline);
   const bool on_cuda = device == Device::Kind::kCuda;
-  if (file.is_model()) return verify_model(file, groups, on_cuda ? Stream(kCuda) : Stream(), order, threads);
+  if (file.is_model())
+    return verify_model(file, groups, on_cuda ? Stream(own_cuda_device()) : Stream(), order, threads);
   return on_cuda ? verify_on_cuda(file, groups) : verify_layer(file, groups, order, threads);
 }
 

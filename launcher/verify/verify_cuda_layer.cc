@@ -52,7 +52,7 @@ void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placem
   const auto mine = [&](const std::string& name) {
     return file.tensor(name, DType::kF32, whole.shape()).rows(batch.first_sequence * batch.length, batch.tokens());
   };
-  const Stream stream(kCuda);
+  const Stream stream(own_cuda_device());
   const ExpertIds& experts = placement.experts_of(groups.experts().rank());
   Parameters weights(chain_specs(config, "", experts, ExpertOrder::kByMatrix), true, stream);
   weights.copy_from(parameters);
@@ -68,7 +68,7 @@ void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placem
                              .times = &times,
                              .stream = &stream};
   ChainLayer layer(config, 0, context, chain_weights(config, "", experts, weights));
-  Arena arena(0, kCuda);
+  Arena arena(0, stream.device());
   const Tensor x = uploaded(mine("input"), arena, stream), dy = uploaded(mine("grad_output"), arena, stream);
   const Tensor dx = arena.make<float>(x.shape());
   ChainSaved saved;

@@ -1,6 +1,6 @@
 #include "runtime/layer/check_device.h"
 
-#include "kernels/memory/device.h"
+#include "comm/launch.h"
 #include "kernels/memory/error.h"
 
 namespace coe {
@@ -22,6 +22,11 @@ void check_cuda_layer(const LayerConfig& config) {
 void check_cuda_device() {
   check(cuda_devices() > 0,
         "device cuda: no CUDA device can be used here (it takes a build with -DCOE_CUDA=ON and a GPU)");
+}
+
+Device own_cuda_device() {
+  check_cuda_device();
+  return {Device::Kind::kCuda, launched_local_rank() % cuda_devices()};
 }
 
 }  // namespace coe

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/memory/device.h"
 #include "runtime/config/config.h"
 
 namespace coe {
@@ -8,5 +9,8 @@ namespace coe {
 void check_cuda_layer(const LayerConfig& config);
 /// Throws kBadInput where no CUDA device can be used, in a build without CUDA too.
 void check_cuda_device();
+/// The device of this process: those of one host take theirs in turn, and share them where there are more processes.
+/// Throws what check_cuda_device() throws.
+Device own_cuda_device();
 
 }  // namespace coe

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Processes that share a GPU under mpirun, each with memory that the others map, do what threads do:
+#   bash tests/gpu/processes.sh COE [CASE...]      COE: the command, or tests/emulated_coe of a CUDA build
+# layer and model cases pass at 1, 2 and 4 processes with the digests of threads; training takes the same losses; after
+# kill -9 of one rank the others end, and name it.
+set -euo pipefail
+coe=$(realpath "${1:?usage: processes.sh COE [CASE...]}")
+shift
+command -v mpirun >/dev/null || { echo "skipped: no mpirun"; exit 77; }
+root=$(cd "$(dirname "$0")/../.." && pwd)
+cases=("$@")
+((${#cases[@]})) || cases=("$root"/tests/cases/*.safetensors)
+if [ "$(id -u)" = 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+launch=(mpirun --oversubscribe --mca pml ob1 --mca btl "self,${COE_BTL:-vader}" -np)
+work=$(mktemp -d) job=
+trap '[ -z "$job" ] || kill -KILL "$job" 2>/dev/null || true; rm -rf "$work"' EXIT
+
+die() { echo "processes: $*" >&2; exit 1; }
+digests() { sed -E 's/max_error.*digest/digest/' "$1"; }
+
+"$coe" verify --device cuda --tolerance 1e-4 "${cases[@]}" >"$work/one"
+for ranks in 1 2 4; do
+  "${launch[@]}" "$ranks" "$coe" verify --device cuda --tolerance 1e-4 "${cases[@]}" >"$work/$ranks"
+  diff <(digests "$work/one") <(digests "$work/$ranks") || die "$ranks processes have other digests than a thread"
+done
+echo "processes: ${#cases[@]} cases have one digest at 1, 2 and 4 processes and on threads"
+
+cat >"$work/config.toml" <<TOML
+model = { hidden = 16, layers = 2, heads = 2, sequence = 32 }
+layer = { expert_hidden = 8, experts = 8, top_k = 2, iterations = 2 }
+training = { steps = 5, batch = 8, device = "cuda" }
+validation = { every = 0, sequences = 4 }
+distributed = { deadline_seconds = 20 }
+TOML
+cd "$work"
+losses() { sed -nE 's/.*"loss":([0-9.]+).*/\1/p' "$1/metrics.jsonl"; }
+"$coe" train config.toml --out alone >/dev/null
+for ranks in 2 4; do
+  "${launch[@]}" "$ranks" "$coe" train config.toml --out "by$ranks" >/dev/null
+  paste <(losses alone) <(losses "by$ranks") |
+    awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-4 * $1) bad = 1; n++ } END { exit bad || n != 5 }' ||
+    die "$ranks processes have other losses than one: $(losses "by$ranks" | tr '\n' ' ')"
+done
+echo "processes: 2 and 4 processes train as one does"
+
+"${launch[@]}" 2 "$coe" train config.toml --out killed --set training.steps=1000000 >out 2>err &
+job=$!
+for _ in $(seq 600); do [ -s killed/metrics.jsonl ] && [ "$(grep -c . killed/metrics.jsonl)" -gt 3 ] && break; sleep 0.1; done
+for victim in $(pgrep -P "$job"); do
+  tr '\0' '\n' <"/proc/$victim/environ" | grep -q '^OMPI_COMM_WORLD_RANK=1$' && kill -KILL "$victim" && break
+done
+begin=$SECONDS code=0
+wait "$job" || code=$?
+job=
+[ "$code" != 0 ] || die "training went on without rank 1"
+((SECONDS - begin < 30)) || die "the others took $((SECONDS - begin)) s to end"
+grep -Eq 'rank 1\b' err || die "nobody named rank 1: $(cat err)"
+echo "processes: after kill -9 of rank 1 the other ended in $((SECONDS - begin)) s and named it"
