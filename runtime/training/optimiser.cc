@@ -7,6 +7,7 @@
 #include "comm/collectives.h"
 #include "kernels/decoder/adamw.h"
 #include "kernels/memory/copy.h"
+#include "kernels/memory/error.h"
 #include "runtime/ranks/read_back.h"
 
 namespace coe {
@@ -49,15 +50,17 @@ Optimiser::Whole Optimiser::whole(const FlatParameters& weights) {
 void Optimiser::add_up(const Group& group, const Tensor& gradients, const Phase& phase) {
   if (gradients.on_host()) return all_reduce_sum<float>(group, gradients.span<float>(), phase);
   if (group.size() == 1) return;
-  std::vector<float> numbers = read_back<float>(gradients, group, *stream_, phase);
-  all_reduce_sum<float>(group, numbers, phase);
-  copy(Tensor(numbers.data(), DType::kF32, gradients.shape()), gradients, *stream_);
-  wait(group, *stream_, phase);
+  constexpr std::int64_t kAtOnce = std::int64_t{1} << 24;
+  if (!reduction_) reduction_.emplace(group, std::min(gradients.elements(), kAtOnce), *stream_);
+  reduction_->add_up(gradients, phase);
 }
 
 void Optimiser::reduce_gradients() {
   add_up(groups_->world(), wholes_[0].weights->gradient, {"gradient reduction"});
-  add_up(groups_->replicas(), wholes_[1].weights->gradient, {"expert gradient reduction"});
+  const Tensor& experts = wholes_[1].weights->gradient;
+  if (!experts.on_host() && groups_->replicas().size() > 1)
+    fail(ErrorCode::kInternal, "optimiser: a device has no replicas of experts");
+  add_up(groups_->replicas(), experts, {"expert gradient reduction"});
 }
 
 double Optimiser::gradient_norm() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "kernels/memory/arena.h"
@@ -8,6 +9,7 @@
 #include "runtime/config/config.h"
 #include "runtime/model/parameters.h"
 #include "runtime/ranks/rank_groups.h"
+#include "runtime/ranks/stream_reduction.h"
 
 namespace coe {
 
@@ -23,8 +25,7 @@ class Optimiser {
   Optimiser(const TrainingConfig& config, const RankGroups& groups, Parameters& parameters,
             const Stream& stream = host_stream());
 
-  /// Adds up gradients over ranks: replicated ones over the world, expert ones over the replicas; those of a device by
-  /// way of the host. Collective.
+  /// Adds up gradients over ranks: replicated ones over the world, expert ones over the replicas. Collective.
   void reduce_gradients();
   /// The norm of the whole model's gradient, each sharded expert counted once; the same bits on every rank. Collective.
   double gradient_norm();
@@ -44,7 +45,8 @@ class Optimiser {
   const RankGroups* groups_;
   const Stream* stream_;
   Arena memory_, scratch_;
-  std::vector<Whole> wholes_;  ///< replicated, then expert ones
+  std::optional<StreamReduction> reduction_;  ///< over the world, of gradients on a device
+  std::vector<Whole> wholes_;                 ///< replicated, then expert ones
 };
 
 }  // namespace coe

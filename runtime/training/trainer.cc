@@ -38,12 +38,10 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// Ranks of one process share its first device.
 Stream make_stream(const Config& config) {
   if (config.training.device == Device::Kind::kCpu) return {};
   check_cuda_layer(config.model.layer);
-  check_cuda_device();
-  return Stream(kCuda);
+  return Stream(own_cuda_device());
 }
 
 /// Of the step's Arena on the host; a little more than the hint, for what is rounded up. A device's grows to what the
