@@ -20,6 +20,7 @@
 #include "kernels/routing/reroute.h"
 #include "kernels/routing/route.h"
 #include "kernels/routing/router_noise.h"
+#include "kernels/routing/router_product.h"
 #include "kernels/routing/rows.h"
 #include "kernels/routing/tally.h"
 
@@ -153,6 +154,8 @@ void jitter(const Tensor&, RandomKey, float, std::uint64_t, const Tensor&, const
 void jitter_backward(const Tensor&, RandomKey, float, std::uint64_t, const Tensor&, const Stream&) { no_cuda(); }
 void add_router_noise(const Tensor&, const Tensor&, RandomKey, std::uint64_t, const Stream&) { no_cuda(); }
 void router_noise_backward(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void split_halves(const Tensor&, std::int64_t, const Tensor&, const Stream&) { no_cuda(); }
+void add_halves(const Tensor&, float, const Tensor&, const Stream&) { no_cuda(); }
 
 void sum_parts(const Tensor&, std::int64_t, std::int64_t, const Stream&) { no_cuda(); }
 

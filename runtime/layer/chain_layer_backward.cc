@@ -48,11 +48,15 @@ Task ChainLayer::pass_backward(Backward pass, FrameArena& /*frames*/) {
     experts_backward(rows, flight.results(), at, pass.arena);
     flight.send_back(phase("backward combine", t));
     const Tensor shared = shared_backward(d, at, pass.saved.batch, pass.arena);
-    const Combination sums{.sum = dnormed, .scalar = &dweight, .shared = shared};
+    const Tensor passed_on = residual(t, 0, d, pass.dy);
+    // The host adds it after the gate's part: the order of its sums is part of its results.
+    const bool combined = !config_.iteration_norm && !d.on_host();
+    const Combination sums{
+        .sum = dnormed, .scalar = &dweight, .shared = shared, .residual = combined ? passed_on : Tensor{}};
     co_await Timed(*context_.times, Part::kCombine, flight.combine(sums, nobody));
 
     counters_.add_bytes(t, flight.bytes_sent());
-    gate_backward(t, residual(t, 0, d, pass.dy), dnormed, dweight, earlier, pass);
+    gate_backward(t, combined ? Tensor{} : passed_on, dnormed, dweight, earlier, pass);
     pass.arena.reset(mark);
     d = earlier;
   }

@@ -9,8 +9,8 @@
 
 namespace coe {
 
-/// The weights of one chain layer on this rank, on any device: matrices in fp32, on a device in fp32 or bf16; norms,
-/// biases and all gradients in fp32.
+/// The weights of one chain layer on this rank, on any device: matrices of experts in fp32, on a device in fp32 or
+/// bf16; gates, norms, biases and all gradients in fp32.
 struct ChainWeights {
   std::vector<GateWeights> gates;      ///< C of them
   std::vector<TrainedTensor> norms;    ///< [D] each: C of them with iteration_norm, else none

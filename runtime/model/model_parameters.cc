@@ -73,12 +73,13 @@ std::int64_t gates_of(const LayerConfig& config) { return config.gate == GateSha
 
 std::vector<ParameterSpec> chain_specs(const LayerConfig& config, const std::string& prefix, const ExpertIds& experts,
                                        ExpertOrder order) {
+  const Shape router{config.experts, config.hidden};
   std::vector<ParameterSpec> specs;
   for (std::int64_t t = 0; t < gates_of(config); ++t) {
-    specs.push_back({numbered(prefix, "gate", t), {config.experts, config.hidden}});
+    specs.push_back({.name = numbered(prefix, "gate", t), .shape = router, .rounded = false});
   }
   for (std::int64_t t = 0; config.router_noise && t < gates_of(config); ++t) {
-    specs.push_back({numbered(prefix, "noise", t), {config.experts, config.hidden}});
+    specs.push_back({.name = numbered(prefix, "noise", t), .shape = router, .rounded = false});
   }
   for (std::int64_t t = 0; config.router_bias && t < config.iterations; ++t) {
     specs.push_back({bias_name(prefix, t), {config.experts}, false, false});

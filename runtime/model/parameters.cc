@@ -58,7 +58,7 @@ FlatParameters Parameters::lay_out(std::span<const ParameterSpec> specs, const K
     const ParameterSpec& spec = specs[i];
     if (!kind(spec)) continue;
     const std::int64_t offset = flat.offsets[next];
-    const bool rounds = flat.rounded.elements() > 0 && !flat.vectors[next];
+    const bool rounds = flat.rounded.elements() > 0 && spec.rounded && !flat.vectors[next];
     const auto own = [&](const Tensor& all) { return carve(all, offset, spec.shape); };
     parameters_[i] = {spec.name,
                       spec.expert,

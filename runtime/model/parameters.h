@@ -22,6 +22,7 @@ struct ParameterSpec {
   Shape shape;
   bool expert = false;  ///< Sharded over the expert-parallel group, named by its global expert id; else on every rank.
   bool trained = true;  ///< By gradients; else its value alone is kept.
+  bool rounded = true;  ///< A matrix to the dtype of products; else these read it in fp32, as a router's.
 };
 
 /// One weight with its gradient and AdamW moments, fp32, all of one shape; gradient and moments are empty where it is
@@ -30,7 +31,7 @@ struct Parameter {
   std::string name;
   bool expert = false;
   Tensor value, gradient, first_moment, second_moment;
-  Tensor working;  ///< a matrix as products read it: the value itself, or rounded to bf16; the value of a vector
+  Tensor working;  ///< as products read it: the value itself, or where ParameterSpec::rounded, a matrix in bf16
 
   /// The weight as a pass works with it.
   TrainedTensor trained() const { return {working, gradient}; }
@@ -39,7 +40,7 @@ struct Parameter {
 /// All weights of one kind behind one another, fp32 [n] each; those of training are empty where nothing is trained.
 struct FlatParameters {
   Tensor value, gradient, first_moment, second_moment;
-  Tensor rounded;                     ///< bf16 [n], or empty
+  Tensor rounded;                     ///< bf16 [n], of which matrices to be rounded are read, or empty
   std::vector<std::int64_t> offsets;  ///< where each weight begins, then n
   std::vector<bool> vectors;          ///< whether it is one, as norms are
 };
@@ -50,8 +51,8 @@ struct FlatParameters {
 class Parameters {
  public:
   /// Allocates and zeroes everything; gradients and moments only where the weights are to be trained. `dtype` is that
-  /// of matrices as products read them, fp32, or on a device bf16. Views the stream, on which it works and whose device
-  /// has the memory. Throws kInternal for a name that stands twice.
+  /// of rounded matrices as products read them, fp32, or on a device bf16. Views the stream, on which it works and
+  /// whose device has the memory. Throws kInternal for a name that stands twice.
   Parameters(std::span<const ParameterSpec> specs, bool trained, const Stream& stream = host_stream(),
              DType dtype = DType::kF32);
 

@@ -7,6 +7,7 @@
 #include "kernels/memory/copy.h"
 #include "kernels/memory/random.h"
 #include "kernels/routing/router_noise.h"
+#include "kernels/routing/router_product.h"
 #include "runtime/routing/token_blocks.h"
 
 namespace coe {
@@ -78,10 +79,10 @@ void Gate::route(const GateForward& pass, const Tensor& x, std::int64_t first, s
     jitter(x.rows(first, count), key(saved, RoutingDraw::kJitter), jitter_, counter_of(token, x.extent(1)), seen,
            stream());
   }
-  linear(seen, pass.weight, logits, arena, stream());
+  router_logits(seen, pass.weight, logits, arena, stream());
   if (saved.noise_slope.elements() > 0) {
     const Tensor noise = saved.noise_slope.rows(first, count);
-    linear(seen, pass.noise, noise, arena, stream());
+    router_logits(seen, pass.noise, noise, arena, stream());
     add_router_noise(logits, noise, key(saved, RoutingDraw::kNoise), counter_of(token, experts), stream());
   }
   if (logits.on_host()) hide_non_finite(logits, first, pass.routed.lost);
@@ -118,15 +119,9 @@ void Gate::products_backward(const Batch& batch, const GateSaved& saved, const T
   // On the host by sequence, so that sums over tokens do not depend on who has which sequence.
   const std::int64_t run = dx.on_host() ? batch.length : dx.extent(0);
   const auto add_gradients = [&](const TrainedTensor& weight, float kept) {
-    ArenaScope scratch(arena);
-    Tensor dy = dlogits;
-    if (weight.value.dtype() != dlogits.dtype()) {
-      dy = arena.make(weight.value.dtype(), dlogits.shape());
-      cast(dlogits, dy, stream());
-    }
     for (std::int64_t t = 0; t < dx.extent(0); t += run) {
-      linear_input_gradient(dy.rows(t, run), weight.value, kept, dx.rows(t, run), arena, stream());
-      linear_weight_gradient(dy.rows(t, run), saved.x.rows(t, run), weight.gradient, arena, stream());
+      router_input_gradient(dlogits.rows(t, run), weight.value, kept, dx.rows(t, run), arena, stream());
+      router_weight_gradient(dlogits.rows(t, run), saved.x.rows(t, run), weight.gradient, arena, stream());
     }
   };
   add_gradients(weights_.weight, beta);

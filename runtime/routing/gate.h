@@ -14,7 +14,8 @@
 
 namespace coe {
 
-/// Weights of one gate; iterations that share a gate view the same ones, but each has its own bias.
+/// Weights of one gate, fp32 whatever the tokens' dtype is; iterations that share a gate view the same ones, but each
+/// has its own bias.
 struct GateWeights {
   TrainedTensor weight;  ///< [N, D]
   TrainedTensor noise;   ///< [N, D]; empty without noise

@@ -51,10 +51,10 @@ Batch batch_of(std::int64_t sequences, std::int64_t length) {
 struct GateNumbers {
   GateNumbers(const LayerConfig& config, const Batch& batch, DType dtype)
       : x(rounded(normal_tensor({batch.tokens(), config.hidden}, 1), dtype)),
-        weight(rounded(normal_tensor({config.experts, config.hidden}, 2, 0.3F), dtype)),
+        weight(normal_tensor({config.experts, config.hidden}, 2, 0.3F)),
         gradient(normal_tensor(weight.tensor().shape(), 3)),
         bias(normal_tensor({config.router_bias ? config.experts : 0}, 4, 0.1F)),
-        noise(rounded(normal_tensor({config.router_noise ? config.experts : 0, config.hidden}, 7, 0.3F), dtype)),
+        noise(normal_tensor({config.router_noise ? config.experts : 0, config.hidden}, 7, 0.3F)),
         noise_gradient(normal_tensor(noise.tensor().shape(), 8)),
         dx(rounded(normal_tensor(x.tensor().shape(), 5), dtype)) {
     weight[0] = 2;  // nearly every token wants expert 0
@@ -99,9 +99,7 @@ void GateCuda::compare(const LayerConfig& config, const Batch& batch) {
   const Tensor bias = config.router_bias ? put(host.bias) : Tensor{};
   const auto router_there = make_router(config, stream_);
   const Gate gate(config, kLayer, 0,
-                  {.weight = {put(host.weight, dtype()), gradient},
-                   .noise = {put(host.noise, dtype()), noise_gradient},
-                   .bias = bias},
+                  {.weight = {put(host.weight), gradient}, .noise = {put(host.noise), noise_gradient}, .bias = bias},
                   *router_there);
   GateSaved saved_there;
   const RoutingContext context{.l1_coeff = kL1, .random = kRandom};
@@ -125,8 +123,10 @@ void GateCuda::compare(const LayerConfig& config, const Batch& batch) {
   EXPECT_LE(error_of(got_weights, Floats({choices}, {weights.begin(), weights.end()}), choices), 1e-5);
   EXPECT_NEAR(get<double>(loss)[0], host_loss[0], 1e-6 * std::abs(host_loss[0]));
   EXPECT_LE(error_of(get<float>(dx), host.dx), tolerance(dtype()));
-  EXPECT_LE(error_of(get<float>(gradient), host.gradient), tolerance(dtype()));
-  EXPECT_LE(error_of(get<float>(noise_gradient), host.noise_gradient), tolerance(dtype()));
+  // With bf16 tokens logits are right to 2^-17, and so is what follows of them.
+  const double close = dtype() == DType::kF32 ? 1e-5 : 1e-4;
+  EXPECT_LE(error_of(get<float>(gradient), host.gradient), close);
+  EXPECT_LE(error_of(get<float>(noise_gradient), host.noise_gradient), close);
   EXPECT_EQ(get<std::int32_t>(there.lost)[0], cuda::kNoneLost);
 }
 
