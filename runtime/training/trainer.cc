@@ -44,10 +44,8 @@ Stream make_stream(const Config& config) {
   return Stream(own_cuda_device());
 }
 
-/// Of the step's Arena on the host; a little more than the hint, for what is rounded up. A device's grows to what the
-/// first step takes.
+/// Of the step's Arena; a little more than the hint, for what is rounded up.
 std::size_t arena_bytes(const Config& config, std::int64_t ranks) {
-  if (config.training.device != Device::Kind::kCpu) return 0;
   const std::size_t hint = model_size(config.model, training_use(config, ranks)).arena_bytes();
   return hint + hint / 16;
 }
