@@ -48,6 +48,11 @@ void add_data(const DataConfig& data, std::vector<Idle>& idle) {
   }
 }
 
+void add_device(const Config& config, std::vector<Idle>& idle) {
+  if (config.training.device == Device::Kind::kCpu) return;
+  idle.push_back({"distributed.threads", "experts are on a GPU, which training.device names"});
+}
+
 void add_exchange(const Config& config, std::vector<Idle>& idle) {
   if (config.model.layer.drop_policy == DropPolicy::kNone) return;
   idle.push_back(
@@ -66,6 +71,7 @@ std::string idle_keys(const Config& config) {
   add_training(config.training, idle);
   add_data(config.data, idle);
   add_exchange(config, idle);
+  add_device(config, idle);
   static const std::vector<ConfigEntry> kDefaults = entries_of({});
   const std::vector<ConfigEntry> entries = entries_of(config);
   std::string line;

@@ -32,6 +32,8 @@ TEST(IdleKeys, EachIsNamedWithItsReason) {
        "training.decay \"matrices\" (training.weight_decay is 0)"},
       {{"data.fields=['a']", "data.train=x.txt"}, "data.fields [\"a\"] (no data is JSONL)"},
       {{"data.end_token=10", "data.train=x.txt"}, "data.end_token 10 (data.documents is packed)"},
+      {{"distributed.threads=2", "training.device=cuda"},
+       "distributed.threads 2 (experts are on a GPU, which training.device names)"},
       {{"data.end_token=10", "data.documents=separate"}, "data.end_token 10 (this data says where documents end)"}};
   for (const auto& [settings, line] : cases) EXPECT_EQ(idle_keys(config_of(settings)), line);
 }
