@@ -5,7 +5,7 @@ namespace coe::cuda {
 namespace {
 
 using Bfloat = __nv_bfloat16;
-constexpr int kTile = 128, kDepth = 32, kThreads = 256, kStages = 3;
+constexpr int kTile = 128, kDepth = 32, kThreads = 256, kStages = 3, kBlocks = 2;  // kBlocks: of a multiprocessor
 constexpr int kWarpRows = 64, kWarpColumns = 32, kRowBlocks = kWarpRows / 16, kColumnBlocks = kWarpColumns / 8;
 constexpr int kChunk = 8, kPadding = 8;  // elements: of 16 bytes, and between rows so that eight rows share no bank
 
@@ -83,9 +83,13 @@ struct Pipeline {
     const int row = warp / (kTile / kWarpColumns) * kWarpRows, column = warp % (kTile / kWarpColumns) * kWarpColumns;
     for (int depth = 0; depth < kDepth; depth += 16) {
       unsigned l[kRowBlocks][4], r[kColumnBlocks / 2][4];
+#pragma unroll
       for (int i = 0; i < kRowBlocks; ++i) load_left<kLeftDeep>(left(step), row + i * 16, depth, l[i]);
+#pragma unroll
       for (int j = 0; j < kColumnBlocks / 2; ++j) load_right<kRightDeep>(right(step), column + j * 16, depth, r[j]);
+#pragma unroll
       for (int i = 0; i < kRowBlocks; ++i) {
+#pragma unroll
         for (int j = 0; j < kColumnBlocks; ++j)
           multiply_add(l[i], r[j / 2][j % 2 * 2], r[j / 2][j % 2 * 2 + 1], sum[i][j]);
       }
@@ -99,8 +103,12 @@ __device__ void store(const TileOfProduct& tile, float beta, const float (&sum)[
   const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t top = tile.row + warp / (kTile / kWarpColumns) * kWarpRows + lane / 4;
   const std::int64_t side = tile.column + warp % (kTile / kWarpColumns) * kWarpColumns + lane % 4 * 2;
+  // All unrolled, or the sums would lie in local memory.
+#pragma unroll
   for (int i = 0; i < kRowBlocks; ++i) {
+#pragma unroll
     for (int j = 0; j < kColumnBlocks; ++j) {
+#pragma unroll
       for (int e = 0; e < 4; ++e) {
         const std::int64_t row = top + i * 16 + e / 2 * 8, column = side + j * 8 + e % 2;
         if (row >= tile.m || column >= tile.n) continue;
@@ -112,7 +120,7 @@ __device__ void store(const TileOfProduct& tile, float beta, const float (&sum)[
 }
 
 template <Wanted kWanted, bool kWhole, class Out>
-__global__ void __launch_bounds__(kThreads) product_kernel(GroupedProduct product) {
+__global__ void __launch_bounds__(kThreads, kBlocks) product_kernel(GroupedProduct product) {
   TileWalk<kWanted, kTile, kTile> walk(product);
   TileOfProduct tile;
   while (walk.next(tile)) {
