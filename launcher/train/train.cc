@@ -27,7 +27,7 @@ namespace {
 struct TrainArguments {
   Config config;
   Resume resume = Resume::kNo;
-  std::optional<std::string> record;
+  std::optional<std::string> record, trace;
 };
 
 po::options_description option_list() {
@@ -39,6 +39,8 @@ po::options_description option_list() {
       "go on from the newest checkpoint in the run's folder; =auto: from the start where there is none");
   add("record-routing", po::value<std::string>()->value_name("FILE"),
       "count which experts are chosen, together and in turn; with --resume goes on from FILE");
+  add("trace", po::value<std::string>()->value_name("FILE"),
+      "write what each rank, its stream and its exchanges do when in three steps, for ui.perfetto.dev to show");
   return options;
 }
 
@@ -72,9 +74,10 @@ std::optional<TrainArguments> parse(std::span<const std::string> arguments) {
       .positional = "config"};
   const auto values = parse_options(syntax, option_list(), with_bare_resume(arguments));
   if (!values) return std::nullopt;
-  TrainArguments result{configured(*values), resume_of(*values), std::nullopt};
+  TrainArguments result{configured(*values), resume_of(*values), std::nullopt, std::nullopt};
   if (values->count("out") == 1) result.config.output.directory = (*values)["out"].as<std::string>();
   if (values->count("record-routing") == 1) result.record = (*values)["record-routing"].as<std::string>();
+  if (values->count("trace") == 1) result.trace = (*values)["trace"].as<std::string>();
   return result;
 }
 
@@ -84,6 +87,7 @@ RunFacts facts_of(const TrainArguments& arguments) {
   for (const Split split : {Split::kTrain, Split::kValidation}) add_file_facts(arguments.config.data, split, facts);
   facts.meaning.push_back({"--resume", std::to_string(static_cast<int>(arguments.resume))});
   facts.meaning.push_back({"--record-routing", arguments.record.value_or("")});
+  facts.meaning.push_back({"--trace", arguments.trace.value_or("")});
   return facts;
 }
 
@@ -115,7 +119,7 @@ int run_train(std::span<const std::string> arguments) {
     const std::unique_ptr<TokenSource> train = corpus.source(Split::kTrain), valid = corpus.source(Split::kValidation);
     Config own = config;
     own.distributed.threads = team.threads();
-    TrainingRun(own, world, recorder, *train, *valid, signals, *folder, resume, recording).run();
+    TrainingRun(own, world, recorder, *train, *valid, signals, *folder, resume, recording, parsed->trace).run();
   };
   signals.keep_running();
   return run_recorded_ranks(facts_of(*parsed), open_folder, body, config.distributed.deadline());

@@ -38,7 +38,7 @@ std::string device_note(const TrainingConfig& training) {
 
 TrainingRun::TrainingRun(const Config& config, Transport& world, FlightRecorder& recorder, const TokenSource& train,
                          const TokenSource& valid, const StopSignals& signals, const RunFolder& folder, bool resume,
-                         const std::optional<RecordingOptions>& recording)
+                         const std::optional<RecordingOptions>& recording, const std::optional<std::string>& trace)
     : config_(config),
       world_(world),
       recorder_(recorder),
@@ -51,6 +51,7 @@ TrainingRun::TrainingRun(const Config& config, Transport& world, FlightRecorder&
   trainer_.tell_with([this](const std::string& line) { say(line); });
   trainer_.stop_when([this] { return signals_.raised() != 0; });
   if (resumed_) saved_step_ = trainer_.steps_done();
+  if (trace) tracing_.emplace(*trace, trainer_);
   if (!recording) return;
   recording_.emplace(*recording, config.model, trainer_.steps_done(), world.rank());
   trainer_.record_routing(recording_->counter());
@@ -149,12 +150,15 @@ bool TrainingRun::agreed_to_stop() {
 
 void TrainingRun::step() {
   StepReport report;
+  if (tracing_) tracing_->begin_step();
   try {
     report = trainer_.step();
   } catch (const Stopped&) {
     stopped_ = true;
     return;
   }
+  if (tracing_ && tracing_->end_step({&world_, config_.distributed.deadline(), &recorder_}))
+    say("wrote " + tracing_->file().string() + ": ui.perfetto.dev shows it");
   const bool last = report.step == config_.training.steps;
   const auto due = [&](std::int64_t every) { return last || (every > 0 && report.step % every == 0); };
   std::optional<double> validation;

@@ -10,6 +10,7 @@
 #include "launcher/train/progress.h"
 #include "launcher/train/routing_recording.h"
 #include "launcher/train/run_folder.h"
+#include "launcher/train/step_tracing.h"
 #include "launcher/train/stop_signals.h"
 #include "runtime/config/config.h"
 #include "runtime/data/token_source.h"
@@ -22,10 +23,11 @@ namespace coe {
 /// run's folder and tells how it goes. All methods are collective.
 class TrainingRun {
  public:
-  /// Views everything but the Config's values. `recording` asks for a routing record, written with every checkpoint.
+  /// Views everything but the Config's values. `recording` asks for a routing record, written with every checkpoint,
+  /// `trace` names the file of a StepTracing.
   TrainingRun(const Config& config, Transport& world, FlightRecorder& recorder, const TokenSource& train,
               const TokenSource& valid, const StopSignals& signals, const RunFolder& folder, bool resume,
-              const std::optional<RecordingOptions>& recording);
+              const std::optional<RecordingOptions>& recording, const std::optional<std::string>& trace);
   /// Throws what Trainer throws; for kNonFinite with the last good checkpoint.
   void run();
 
@@ -62,6 +64,7 @@ class TrainingRun {
   GrowthNote growth_note_;
   std::optional<std::int64_t> saved_step_;
   std::optional<RoutingRecording> recording_;
+  std::optional<StepTracing> tracing_;
   std::optional<MetricsWriter> metrics_;  ///< rank 0's
   std::optional<Progress> progress_;      ///< rank 0's
 };

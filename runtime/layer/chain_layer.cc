@@ -152,9 +152,12 @@ Task ChainLayer::begin_forward(const Tensor& x, const Batch& batch, const Routin
 }
 
 Task ChainLayer::pass_forward(Forward pass, FrameArena& frames) {
+  const auto here = [&](int t) { context_.times->place = {layer_, t, static_cast<int>(pass.chunk)}; };
+  here(0);
   begin_iteration(0, pass.x, pass);
   for_each_token_block(pass.x, [&](std::int64_t first, std::int64_t count) { enter_iteration(0, first, count, pass); });
   for (int t = 0; t < iterations(); ++t) {
+    here(t);
     const bool last = t + 1 == iterations();
     const Tensor next = last ? pass.y : pass.arena.make(pass.x.dtype(), pass.x.shape());
     if (!last) begin_iteration(t + 1, next, pass);
@@ -169,6 +172,7 @@ Task ChainLayer::pass_forward(Forward pass, FrameArena& frames) {
       if (pass.chunks > 1) {
         counts_[pass.chunk] = world_counts;
         co_await Turn();
+        here(t);
         world_counts = add_up_chunks(pass.arena);
       }
       const int replicas = context_.groups->replicas().size();
@@ -183,6 +187,7 @@ Task ChainLayer::pass_forward(Forward pass, FrameArena& frames) {
     if (pass.config.drop_policy != DropPolicy::kNone) {
       Task admitted = admission(pass).admit(call, at.routed, table, frames);
       co_await admitted;
+      here(t);
     }
     if (pass.alone()) {
       co_await tell(t, table, 1, pass);
@@ -190,6 +195,7 @@ Task ChainLayer::pass_forward(Forward pass, FrameArena& frames) {
     }
     plan(t, table, pass);
 
+    const double sent = StepTrace::now();
     at.flight = dispatch(t, pass);
     run_experts(co_await Timed(*context_.times, Part::kDispatch, at.flight.arrived()), at, pass.arena);
     at.flight.send_back(phase("combine", t));
@@ -199,11 +205,17 @@ Task ChainLayer::pass_forward(Forward pass, FrameArena& frames) {
     };
     co_await Timed(*context_.times, Part::kCombine, at.flight.combine(sums, summed));
 
+    trace_flight(sent);
     counters_.add_bytes(t, at.flight.bytes_sent());
     if (pass.lasting) continue;
     at.flight = {};
     pass.arena.reset(mark);
   }
+}
+
+void ChainLayer::trace_flight(double sent) const {
+  if (context_.times->trace == nullptr) return;
+  context_.times->trace->add({Span::Track::kFlight, Part::kDispatch, context_.times->place, sent, StepTrace::now()});
 }
 
 void ChainLayer::begin_iteration(int t, const Tensor& x, Forward& pass) {

@@ -137,6 +137,7 @@ class ChainLayer {
     Tensor dy, dx;
     ChunkSaved& saved;
     Arena& arena;
+    int chunk = 0;
   };
 
   /// All iterations of one chunk's forward, and of its backward, suspended wherever they need a peer.
@@ -193,6 +194,8 @@ class ChainLayer {
   Tensor shared_backward(const Tensor& d, const IterationSaved& saved, const Batch& batch, Arena& arena) const;
   /// What is added to the sums: x of iteration t, in the backward its gradient, or of the whole layer.
   Tensor residual(int t, int outermost, const Tensor& inner, const Tensor& outer) const;
+  /// From when the rows were sent until now.
+  void trace_flight(double sent) const;
   Phase phase(std::string_view name, int t) const { return {name, layer_, t}; }
   const Stream& stream() const { return *context_.stream; }
   int iterations() const { return static_cast<int>(config_.iterations); }

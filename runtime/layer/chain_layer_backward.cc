@@ -13,7 +13,8 @@ void ChainLayer::backward(const Tensor& dy, ChainSaved& saved, const Tensor& dx,
   for (std::size_t c = 0; c < saved.chunks.size(); ++c) {
     const auto [first, count] = saved.chunks[c].tokens;
     passes_.push_back(pass_backward(
-        {dy.rows(first, count), dx.rows(first, count), saved.chunks[c], arena_of(c, saved, arena)}, frames_));
+        {dy.rows(first, count), dx.rows(first, count), saved.chunks[c], arena_of(c, saved, arena), static_cast<int>(c)},
+        frames_));
   }
   run_passes();
   for (std::size_t c = 0; saved.chunks.size() > 1 && c < saved.chunks.size(); ++c) {
@@ -43,6 +44,8 @@ Task ChainLayer::pass_backward(Backward pass, FrameArena& /*frames*/) {
     const Tensor earlier = t == 0 ? first : passing[static_cast<std::size_t>((t - 1) % 2)];
     const Tensor dnormed = config_.iteration_norm ? gradient() : earlier;
     const Tensor dweight = pass.arena.make<float>({at.routed.routing.choices()});
+    context_.times->place = {layer_, t, pass.chunk, true};
+    const double sent = StepTrace::now();
     Flight flight = dispatch_gradient(t, d, at);
     const ExpertRows rows = co_await Timed(*context_.times, Part::kDispatch, flight.arrived());
     experts_backward(rows, flight.results(), at, pass.arena);
@@ -55,6 +58,7 @@ Task ChainLayer::pass_backward(Backward pass, FrameArena& /*frames*/) {
         .sum = dnormed, .scalar = &dweight, .shared = shared, .residual = combined ? passed_on : Tensor{}};
     co_await Timed(*context_.times, Part::kCombine, flight.combine(sums, nobody));
 
+    trace_flight(sent);
     counters_.add_bytes(t, flight.bytes_sent());
     gate_backward(t, combined ? Tensor{} : passed_on, dnormed, dweight, earlier, pass);
     pass.arena.reset(mark);

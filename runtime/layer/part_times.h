@@ -1,23 +1,16 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <optional>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "comm/task.h"
 #include "kernels/memory/stream.h"
+#include "runtime/layer/part.h"
+#include "runtime/layer/step_trace.h"
 
 namespace coe {
-
-/// What a step's time goes to; communication phases include the waiting for others.
-enum class Part { kData, kAttention, kGate, kPlan, kDispatch, kExperts, kCombine, kHead, kReduce, kOptimiser };
-
-inline constexpr std::array<std::string_view, 10> kPartNames = {"data",    "attention", "gate", "plan",   "dispatch",
-                                                                "experts", "combine",   "head", "reduce", "optimiser"};
 
 /// When a stream goes from one Part's work to another's, by events, so that nobody waits. Views the stream.
 class StreamClock {
@@ -25,29 +18,39 @@ class StreamClock {
   explicit StreamClock(const Stream& stream) : stream_(&stream) {}
 
   /// What the stream is given from now on belongs to the Part; nothing: to none.
-  void enter(std::optional<Part> part);
+  void enter(std::optional<Part> part, const Place& place);
   std::optional<Part> now() const { return now_; }
-  /// Calls add(part, seconds) for all since the last call; the stream must be done.
+  /// Calls add(span) for all since the last call; the stream must be done. Where it was idle before the first of them,
+  /// their times are the host's to some microseconds.
   template <class Add>
   void read(const Add& add) {
     for (std::size_t i = 0; i + 1 < marks_.size(); ++i) {
-      if (marks_[i]) add(*marks_[i], events_[i + 1].seconds_since(events_[i]));
+      if (!marks_[i].part) continue;
+      const auto at = [&](std::size_t mark) { return began_ + events_[mark].seconds_since(events_[0]); };
+      add(Span{Span::Track::kStream, *marks_[i].part, marks_[i].place, at(i), at(i + 1)});
     }
     marks_.clear();
     now_.reset();
   }
 
  private:
+  struct Mark {
+    std::optional<Part> part;
+    Place place;
+  };
   const Stream* stream_;
+  double began_ = 0;  ///< when the first mark was given
   std::optional<Part> now_;
-  std::vector<std::optional<Part>> marks_;
+  std::vector<Mark> marks_;
   std::vector<Event> events_;  ///< of each mark; kept for the next
 };
 
 /// Seconds per Part, added up; one rank's.
 struct PartTimes {
   std::array<double, kPartNames.size()> seconds{};
+  Place place;                   ///< of what is timed next
   StreamClock* there = nullptr;  ///< measures instead of the host's clock, where work is a stream's; viewed
+  StepTrace* trace = nullptr;    ///< gets every span as well; viewed
   double& operator[](Part part) { return seconds[static_cast<std::size_t>(part)]; }
   double operator[](Part part) const { return seconds[static_cast<std::size_t>(part)]; }
 };
@@ -55,42 +58,31 @@ struct PartTimes {
 /// Adds the time from its making to its end to one Part; where it runs inside another Part's, takes it off that one.
 class PartTimer {
  public:
-  PartTimer(PartTimes& times, Part part, std::optional<Part> inside = {})
-      : times_(times), part_(part), inside_(inside), start_(Clock::now()) {
-    if (times_.there == nullptr) return;
-    outer_ = times_.there->now();
-    times_.there->enter(part);
-  }
-  ~PartTimer() {
-    if (times_.there != nullptr) {
-      times_.there->enter(outer_);
-      return;
-    }
-    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-    times_[part_] += seconds;
-    if (inside_) times_[*inside_] -= seconds;
-  }
+  PartTimer(PartTimes& times, Part part, std::optional<Part> inside = {});
+  ~PartTimer();
   PartTimer(const PartTimer&) = delete;
   PartTimer& operator=(const PartTimer&) = delete;
 
  private:
-  using Clock = std::chrono::steady_clock;
   PartTimes& times_;
   Part part_;
   std::optional<Part> inside_, outer_;
-  Clock::time_point start_;
+  Place place_;
+  double start_;
 };
 
-/// A Need whose waiting and taking are timed as a Part.
+/// A Need whose waiting and taking are timed as a Part; what is timed after it is of the same place again.
 template <class Inner>
 class Timed : public Need<Timed<Inner>> {
  public:
-  Timed(PartTimes& times, Part part, Inner inner) : times_(&times), part_(part), inner_(inner) {}
+  Timed(PartTimes& times, Part part, Inner inner) : times_(&times), part_(part), place_(times.place), inner_(inner) {}
   void meet() {
+    times_->place = place_;
     const PartTimer timer(*times_, part_);
     inner_.meet();
   }
   auto take() {
+    times_->place = place_;
     const PartTimer timer(*times_, part_);
     return inner_.take();
   }
@@ -98,6 +90,7 @@ class Timed : public Need<Timed<Inner>> {
  private:
   PartTimes* times_;
   Part part_;
+  Place place_;
   Inner inner_;
 };
 

@@ -125,7 +125,10 @@ const Routing& Model::last_routing(std::int64_t layer, std::int64_t iteration) c
 const PartTimes& Model::read_times() {
   if (!clock_) return times_;
   wait(groups_->world(), *stream_, {"reading times"});
-  clock_->read([&](Part part, double seconds) { times_[part] += seconds; });
+  clock_->read([&](const Span& span) {
+    times_[span.part] += span.end - span.begin;
+    if (times_.trace != nullptr) times_.trace->add(span);
+  });
   return times_;
 }
 
@@ -185,6 +188,7 @@ Tensor Model::forward(Call& call, Keep keep) {
 }
 
 void Model::attention_forward(std::size_t layer, const Tensor& h, const Tensor& out, Call& call) {
+  times_.place = {.layer = static_cast<int>(layer)};
   const PartTimer timer(times_, Part::kAttention);
   attentions_[layer].forward(h, call.where, cosine_, sine_, out, saved_[layer].attention, call.arena);
 }
@@ -236,6 +240,7 @@ void Model::layer_backward(std::size_t layer, const Tensor& d, Call& call) {
     const Tensor h = saved_[layer].attention.h;
     attention_forward(layer, h, call.arena.make(h.dtype(), h.shape()), call);
   }
+  times_.place = {.layer = static_cast<int>(layer), .backward = true};
   const PartTimer timer(times_, Part::kAttention);
   attentions_[layer].backward(d, call.where, cosine_, sine_, saved_[layer].attention, call.arena);
 }
@@ -252,6 +257,7 @@ double Model::loss(const Tensor& ids, const Tensor& labels, const Batch& batch, 
   Call call = begin(ids, batch, {.capacity_factor = capacity_factor_}, arena);
   const Tensor there = placed_labels(labels, arena), h = forward(call, {});
   {
+    times_.place = {};
     const PartTimer timer(times_, Part::kHead);
     head_.add_loss(h, there, batch.length, call.cross_entropy(), arena);
   }
@@ -271,10 +277,12 @@ LossPart Model::loss_and_gradients(const Tensor& ids, const Tensor& labels, cons
   const Tensor h = forward(call, keep);
   const Tensor d = arena.make(h.dtype(), h.shape());
   {
+    times_.place = {};
     const PartTimer timer(times_, Part::kHead);
     head_.backward(h, there, batch.length, static_cast<float>(scale), call.cross_entropy(), d, arena);
   }
   for (std::size_t l = chains_.size(); l-- > 0;) layer_backward(l, d, call);
+  times_.place = {.backward = true};
   const PartTimer timer(times_, Part::kHead);
   embedding_backward(call.ids, d, embedding_.gradient, arena, *stream_);
   return losses_of(call);

@@ -177,6 +177,7 @@ void Trainer::State::for_each_micro_batch(const Visit& visit) {
     tokens_arena.reset();
     TokenBatch tokens;
     {
+      model.times().place = {};
       const PartTimer timer(model.times(), Part::kData);
       tokens = read_token_batch(*train, progress.next_sequence + done, batch, tokens_arena);
     }
@@ -260,6 +261,7 @@ void Trainer::State::learn(StepReport& report) {
 }
 
 void Trainer::State::reduce(const LossPart& loss, StepReport& report) {
+  model.times().place = {};
   const PartTimer timer(model.times(), Part::kReduce);
   optimiser.reduce_gradients();
   report.gradient_norm = optimiser.gradient_norm();
@@ -360,6 +362,8 @@ double Trainer::validate() {
   state.expect_finite_weights(where);
   fail(ErrorCode::kNonFinite, where, ": loss is ", loss, ", must be finite");
 }
+
+void Trainer::trace_steps(StepTrace* trace) { state_->model.times().trace = trace; }
 
 void Trainer::stop_when(std::function<bool()> asked) { state_->stop_asked = std::move(asked); }
 

@@ -12,6 +12,7 @@
 #include "comm/transport.h"
 #include "runtime/config/config.h"
 #include "runtime/data/token_source.h"
+#include "runtime/layer/step_trace.h"
 #include "runtime/routing/routing_record.h"
 #include "runtime/training/checkpoint.h"
 #include "runtime/training/step_report.h"
@@ -44,6 +45,9 @@ class Trainer {
 
   /// Counts the routing of every step from now on, but not of validation, in `counter`, which is viewed.
   void record_routing(RoutingCounter& counter);
+
+  /// What this rank's steps do from now on is put into `trace` as well, which is viewed; nullptr ends it.
+  void trace_steps(StepTrace* trace);
 
   /// From now on `asked` is looked at before every micro-batch of a step or a validation; where it is true on any rank,
   /// step() and validate() throw Stopped on every rank, and nothing has changed since the last whole step. A step
