@@ -32,7 +32,10 @@ std::string memory_note(const Config& config, std::int64_t ranks) {
                           quoted_word(other));
   }
   return fmt::format(
-      "activations and the rows exchanged for them: about {:.0f} MiB a rank with training.recompute {}; {}",
+      "a rank takes about {:.0f} MiB for weights with gradients and moments, and for activations and the rows "
+      "exchanged "
+      "for them {:.0f} MiB with training.recompute {}; {}",
+      static_cast<double>(weight_bytes(config.model, training_use(config, ranks))) / 0x1p20,
       mebibytes(config, ranks, chosen), quoted_word(chosen), others);
 }
 

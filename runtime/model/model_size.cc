@@ -4,6 +4,8 @@
 
 #include "runtime/layer/chain_layer.h"
 #include "runtime/layer/layer_size.h"
+#include "runtime/model/model_parameters.h"
+#include "runtime/ranks/placement.h"
 
 namespace coe {
 namespace {
@@ -36,6 +38,18 @@ std::int64_t head_floats(const ModelConfig& model, std::int64_t tokens) {
 }
 
 }  // namespace
+
+std::size_t weight_bytes(const ModelConfig& model, const TrainingUse& use) {
+  const Placement placement(model.layer.experts, static_cast<int>(use.ranks));
+  ModelConfig whole = model;
+  whole.layer = layer_of(model);
+  const std::size_t number = 4 * sizeof(float) + (use.dtype == DType::kF32 ? 0 : size_of(use.dtype));
+  std::size_t bytes = 0;
+  for (const ParameterSpec& spec : model_specs(whole, placement.experts_of(0))) {
+    bytes += static_cast<std::size_t>(spec.shape.elements()) * (spec.trained ? number : sizeof(float));
+  }
+  return bytes;
+}
 
 TrainingUse training_use(const Config& config, std::int64_t ranks) {
   const std::int64_t sequences = (config.training.sequences_at_once() + ranks - 1) / ranks;

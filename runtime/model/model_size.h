@@ -32,5 +32,7 @@ struct ModelSize {
 };
 
 ModelSize model_size(const ModelConfig& model, const TrainingUse& use);
+/// Of the weights of the rank that holds most, with gradients, moments and copies rounded for products.
+std::size_t weight_bytes(const ModelConfig& model, const TrainingUse& use);
 
 }  // namespace coe

@@ -98,5 +98,21 @@ TEST(ModelSize, WhatIsComputedAgainIsKeptForNoLayer) {
   EXPECT_LT(layer.bytes(), attention.bytes());
 }
 
+TEST(ModelSize, WeightsAreThoseThatParametersHold) {
+  ModelConfig config = model_of(ResidualStream::kPrenorm, 8);
+  config.layer.router_bias = true;
+  const std::unique_ptr<Transport> transport = make_transport("local");
+  const RankGroups groups(*transport, 0, kDefaultDeadline);
+  Model model(config, groups, {});
+  std::size_t bytes = 0;
+  for (const Parameter& parameter : model.parameters().all()) {
+    for (const Tensor& x : {parameter.value, parameter.gradient, parameter.first_moment, parameter.second_moment})
+      bytes += x.bytes();
+  }
+  EXPECT_EQ(weight_bytes(config, {.tokens = 16}), bytes);
+  EXPECT_LT(weight_bytes(config, {.tokens = 16, .ranks = 4}), bytes);
+  EXPECT_GT(weight_bytes(config, {.tokens = 16, .dtype = DType::kBF16}), bytes);
+}
+
 }  // namespace
 }  // namespace coe
