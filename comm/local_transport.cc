@@ -95,6 +95,7 @@ class LocalTransport : public Transport {
   std::unique_ptr<Window> make_window(std::size_t bytes, Device device) override {
     return std::make_unique<LocalWindow>(hub_, windows_++, bytes, device);
   }
+  bool maps_devices() const override { return true; }
   void abort(const Error& error) noexcept override;
   std::unique_ptr<Transport> split(int color, int key) override;
 

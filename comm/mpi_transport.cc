@@ -79,6 +79,7 @@ class MpiTransport : public Transport {
   Shortfall lack_of(std::span<const int> peers) const override;
   using Transport::make_window;
   std::unique_ptr<Window> make_window(std::size_t bytes, Device device) override;
+  bool maps_devices() const override { return std::ssize(sharing_ranks()) + 1 == size_; }
   void abort(const Error& error) noexcept override;
   std::unique_ptr<Transport> split(int color, int key) override;
 

@@ -105,6 +105,9 @@ class Transport {
   /// this transport does not map.
   std::unique_ptr<Window> make_window(std::size_t bytes) { return make_window(bytes, kCpu); }
   virtual std::unique_ptr<Window> make_window(std::size_t bytes, Device device) = 0;
+  /// Whether all ranks' windows on a CUDA device are mapped: else make_window() refuses one, and only messages go
+  /// between devices, by way of the host.
+  virtual bool maps_devices() const { return false; }
   /// Tells every rank of the job that this one failed, so that their waits end. A launcher's job may be taken down by
   /// it.
   virtual void abort(const Error& error) noexcept = 0;

@@ -149,19 +149,24 @@ std::int64_t most_rows(const Placement& placement, std::int64_t tokens, std::int
   return limit > 0 ? std::min(chosen, held * limit) : chosen;
 }
 
-DispatchPlanner::DispatchPlanner(const Placement& placement, int rank, const Stream& stream)
+DispatchPlanner::DispatchPlanner(const Placement& placement, int rank, const Stream& stream, bool by_message)
     : placement_(&placement),
       rank_(rank),
       stream_(&stream),
-      memory_(static_cast<std::size_t>(placement.ranks() + 1) * sizeof(std::int32_t), stream.device()),
-      first_(memory_.data(), DType::kI32, {placement.ranks() + 1}, stream.device()) {
+      by_message_(by_message),
+      memory_(static_cast<std::size_t>(placement.ranks() + 3) * sizeof(std::int32_t), stream.device()) {
   check(stream.device() == kCpu || placement.is_contiguous(),
         "placement: on a device ranks hold contiguous runs of experts; another map is not there yet");
   host_first_.push_back(0);
   for (int r = 0; r < placement.ranks(); ++r) {
     host_first_.push_back(host_first_.back() + static_cast<std::int32_t>(placement.experts_of(r).count()));
   }
-  copy(Tensor(host_first_.data(), DType::kI32, first_.shape()), first_, stream);
+  const auto experts = static_cast<std::int32_t>(placement.experts());
+  host_first_.insert(host_first_.end(), {0, experts});
+  const Tensor both(memory_.data(), DType::kI32, {std::ssize(host_first_)}, stream.device());
+  copy(Tensor(host_first_.data(), DType::kI32, both.shape()), both, stream);
+  first_ = both.rows(0, placement.ranks() + 1);
+  all_ = both.rows(placement.ranks() + 1, 2);
 }
 
 DispatchPlan DispatchPlanner::plan(const Routed& routed, const Tensor& rows, std::int64_t padded_rows,
@@ -176,11 +181,23 @@ DispatchPlan DispatchPlanner::plan(const Routed& routed, const Tensor& rows, std
   plan.most_rows = most;
   plan.expert_offsets = buckets.row_offsets;
   plan.row_ends = buckets.row_ends;
-  plan.padded = padded_rows > 0;
+  plan.padded_rows = padded_rows;
+  plan.first_place = Tensor(const_cast<std::int32_t*>(host_first_.data()), DType::kI32, first_.shape());
   plan.places = {routing.offsets, arena.make<std::int32_t>(routing.expert.shape()),
                  arena.make<std::int32_t>(routing.expert.shape())};
   cuda::place_buckets(rows, first_, rank_, padded_rows, buckets, *stream_);
-  cuda::scatter_buckets(routing.expert, routing.kept, routed.earlier, first_, buckets, plan.places, *stream_);
+  if (!by_message_) {
+    cuda::scatter_buckets(routing.expert, routing.kept, routed.earlier, first_, buckets, plan.places, *stream_);
+    return plan;
+  }
+  plan.rows = arena.make<std::int32_t>(rows.shape());  // for the backward, when the table is another's
+  copy(rows, plan.rows, *stream_);
+  // As if this rank had all experts and were alone.
+  const std::int64_t experts = routing.experts;
+  const cuda::BucketPlaces packed{arena.make<std::int32_t>({experts}), arena.make<std::int32_t>({experts + 1}),
+                                  arena.make<std::int32_t>({experts})};
+  cuda::place_buckets(rows.rows(rank_, 1), all_, 0, 0, packed, *stream_);
+  cuda::scatter_buckets(routing.expert, routing.kept, routed.earlier, all_, packed, plan.places, *stream_);
   return plan;
 }
 

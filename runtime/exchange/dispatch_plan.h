@@ -26,9 +26,10 @@ struct DispatchPlan {
   Tensor expert_offsets;
 
   // Where the host cannot read it, this says the rest:
-  cuda::RowPlaces places;  ///< of every choice's row
+  cuda::RowPlaces places;  ///< of every choice's row; where only messages travel, among this rank's rows by expert
   Tensor row_ends;         ///< int32 [local experts]: where padding begins
-  bool padded = false;
+  Tensor rows;             ///< int32 [R, N]: of all ranks, as told; where only messages travel
+  std::int64_t padded_rows = 0;  ///< of each expert, 0: none are padded
 
   // and where it can, this:
   Tensor send_token;    ///< int32 [sent]: token of each sent row, by (destination, expert, token)
@@ -37,7 +38,7 @@ struct DispatchPlan {
   Tensor send_offsets;  ///< int32 [N + 1]: where the rows to each expert begin, by (holder, local order)
   Tensor landing;       ///< int32 [sent]: where a sent row stands among all rows of its destination's experts
   Tensor rows_at;       ///< int32 [R]: expert_rows() of every rank
-  Tensor first_place;   ///< int32 [R + 1]: where each rank's experts begin in that order
+  Tensor first_place;   ///< int32 [R + 1] on the host, always: where each rank's experts begin in that order
   std::span<const std::size_t> send_rows, receive_rows;  ///< [R] rows to and from each rank
 
   /// int32 [local experts, R, 2]: (begin, count) of the rows of (expert, source) in the landing order, which is by
@@ -63,8 +64,9 @@ std::int64_t most_rows(const Placement& placement, std::int64_t tokens, std::int
 /// Makes the plans of one rank, of routings on any device. Views placement and stream.
 class DispatchPlanner {
  public:
-  /// Throws kBadInput for a placement of other than contiguous runs on a device.
-  DispatchPlanner(const Placement& placement, int rank, const Stream& stream);
+  /// `by_message`: on a device whose memory peers do not see. Throws kBadInput for a placement of other than contiguous
+  /// runs on a device.
+  DispatchPlanner(const Placement& placement, int rank, const Stream& stream, bool by_message = false);
 
   /// From the rows of all ranks, int32 [R, N], which routed.counts are part of. `most` bounds the rows of any rank
   /// where the host cannot read them; `padded_rows` as above.
@@ -75,9 +77,11 @@ class DispatchPlanner {
   const Placement* placement_;
   int rank_;
   const Stream* stream_;
+  bool by_message_;
   std::vector<std::int32_t> host_first_;
   Buffer memory_;
   Tensor first_;  ///< int32 [R + 1] on the stream's device: as first_place
+  Tensor all_;    ///< int32 [2] there: 0, N
 };
 
 }  // namespace coe

@@ -72,7 +72,7 @@ void StreamExchange::Buffers::begin(const DispatchPlan& plan, const Departure& d
   phase_ = phase;
   arrivals_ = &exchange_.take(exchange_.arrivals_, plan.most_rows);
   results_ = &exchange_.take(exchange_.results_, plan.most_rows);
-  if (plan.padded) clear_padding();
+  if (plan.padded_rows > 0) clear_padding();
   cuda::scatter_rows(*departure.x, with_scalar() ? *departure.scalar : Tensor(), plan.places,
                      arrivals_->window->blocks(with_scalar()), stream());
   exchange_.meeting_.arrive(stream());

@@ -2,7 +2,8 @@
 # Processes that share a GPU under mpirun, each with memory that the others map, do what threads do:
 #   bash tests/gpu/processes.sh COE [CASE...]      COE: the command, or tests/emulated_coe of a CUDA build
 # layer and model cases pass at 1, 2 and 4 processes with the digests of threads; training takes the same losses; after
-# kill -9 of one rank the others end, and name it.
+# kill -9 of one rank the others end, and name it. The same of processes whose hosts have names of their own, which
+# send one another messages (as root alone).
 set -euo pipefail
 coe=$(realpath "${1:?usage: processes.sh COE [CASE...]}")
 shift
@@ -26,6 +27,24 @@ for ranks in 1 2 4; do
 done
 echo "processes: ${#cases[@]} cases have one digest at 1, 2 and 4 processes and on threads"
 
+# On a host of its own, as far as the program can see.
+cat >"$work/apart" <<'SH'
+#!/usr/bin/env bash
+exec unshare --uts bash -c 'hostname "host$OMPI_COMM_WORLD_RANK"; exec "$@"' apart "$@"
+SH
+chmod +x "$work/apart"
+by_message=(mpirun --oversubscribe --mca pml ob1 --mca btl "self,tcp" --mca btl_tcp_if_include lo -np)
+can_be_apart() { [ "$(id -u)" = 0 ] && unshare --uts true 2>/dev/null; }
+if can_be_apart; then
+  mapfile -t sent < <(printf '%s\n' "${cases[@]}" | grep -v probability)
+  "$coe" verify --device cuda --tolerance 1e-4 "${sent[@]}" >"$work/one"
+  for ranks in 2 3; do
+    "${by_message[@]}" "$ranks" "$work/apart" "$coe" verify --device cuda --tolerance 1e-4 "${sent[@]}" >"$work/$ranks"
+    diff <(digests "$work/one") <(digests "$work/$ranks") || die "$ranks processes by message have other digests"
+  done
+  echo "processes: ${#sent[@]} cases have the same digest at 2 and 3 processes that send messages"
+fi
+
 cat >"$work/config.toml" <<TOML
 model = { hidden = 16, layers = 2, heads = 2, sequence = 32 }
 layer = { expert_hidden = 8, experts = 8, top_k = 2, iterations = 2 }
@@ -36,12 +55,19 @@ TOML
 cd "$work"
 losses() { sed -nE 's/.*"loss":([0-9.]+).*/\1/p' "$1/metrics.jsonl"; }
 "$coe" train config.toml --out alone >/dev/null
+same_losses() {
+  paste <(losses alone) <(losses "$1") |
+    awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-4 * $1) bad = 1; n++ } END { exit bad || n != 5 }' ||
+    die "$1 has other losses than one process: $(losses "$1" | tr '\n' ' ')"
+}
 for ranks in 2 4; do
   "${launch[@]}" "$ranks" "$coe" train config.toml --out "by$ranks" >/dev/null
-  paste <(losses alone) <(losses "by$ranks") |
-    awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-4 * $1) bad = 1; n++ } END { exit bad || n != 5 }' ||
-    die "$ranks processes have other losses than one: $(losses "by$ranks" | tr '\n' ' ')"
+  same_losses "by$ranks"
 done
+if can_be_apart; then
+  "${by_message[@]}" 3 "$work/apart" "$coe" train config.toml --out apart3 >/dev/null
+  same_losses apart3
+fi
 echo "processes: 2 and 4 processes train as one does"
 
 "${launch[@]}" 2 "$coe" train config.toml --out killed --set training.steps=1000000 >out 2>err &

@@ -2,6 +2,7 @@
 
 #include "comm/local_transport.h"
 #include "runtime/exchange/reference_exchange.h"
+#include "runtime/exchange/staged_exchange.h"
 #include "runtime/exchange/stream_exchange.h"
 #include "tests/kernels/memory/on_device.h"
 #include "tests/ranks.h"
@@ -64,7 +65,8 @@ Sums by_reference(const std::vector<Choices>& by_rank, std::int64_t padded, Tran
   return {weighed.values(), plain.values(), scalar.values()};
 }
 
-class StreamExchangeCuda : public OnCuda {
+/// False: rows go straight to their places; true: by messages from host to host.
+class StreamExchangeCuda : public OnCuda, public testing::WithParamInterface<bool> {
  protected:
   /// Ranks as threads on one device.
   Sums on_device(const std::vector<Choices>& by_rank, std::int64_t padded, Transport& world);
@@ -94,10 +96,14 @@ Sums StreamExchangeCuda::on_device(const std::vector<Choices>& by_rank, std::int
       count_choices(routed.routing.on_device(), routed.routing.kept, kExperts, arena, stream);
   routed.counts = totals;
   routed.earlier = earlier;
-  const DispatchPlanner planner(placement, world.rank(), stream);
+  const DispatchPlanner planner(placement, world.rank(), stream, GetParam());
   const DispatchPlan plan = planner.plan(routed, up(table_of(by_rank, kExperts, true, host)), padded, 200, arena);
   // Without a hint it makes room when it must.
-  StreamExchange exchange(group, kHidden, DType::kF32, stream);
+  const auto make = [&]() -> std::unique_ptr<Exchange> {
+    if (GetParam()) return std::make_unique<StagedExchange>(group, kHidden, DType::kF32, stream);
+    return std::make_unique<StreamExchange>(group, kHidden, DType::kF32, stream);
+  };
+  const std::unique_ptr<Exchange> exchange = make();
   const auto echo = [&](Flight& flight) {
     const ExpertRows in = flight.arrived().get(), out = flight.results();
     copy(in.rows, out.rows, stream);
@@ -106,10 +112,10 @@ Sums StreamExchangeCuda::on_device(const std::vector<Choices>& by_rank, std::int
   };
   const Tensor x = up(input.x), beside = up(input.scalar), weighed = up(input.x), plain = up(input.x),
                back = up(input.scalar);
-  Flight first = exchange.begin(plan, {.x = &x, .weights = beside, .keep = true}, {"dispatch"});
+  Flight first = exchange->begin(plan, {.x = &x, .weights = beside, .keep = true}, {"dispatch"});
   echo(first);
   first.combine({.sum = weighed, .shared = x, .residual = x}, {}).get();
-  Flight second = exchange.begin(plan, {.x = &x, .weights = {}, .scalar = &beside}, {"dispatch"});
+  Flight second = exchange->begin(plan, {.x = &x, .weights = {}, .scalar = &beside}, {"dispatch"});
   echo(second);
   second.combine({.sum = plain, .scalar = &back}, {}).get();
   const Floats weighed_here(weighed.shape()), plain_here(plain.shape()), back_here(back.shape());
@@ -117,11 +123,11 @@ Sums StreamExchangeCuda::on_device(const std::vector<Choices>& by_rank, std::int
   copy(plain, plain_here, stream);
   copy(back, back_here, stream);
   coe::wait(group, stream, {"test"});
-  EXPECT_EQ(exchange.growths(), 0);
+  EXPECT_EQ(exchange->growths(), 0);
   return {weighed_here.values(), plain_here.values(), back_here.values()};
 }
 
-TEST_F(StreamExchangeCuda, BringsWhatMessagesBring) {
+TEST_P(StreamExchangeCuda, BringsWhatMessagesBring) {
   for (const std::int64_t padded : {0, 40}) {
     for (const int ranks : {1, 2, 4, 7}) {
       const std::vector<Choices> by_rank = deal_unevenly(choices_of_tokens(37), ranks);
@@ -137,6 +143,8 @@ TEST_F(StreamExchangeCuda, BringsWhatMessagesBring) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Ways, StreamExchangeCuda, testing::Bool());
 
 }  // namespace
 }  // namespace coe
