@@ -11,8 +11,11 @@ fi
 bash launcher/install_packages.sh build test
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 cmake --preset cuda -DCOE_CUDA_ARCHITECTURES="${1:-90a}" >/dev/null
-cmake --build --preset cuda --target coe emulated_tests
+cmake --build --preset cuda --target coe emulated_tests emulated_coe
 COE_TESTS_NEED_CUDA=1 build-cuda/tests/emulated_tests --gtest_brief=1 --gtest_filter='*Cuda*'
+bash tests/gpu/processes.sh build-cuda/tests/emulated_coe tests/cases/{dense,model-coe-2x2of8-authors}.safetensors \
+  >build-cuda/processes.txt 2>&1 || { code=$?; ((code == 77)) || { cat build-cuda/processes.txt; exit "$code"; }; }
+grep '^processes: \|^skipped: ' build-cuda/processes.txt
 echo "build_cuda: the CUDA twins compile, link and give the CPU's numbers over the emulator"
 nvidia-smi -L 2>/dev/null | grep -q '^GPU ' || exit 0
 cmake --build --preset cuda --target kernels_tests runtime_tests
