@@ -1,7 +1,6 @@
 #include "launcher/verify/verify_case.h"
 
 #include <algorithm>
-#include <optional>
 #include <vector>
 
 #include "kernels/memory/arena.h"
@@ -11,6 +10,7 @@
 #include "runtime/exchange/make_exchange.h"
 #include "runtime/layer/chain_layer.h"
 #include "runtime/layer/check_device.h"
+#include "runtime/model/host_weights.h"
 #include "runtime/model/model.h"
 #include "runtime/model/model_parameters.h"
 #include "runtime/ranks/batch.h"
@@ -114,32 +114,6 @@ Tensor read_ids(const CaseFile& file, const std::string& name, std::int64_t sequ
   return ids;
 }
 
-/// A model's gradients where the host can read them.
-class ReadGradients {
- public:
-  ReadGradients(Model& model, std::span<const ParameterSpec> specs) : model_(&model) {
-    if (model.stream().device() != kCpu) copy_.emplace(specs, true);
-  }
-  const Parameters& read(const RankGroups& groups) {
-    if (!copy_) return model_->parameters();
-    copy_->copy_gradients_from(model_->parameters());
-    wait(groups.world(), model_->stream(), {"copying gradients from the device"});
-    return *copy_;
-  }
-
- private:
-  Model* model_;
-  std::optional<Parameters> copy_;
-};
-
-void load_model(const CaseFile& file, const RankGroups& groups, std::span<const ParameterSpec> specs, Model& model) {
-  if (model.stream().device() == kCpu) return file.load_weights(model.parameters());
-  Parameters host(specs, true);
-  file.load_weights(host);
-  model.parameters().copy_from(host);
-  wait(groups.world(), model.stream(), {"copying weights to the device"});
-}
-
 CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups, const Stream& stream, ExchangeOrder order,
                          int threads) {
   const Tensor whole = file.tensors().tensor("input_ids");
@@ -151,10 +125,10 @@ CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups, const S
       file.model(), groups,
       {.order = order, .threads = threads, .tokens = stream.device() == kCpu ? 0 : most_tokens, .stream = &stream});
   const auto specs_of = [&](const ExpertIds& experts) { return model_specs(model.config(), experts); };
-  const std::vector<ParameterSpec> mine = specs_of(model.placement().experts_of(groups.experts().rank()));
-  load_model(file, groups, mine, model);
+  HostWeights weights(model, groups.world());
+  file.load_weights(weights.memory());
+  weights.write();
   Optimiser optimiser(file.training(), groups, model.parameters(), stream);
-  ReadGradients gradients(model, mine);
   Arena ids_arena, arena(0, stream.device());
   const Tensor ids = read_ids(file, "input_ids", sequences, batch, ids_arena);
   const Tensor labels = read_ids(file, "labels", sequences, batch, ids_arena);
@@ -177,7 +151,7 @@ CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups, const S
       results.add("loss", {losses.front()});
       results.add("aux_loss", {summed(groups, part.balance)});
       results.add("grad_norm", {static_cast<float>(norm)});
-      results.gather_gradients(gradients.read(groups), model.placement(), specs_of);
+      results.gather_gradients(weights.read_gradients(), model.placement(), specs_of);
     }
     optimiser.update(step, norm);
   }

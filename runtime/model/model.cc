@@ -87,7 +87,6 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
       saved_(static_cast<std::size_t>(config.layers)) {
   make_rope_tables();
   if (stream_->device() != kCpu) times_.there = &clock_.emplace(*stream_);
-  const ExpertIds& experts = placement_.experts_of(groups.experts().rank());
   const ChainContext context{groups_, &placement_, exchange_.get(), &workspace_, &times_, use.threads, stream_};
   for (int l = 0; l < config.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.";
@@ -99,7 +98,7 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
       post_attention_norms_.push_back(trained(layer + "post_attention_layernorm.weight"));
     }
     const LayerConfig chain = chain_config(config_);
-    chains_.emplace_back(chain, l, context, chain_weights(chain, layer + "mlp.", experts, parameters_));
+    chains_.emplace_back(chain, l, context, chain_weights(chain, layer + "mlp.", experts(), parameters_));
   }
 }
 

@@ -63,6 +63,8 @@ class Model {
   const ModelConfig& config() const { return config_; }
   Parameters& parameters() { return parameters_; }
   const Placement& placement() const { return placement_; }
+  /// Those of every layer that this rank holds.
+  const ExpertIds& experts() const { return placement_.experts_of(groups_->experts().rank()); }
   const Stream& stream() const { return *stream_; }
 
   /// ids [T] int32 -> logits fp32 [T, V] (overwritten; there when the stream is done). Unlike training, it and loss()

@@ -18,6 +18,7 @@
 #include "kernels/memory/stream.h"
 #include "runtime/data/token_batch.h"
 #include "runtime/layer/check_device.h"
+#include "runtime/model/host_weights.h"
 #include "runtime/model/model.h"
 #include "runtime/model/model_parameters.h"
 #include "runtime/model/model_size.h"
@@ -70,6 +71,7 @@ struct Trainer::State {
                .capacity_factor = wanted.validation.capacity_factor,
                .stream = &stream,
                .dtype = dtype_of(wanted.training.dtype)}),
+        host_weights(model, groups.world()),
         optimiser(wanted.training, groups, model.parameters(), stream),
         train(&train_source),
         valid(&valid_source),
@@ -106,14 +108,6 @@ struct Trainer::State {
             {config.distributed.disk_deadline(), say}};
   }
 
-  /// This rank's weights, and what belongs to them, as they are now, where the host can read them; with this rank's own
-  /// gradients where they are wanted. Of a model on a device a copy, which lasts.
-  Parameters& on_host(bool gradients = false);
-  /// Its memory alone.
-  Parameters& host_weights();
-  /// The model's weights become those of host_weights().
-  void take_host_weights();
-
   /// Throws Stopped where a rank was asked to stop. Collective.
   void look_for_stop();
 
@@ -124,11 +118,11 @@ struct Trainer::State {
   FlightRecorder* recorder;
   RankGroups groups;
   Model model;
+  HostWeights host_weights;
   Optimiser optimiser;
   const TokenSource* train;
   const TokenSource* valid;
   Arena tokens_arena, arena;  ///< of the host, of the model's device
-  std::optional<Parameters> host_copy;
   TrainingState progress;
   RoutingCounter* routing_counter = nullptr;
   int growths_reported = 0;
@@ -137,34 +131,11 @@ struct Trainer::State {
 Trainer::Trainer(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid,
                  FlightRecorder* recorder)
     : state_(std::make_unique<State>(config, world, train, valid, recorder)) {
-  initialise(config.model, config.training.seed, state_->host_weights());
-  state_->take_host_weights();
+  initialise(config.model, config.training.seed, state_->host_weights.memory());
+  state_->host_weights.write();
 }
 
 Trainer::~Trainer() = default;
-
-Parameters& Trainer::State::host_weights() {
-  if (stream.device() == kCpu) return model.parameters();
-  if (!host_copy) {
-    host_copy.emplace(model_specs(model.config(), model.placement().experts_of(groups.experts().rank())), true);
-  }
-  return *host_copy;
-}
-
-Parameters& Trainer::State::on_host(bool gradients) {
-  Parameters& weights = host_weights();
-  if (stream.device() == kCpu) return weights;
-  weights.copy_from(model.parameters());
-  if (gradients) weights.copy_gradients_from(model.parameters());
-  wait(groups.world(), stream, {"copying weights from the device"});
-  return weights;
-}
-
-void Trainer::State::take_host_weights() {
-  if (stream.device() == kCpu) return;
-  model.parameters().copy_from(*host_copy);
-  wait(groups.world(), stream, {"copying weights to the device"});
-}
 
 template <class Visit>
 void Trainer::State::for_each_micro_batch(const Visit& visit) {
@@ -292,7 +263,7 @@ std::string Trainer::State::first_non_finite(const StepReport& report) {
   std::string found = first_of_all(groups.world(), mine);
   if (!found.empty()) return found;
   accumulate(report.counted);  // this rank's own gradients, before they are added up
-  found = first_of_all(groups.world(), non_finite_gradient(model.config(), on_host(true)));
+  found = first_of_all(groups.world(), non_finite_gradient(model.config(), host_weights.read_gradients()));
   if (!found.empty()) return found;
   std::ostringstream numbers;
   numbers << "loss is " << report.loss << ", balance loss is " << report.balance_loss << ", gradient norm is "
@@ -301,7 +272,7 @@ std::string Trainer::State::first_non_finite(const StepReport& report) {
 }
 
 void Trainer::State::expect_finite_weights(const std::string& where) {
-  const std::string found = first_of_all(groups.world(), non_finite_weight(model.config(), on_host()));
+  const std::string found = first_of_all(groups.world(), non_finite_weight(model.config(), host_weights.read()));
   if (!found.empty()) fail(ErrorCode::kNonFinite, where, ": ", found);
 }
 
@@ -385,16 +356,16 @@ std::int64_t Trainer::parameters() const {
 std::filesystem::path Trainer::save() {
   State& state = *state_;
   state.expect_finite_weights("checkpoint after step " + std::to_string(state.progress.step));
-  return save_checkpoint(state.checkpoint_place(), state.progress, state.model.config(), state.host_weights(),
+  return save_checkpoint(state.checkpoint_place(), state.progress, state.model.config(), state.host_weights.memory(),
                          state.groups.world(), state.groups.experts().size());
 }
 
 std::optional<FoundCheckpoint> Trainer::resume() {
   State& state = *state_;
   const CheckpointPlace place = state.checkpoint_place();
-  auto found = load_checkpoint(place.directory, Damaged::kSetAside, state.model.config(), state.host_weights(),
+  auto found = load_checkpoint(place.directory, Damaged::kSetAside, state.model.config(), state.host_weights.memory(),
                                state.groups.world(), place.patience);
-  if (found) state.take_host_weights();
+  if (found) state.host_weights.write();
   if (found) resume_from(*found, state.progress);
   return found;
 }
