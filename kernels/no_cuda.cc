@@ -57,6 +57,9 @@ void unmap_shared(std::byte*, std::size_t, int) noexcept {}
 void write_number(void*, std::byte*, std::uint32_t, int) { no_cuda(); }
 void await_number(void*, std::byte*, std::uint32_t, int) { no_cuda(); }
 
+void push_range(const char*) noexcept {}
+void pop_range() noexcept {}
+
 void begin_capture(void*, int) { no_cuda(); }
 void* end_capture(void*, int) { no_cuda(); }
 void launch_graph(void*, void*, int) { no_cuda(); }

@@ -1,5 +1,7 @@
 #include "kernels/memory/device_calls.h"
 
+#include <nvtx3/nvToolsExt.h>
+
 #include <string>
 
 #include "kernels/memory/launch.cuh"
@@ -96,6 +98,9 @@ double seconds_between(void* begin, void* end) {
   expect_success("event", cudaEventElapsedTime(&milliseconds, event_of(begin), event_of(end)));
   return static_cast<double>(milliseconds) * 1e-3;
 }
+
+void push_range(const char* name) noexcept { nvtxRangePushA(name); }
+void pop_range() noexcept { nvtxRangePop(); }
 
 void begin_capture(void* stream, int device) {
   use_device(device);

@@ -32,6 +32,10 @@ void write_number(void* stream, std::byte* word, std::uint32_t number, int devic
 /// What the stream is given from now on waits until the number, which only grows, is as large.
 void await_number(void* stream, std::byte* word, std::uint32_t number, int device);
 
+/// A range of this thread's calls, as profilers show them by name; ranges nest.
+void push_range(const char* name) noexcept;
+void pop_range() noexcept;
+
 void begin_capture(void* stream, int device);
 /// The captured work, made ready to launch.
 void* end_capture(void* stream, int device);

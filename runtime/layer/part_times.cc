@@ -1,5 +1,7 @@
 #include "runtime/layer/part_times.h"
 
+#include "kernels/memory/device_calls.h"
+
 namespace coe {
 
 void StreamClock::enter(std::optional<Part> part, const Place& place) {
@@ -14,6 +16,7 @@ void StreamClock::enter(std::optional<Part> part, const Place& place) {
 PartTimer::PartTimer(PartTimes& times, Part part, std::optional<Part> inside)
     : times_(times), part_(part), inside_(inside), place_(times.place), start_(StepTrace::now()) {
   if (times_.there == nullptr) return;
+  cuda::push_range(kPartNames[static_cast<std::size_t>(part)].data());
   outer_ = times_.there->now();
   times_.there->enter(part, place_);
 }
@@ -23,6 +26,7 @@ PartTimer::~PartTimer() {
   if (times_.trace != nullptr) times_.trace->add({Span::Track::kHost, part_, place_, start_, end});
   if (times_.there != nullptr) {
     times_.there->enter(outer_, place_);
+    cuda::pop_range();
     return;
   }
   times_[part_] += end - start_;
