@@ -11,9 +11,13 @@ command -v mpirun >/dev/null || { echo "skipped: no mpirun"; exit 77; }
 root=$(cd "$(dirname "$0")/../.." && pwd)
 cases=("$@")
 ((${#cases[@]})) || cases=("$root"/tests/cases/*.safetensors)
-if [ "$(id -u)" = 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
+if [ "$(id -u)" = 0 ]; then
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 PRTE_ALLOW_RUN_AS_ROOT=1 PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-launch=(mpirun --oversubscribe --mca pml ob1 --mca btl "self,${COE_BTL:-vader}" -np)
+# Open MPI's transport over shared memory has another name since 5.
+case $(mpirun --version) in *"Open MPI) "[1-4].*) btl=vader ;; *) btl=sm ;; esac
+launch=(mpirun --oversubscribe --mca pml ob1 --mca btl "self,${COE_BTL:-$btl}" -np)
 work=$(mktemp -d) job=
 trap '[ -z "$job" ] || kill -KILL "$job" 2>/dev/null || true; rm -rf "$work"' EXIT
 
@@ -75,8 +79,9 @@ echo "processes: 2 and 4 processes train as one does"
 "${launch[@]}" 2 "$coe" train config.toml --out killed --set training.steps=1000000 >out 2>err &
 job=$!
 for _ in $(seq 600); do [ -s killed/metrics.jsonl ] && [ "$(grep -c . killed/metrics.jsonl)" -gt 3 ] && break; sleep 0.1; done
-for victim in $(pgrep -P "$job"); do
-  tr '\0' '\n' <"/proc/$victim/environ" | grep -q '^OMPI_COMM_WORLD_RANK=1$' && kill -KILL "$victim" && break
+mapfile -t children < <(grep -lsx "PPid:[[:space:]]*$job" /proc/[0-9]*/status)
+for process in "${children[@]%/status}"; do
+  tr '\0' '\n' <"$process/environ" | grep -qx 'OMPI_COMM_WORLD_RANK=1' && kill -KILL "${process##*/}" && break
 done
 begin=$SECONDS code=0
 wait "$job" || code=$?

@@ -77,7 +77,9 @@ acceptance = [
     proved("1 kernels", "kernels", "runtime", bound="CPU"),
     proved("2 layer", "layer", bound="CPU"),
     proved("2 layer cases", "verify", bound="the cases' numbers"),
-    *(proved(f"3 {tool}", tool) for tool in ("memcheck", "racecheck", "initcheck")),
+    proved("2 processes", "host_processes", "processes", bound="threads' digests"),
+    *(proved(f"3 {part}", part)
+      for part in ("memcheck", "memcheck_kernels", "racecheck", "racecheck_attention", "initcheck")),
     compared("4 experts' rate over cuBLAS's", rate, cublas, cublas, rate, least=0.60),
     compared("4 grouped GEMM's time over the experts'", grouped_experts, experts.get("step_ms"), grouped_experts,
              experts.get("step_ms"), least=1.0),
