@@ -8,17 +8,20 @@
 namespace coe::cuda {
 namespace {
 
-template <class Call>
-Call* driver_call(const char* name) {
+void* find_call(const char* name) {
   void* call = nullptr;
   cudaDriverEntryPointQueryResult found{};
+// CUDA 12 before 12.5 has no other.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
   expect_success(name, cudaGetDriverEntryPoint(name, &call, cudaEnableDefault, &found));
+#pragma GCC diagnostic pop
   if (call == nullptr) fail(ErrorCode::kSystem, "cuda: this driver has no ", name);
-  return reinterpret_cast<Call*>(call);
+  return call;
 }
 
-/// Calls the driver's `call` of that name.
-#define COE_DRIVER(call) driver_call<decltype(call)>(#call)
+/// The driver's `call` of that name.
+#define COE_DRIVER(call) reinterpret_cast<decltype(call)*>(find_call(#call))
 
 void expect_done(const char* what, CUresult result) {
   if (result != CUDA_SUCCESS) fail(ErrorCode::kSystem, "cuda: ", what, ": the driver says error ", int{result});
