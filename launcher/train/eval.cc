@@ -16,6 +16,7 @@
 #include "launcher/train/routing_recording.h"
 #include "launcher/train/trained_model.h"
 #include "runtime/data/corpus.h"
+#include "runtime/model/model_size.h"
 #include "runtime/training/run_facts.h"
 #include "runtime/training/validation_loss.h"
 
@@ -70,7 +71,11 @@ int run_eval(std::span<const std::string> arguments) {
     const PinnedTeam team = pinning.pin(world);
     Config own = config;
     own.distributed.threads = team.threads();
-    TrainedModel trained(own, checkpoint, world);
+    if (recording) {  // which is done where the host sees what is chosen
+      own.training.device = Device::Kind::kCpu;
+      own.training.dtype = Precision::kF32;
+    }
+    TrainedModel trained(own, checkpoint, training_use(own, world.size()).tokens, world);
     std::optional<RoutingRecording> record;
     if (recording) {
       record.emplace(*recording, model, 0, world.rank());
@@ -78,7 +83,7 @@ int run_eval(std::span<const std::string> arguments) {
     }
     corpus.complete({&world, config.distributed.deadline()});
     const std::unique_ptr<TokenSource> source = corpus.source(Split::kValidation);
-    Arena arena;
+    Arena arena(0, trained.stream.device());
     const double loss = validation_loss(trained.model, trained.groups, *source, config.validation.sequences,
                                         config.training.sequences_at_once(), arena);
     if (record) record->write(trained.groups.world());

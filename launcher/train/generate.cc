@@ -17,6 +17,7 @@
 #include "launcher/pinning.h"
 #include "launcher/train/sample_token.h"
 #include "launcher/train/trained_model.h"
+#include "runtime/ranks/read_back.h"
 #include "runtime/training/run_facts.h"
 
 namespace coe {
@@ -75,22 +76,24 @@ std::int32_t next_token(TrainedModel& trained, std::span<const std::int32_t> tex
   const Group world = trained.groups.world();
   const Batch batch = deal_batch(1, static_cast<std::int64_t>(text.size()), trained.groups);
   arena.reset();
-  const Tensor ids = arena.make<std::int32_t>({batch.tokens()});
+  const Tensor ids(const_cast<std::int32_t*>(text.data()), DType::kI32, {batch.tokens()});
   const Tensor logits = arena.make<float>({batch.tokens(), trained.model.config().vocab});
-  std::copy_n(text.begin(), batch.tokens(), ids.data<std::int32_t>());
   trained.model.logits(ids, batch, logits, arena);
   std::int32_t token = 0;
-  if (world.rank() == 0) token = sample_token(logits[batch.tokens() - 1].span<float>(), temperature, uniform);
+  if (world.rank() == 0) {
+    const Tensor last = logits[batch.tokens() - 1];
+    token = sample_token(read_back<float>(last, world, trained.stream, {"reading logits"}), temperature, uniform);
+  }
   broadcast(world, std::as_writable_bytes(std::span(&token, 1)), 0, {"telling a token"});
   return token;
 }
 
 void generate(const GenerateArguments& arguments, Transport& world) {
-  TrainedModel trained(arguments.config, arguments.checkpoint, world);
+  TrainedModel trained(arguments.config, arguments.checkpoint, arguments.config.model.sequence, world);
   std::vector<std::int32_t> text;
   for (const char byte : arguments.prompt) text.push_back(static_cast<unsigned char>(byte));
   if (world.rank() == 0) fmt::print("{}", arguments.prompt);
-  Arena arena;
+  Arena arena(0, trained.stream.device());
   const auto longest = static_cast<std::size_t>(arguments.config.model.sequence);
   for (std::int64_t i = 0; i < arguments.tokens; ++i) {
     const std::span seen = std::span(text).last(std::min(text.size(), longest));

@@ -5,18 +5,22 @@
 #include <filesystem>
 
 #include "comm/transport.h"
+#include "kernels/memory/stream.h"
 #include "runtime/config/config.h"
 #include "runtime/model/model.h"
 #include "runtime/ranks/rank_groups.h"
 
 namespace coe {
 
-/// A model with a checkpoint's weights, spread over all ranks; nothing of it is trained on.
+/// A model with a checkpoint's weights, spread over all ranks; nothing of it is trained on. On a GPU where
+/// training.device says so and there is one, else on the host.
 struct TrainedModel {
   /// Loads the checkpoint at `place`, or the newest undamaged one of the run at `place`; rank 0 then says on stderr
-  /// what was passed over. Views the transport. Collective; throws what load_checkpoint throws.
-  TrainedModel(const Config& config, const std::filesystem::path& place, Transport& world);
+  /// what was passed over. A rank has at most `tokens` in one forward. Views the transport. Collective; throws what
+  /// load_checkpoint throws.
+  TrainedModel(const Config& config, const std::filesystem::path& place, std::int64_t tokens, Transport& world);
 
+  Stream stream;
   RankGroups groups;
   Model model;
   std::int64_t steps = 0;  ///< that the checkpoint was trained for

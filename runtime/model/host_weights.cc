@@ -7,7 +7,8 @@ namespace coe {
 
 Parameters& HostWeights::memory() {
   if (!is_copy()) return model_->parameters();
-  if (!copy_) copy_.emplace(model_specs(model_->config(), model_->experts()), true);
+  const bool trained = model_->parameters().replicated().gradient.elements() > 0;
+  if (!copy_) copy_.emplace(model_specs(model_->config(), model_->experts()), trained);
   return *copy_;
 }
 

@@ -38,7 +38,7 @@ TEST(TrainedModel, HoldsWhatWasTrained) {
     trainer.save();
     loss = trainer.validate();
   }
-  TrainedModel trained(config, named_checkpoint(values_of((scratch / "run").string())), *world);
+  TrainedModel trained(config, named_checkpoint(values_of((scratch / "run").string())), 64, *world);
   EXPECT_EQ(trained.steps, 2);
   Arena arena;
   EXPECT_EQ(validation_loss(trained.model, trained.groups, *source, config.validation.sequences,
