@@ -31,6 +31,8 @@ class StepTracing {
   void begin_step();
   /// After every step; true where rank 0 has just written the file. Collective.
   bool end_step(Group world);
+  /// Whether there have been enough steps.
+  bool is_complete() const { return begun_ >= kSkipped + kTraced; }
   const std::filesystem::path& file() const { return file_; }
 
  private:

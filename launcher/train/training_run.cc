@@ -200,6 +200,9 @@ void TrainingRun::draw_picture() {
 void TrainingRun::finish() {
   save();
   if (!speaks()) return;
+  if (tracing_ && !tracing_->is_complete())
+    say(fmt::format("--trace: {} is not written, which takes {} steps of one run", tracing_->file().string(),
+                    StepTracing::kSkipped + StepTracing::kTraced));
   if (stopped_)
     say(fmt::format("a signal asked to stop: ended after step {} of {} with checkpoint {}; --resume goes on",
                     trainer_.steps_done(), config_.training.steps,

@@ -52,6 +52,7 @@ TEST(StepTracing, SpansOfThreeStepsOfEveryRankAreWritten) {
       tracing.begin_step();
       trainer.step();
       written += tracing.end_step({&world}) ? 1 : 0;
+      EXPECT_EQ(tracing.is_complete(), step >= 4);
     }
     EXPECT_EQ(written, world.rank() == 0 ? 1 : 0);
   });

@@ -50,6 +50,19 @@ TEST_P(TrainingRun, TerminatedItWritesACheckpointAndEndsWell) {
   EXPECT_TRUE(std::filesystem::is_directory(checkpoint_path(scratch_ / "run/checkpoints", last)));
 }
 
+TEST_P(TrainingRun, ATraceOfTooFewStepsIsMissedAloud) {
+  const std::vector<std::string> arguments = {"train", "config.toml", "--trace", "trace.json", "--set"};
+  const auto of_steps = [&](const std::string& steps) {
+    std::vector<std::string> all = arguments;
+    all.insert(all.end(), {"training.steps=" + steps, "--out", "run" + steps});
+    return run_program(scratch_, all, GetParam());
+  };
+  EXPECT_THAT(of_steps("4").err, HasSubstr("--trace: trace.json is not written, which takes 5 steps of one run"));
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "trace.json"));
+  EXPECT_THAT(of_steps("5").err, HasSubstr("wrote trace.json"));
+  EXPECT_TRUE(std::filesystem::exists(scratch_ / "trace.json"));
+}
+
 TEST_P(TrainingRun, ALossThatIsNotFiniteStopsTheRun) {
   const Outcome outcome = run_program(
       scratch_, {"train", "config.toml", "--set", "training.learning_rate=1e30", "--set", "output.checkpoint_every=1"},
