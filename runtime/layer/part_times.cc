@@ -4,8 +4,14 @@
 
 namespace coe {
 
+void StreamClock::start() {
+  runs_ = true;
+  now_.reset();
+  marks_.clear();
+}
+
 void StreamClock::enter(std::optional<Part> part, const Place& place) {
-  if (part == now_) return;
+  if (!runs_ || part == now_) return;
   now_ = part;
   if (marks_.empty()) began_ = StepTrace::now();
   marks_.push_back({part, place});

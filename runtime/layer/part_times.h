@@ -12,16 +12,19 @@
 
 namespace coe {
 
-/// When a stream goes from one Part's work to another's, by events, so that nobody waits. Views the stream.
+/// When a stream goes from one Part's work to another's, by events, so that nobody waits. Keeps them from start() to
+/// read() alone. Views the stream.
 class StreamClock {
  public:
   explicit StreamClock(const Stream& stream) : stream_(&stream) {}
 
+  /// Forgets what it kept.
+  void start();
   /// What the stream is given from now on belongs to the Part; nothing: to none.
   void enter(std::optional<Part> part, const Place& place);
   std::optional<Part> now() const { return now_; }
-  /// Calls add(span) for all since the last call; the stream must be done. Where it was idle before the first of them,
-  /// their times are the host's to some microseconds.
+  /// Calls add(span) for all since start(), and keeps no more; the stream must be done. Where it was idle before the
+  /// first of them, their times are the host's to some microseconds.
   template <class Add>
   void read(const Add& add) {
     for (std::size_t i = 0; i + 1 < marks_.size(); ++i) {
@@ -29,8 +32,8 @@ class StreamClock {
       const auto at = [&](std::size_t mark) { return began_ + events_[mark].seconds_since(events_[0]); };
       add(Span{Span::Track::kStream, *marks_[i].part, marks_[i].place, at(i), at(i + 1)});
     }
-    marks_.clear();
-    now_.reset();
+    start();
+    runs_ = false;
   }
 
  private:
@@ -39,6 +42,7 @@ class StreamClock {
     Place place;
   };
   const Stream* stream_;
+  bool runs_ = false;
   double began_ = 0;  ///< when the first mark was given
   std::optional<Part> now_;
   std::vector<Mark> marks_;

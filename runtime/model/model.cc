@@ -121,6 +121,11 @@ const Routing& Model::last_routing(std::int64_t layer, std::int64_t iteration) c
   return chain.chunks.front().iterations[static_cast<std::size_t>(iteration)].routed.routing;
 }
 
+void Model::clear_times() {
+  times_.seconds = {};
+  if (clock_) clock_->start();
+}
+
 const PartTimes& Model::read_times() {
   if (!clock_) return times_;
   wait(groups_->world(), *stream_, {"reading times"});

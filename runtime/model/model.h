@@ -90,10 +90,11 @@ class Model {
   const Routing& last_routing(std::int64_t layer, std::int64_t iteration) const;
   /// Every forward's routing is counted in `counter`, which is viewed; nullptr ends it.
   void record_routing(RoutingCounter* counter);
-  /// Since they were last cleared; on a device as the stream goes through them, once it is done.
+  /// Since they were last cleared; on a device as the stream goes through them, once it is done, and nothing after it
+  /// until they are cleared again.
   const PartTimes& read_times();
   PartTimes& times() { return times_; }
-  void clear_times() { times_.seconds = {}; }
+  void clear_times();
 
  private:
   /// What of every layer stays for a backward.
