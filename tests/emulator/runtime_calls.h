@@ -14,6 +14,7 @@ enum cudaError_t {
   cudaErrorNotReady
 };
 enum { cudaMemcpyDefault, cudaStreamNonBlocking, cudaStreamCaptureModeThreadLocal };
+enum cudaStreamCaptureStatus { cudaStreamCaptureStatusNone, cudaStreamCaptureStatusActive };
 enum { cudaDevAttrMultiProcessorCount, cudaDevAttrComputeCapabilityMajor };
 enum { cudaFuncAttributeMaxDynamicSharedMemorySize };
 
@@ -63,6 +64,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event);
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end);
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, int mode);
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* ready, cudaGraph_t graph, int flags);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
