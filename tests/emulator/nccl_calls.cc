@@ -1,6 +1,7 @@
 #include "tests/emulator/nccl_calls.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstring>
@@ -15,10 +16,11 @@ namespace {
 
 using Kind = NcclCall::Kind;
 
-/// One that was not handed out ends in other bytes, such as one of which a part was lost on its way.
+/// One of another process, or of which a part was lost on its way, differs.
 ncclUniqueId id_of(std::uint64_t key) {
   std::array<std::uint64_t, NCCL_UNIQUE_ID_BYTES / sizeof(std::uint64_t)> words;
   for (std::size_t i = 0; i < words.size(); ++i) words[i] = key + i;
+  words.back() = static_cast<std::uint64_t>(getpid());
   ncclUniqueId id;
   std::memcpy(id.internal, words.data(), sizeof id.internal);
   return id;
@@ -37,7 +39,7 @@ class Cliques {
     std::memcpy(&key, id.internal, sizeof key);
     const std::scoped_lock lock(mutex_);
     if (key == 0 || key > keys_ || std::memcmp(id_of(key).internal, id.internal, sizeof id.internal) != 0) {
-      return refuse(ncclInvalidArgument, "the unique id is none that ncclGetUniqueId gave");
+      return refuse(ncclInvalidArgument, "the unique id is none that ncclGetUniqueId gave in this process");
     }
     std::shared_ptr<Clique>& clique = by_key_[key];
     if (clique == nullptr) {
@@ -85,7 +87,7 @@ thread_local OpenGroup open_group;
 
 ncclResult_t check(ncclComm_t comm, const Operation& one, cudaStream_t stream) {
   const bool reads = one.kind != Kind::kReceive, writes = one.kind != Kind::kSend;
-  if ((reads && one.from == nullptr) || (writes && one.to == nullptr)) {
+  if (one.count > 0 && ((reads && one.from == nullptr) || (writes && one.to == nullptr))) {
     return refuse(ncclInvalidArgument, "the memory is a null pointer");
   }
   if (stream == nullptr) return refuse(ncclInvalidArgument, "the stream is the default one");
