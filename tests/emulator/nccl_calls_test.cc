@@ -162,7 +162,8 @@ TEST_F(NcclCallsCuda, AGroupWithARefusedCallPostsNothing) {
   Bytes x(4);
   ncclGroupStart();
   EXPECT_EQ(send(comms_[0], x, 1), ncclSuccess);
-  EXPECT_EQ(ncclSend(x.data(), 4, ncclInt8, 1, comms_[0], nullptr), ncclInvalidArgument);
+  EXPECT_EQ(ncclAllReduce(x.data(), x.data(), 1, ncclInt32, ncclSum, comms_[0], stream_), ncclInvalidArgument);
+  EXPECT_STREQ(ncclGetLastError(comms_[0]), "only sums of ncclFloat32 are emulated");
   EXPECT_EQ(ncclGroupEnd(), ncclInvalidArgument);
   EXPECT_THAT(take_nccl_calls(), testing::IsEmpty());
   expect_all(ncclSuccess);

@@ -45,21 +45,21 @@ TEST_F(NcclCliqueCuda, MessagesOfDifferentSizesAreSeenByAll) {
 }
 
 TEST_F(NcclCliqueCuda, CollectiveOperationsThatDifferAreSeenByAll) {
-  Bytes x(64);
-  float y[16] = {};
+  std::vector<float> x(16);
+  const auto gather = [&](std::size_t count, ncclDataType_t type, ncclComm_t comm) {
+    EXPECT_EQ(ncclAllGather(x.data(), x.data(), count, type, comm, stream_), ncclInProgress);
+  };
   const std::vector<std::pair<std::string, std::function<void(ncclComm_t)>>> others = {
-      {"all-gather of 5 elements of type 1",
-       [&](ncclComm_t comm) { ncclAllGather(x.data(), x.data(), 5, ncclUint8, comm, stream_); }},
-      {"all-gather of 4 elements of type 0",
-       [&](ncclComm_t comm) { ncclAllGather(x.data(), x.data(), 4, ncclInt8, comm, stream_); }},
+      {"all-gather of 5 elements of type 7", [&](ncclComm_t comm) { gather(5, ncclFloat32, comm); }},
+      {"all-gather of 4 elements of type 2", [&](ncclComm_t comm) { gather(4, ncclInt32, comm); }},
       {"all-reduce of 4 elements of type 7",
-       [&](ncclComm_t comm) { ncclAllReduce(y, y, 4, ncclFloat32, ncclSum, comm, stream_); }}};
+       [&](ncclComm_t comm) { ncclAllReduce(x.data(), x.data(), 4, ncclFloat32, ncclSum, comm, stream_); }}};
   for (const auto& [text, post] : others) {
     begin(3);
-    ncclAllGather(x.data(), x.data(), 4, ncclUint8, comms_[0], stream_);
+    gather(4, ncclFloat32, comms_[0]);
     EXPECT_EQ(state_of(comms_[0]), ncclInProgress);
     post(comms_[2]);
-    expect_failed("rank 2: " + text + ", but another rank: all-gather of 4 elements of type 1");
+    expect_failed("rank 2: " + text + ", but another rank: all-gather of 4 elements of type 7");
   }
 }
 
@@ -74,6 +74,7 @@ TEST_F(NcclCliqueCuda, MessagesThatNobodyCanTakeAreSeenByAll) {
     begin(3);
     EXPECT_EQ(misuse(), ncclInvalidUsage);
     EXPECT_EQ(ncclGetLastError(nullptr), why);
+    EXPECT_EQ(send(comms_[2], x, 0), ncclInvalidUsage);
     expect_failed(why);
   }
 }
