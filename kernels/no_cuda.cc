@@ -22,6 +22,7 @@
 #include "kernels/routing/router_noise.h"
 #include "kernels/routing/router_product.h"
 #include "kernels/routing/rows.h"
+#include "kernels/routing/segments.h"
 #include "kernels/routing/tally.h"
 
 namespace coe {
@@ -37,6 +38,7 @@ namespace {
 }  // namespace
 
 std::string cuda_device_name(int /*index*/) { no_cuda(); }
+std::string cuda_device_address(int /*index*/) { no_cuda(); }
 
 namespace cuda {
 
@@ -173,6 +175,12 @@ void scatter_buckets(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                      const Stream&) {
   no_cuda();
 }
+void place_segments(const Tensor&, const Tensor&, int, std::int64_t, const Tensor&, const Tensor&, const Stream&) {
+  no_cuda();
+}
+void size_messages(const Tensor&, const Tensor&, int, const Tensor&, const Stream&) { no_cuda(); }
+void gather_segments(const Tensor&, const SegmentRows&, const SegmentRows&, const Stream&) { no_cuda(); }
+void scatter_segments(const Tensor&, const SegmentRows&, const SegmentRows&, const Stream&) { no_cuda(); }
 
 void list_scores(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void grant_by_position(const Tensor&, int, std::int32_t, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }

@@ -18,5 +18,7 @@ inline constexpr Device kCuda{Device::Kind::kCuda, 0};
 int cuda_devices();
 /// What a CUDA device calls itself, with its architecture: "NVIDIA H100 80GB HBM3 (sm_90)". Throws kSystem without it.
 std::string cuda_device_name(int index);
+/// Where it sits in its host: "0000:3B:00.0". Throws kSystem without it.
+std::string cuda_device_address(int index);
 
 }  // namespace coe

@@ -22,6 +22,12 @@ std::string cuda_device_name(int index) {
          ")";
 }
 
+std::string cuda_device_address(int index) {
+  char address[32] = {};
+  cuda::expect_success("device", cudaDeviceGetPCIBusId(address, sizeof(address), index));
+  return address;
+}
+
 namespace cuda {
 namespace {
 

@@ -93,15 +93,16 @@ __global__ void sum_kernel(const std::int32_t* table, std::int64_t sources, std:
 
 struct Table {
   const std::int32_t *counts, *first;
-  std::int32_t sources, buckets, source, padded;
+  std::int32_t sources, holders, buckets, source, padded;
 
   __device__ std::int32_t holder_of(std::int32_t bucket) const {
     std::int32_t holder = 0;
-    while (holder + 1 < sources && first[holder + 1] <= bucket) ++holder;
+    while (holder + 1 < holders && first[holder + 1] <= bucket) ++holder;
     return holder;
   }
 };
 
+/// row_offsets and row_ends may be nullptr.
 struct PlacesOut {
   std::int32_t *begin, *row_offsets, *row_ends;
 };
@@ -124,11 +125,11 @@ __global__ void place_kernel(Table table, PlacesOut out) {
     std::int32_t before = (n - first) * padded;
     for (std::int32_t other = first; padded == 0 && other < n; ++other) before += rows[other];
     out.begin[n] += before;
-    if (holder != table.source) continue;
+    if (holder != table.source || out.row_offsets == nullptr) continue;
     out.row_ends[n - first] = before + rows[n];
     out.row_offsets[n - first + 1] = before + (padded == 0 ? rows[n] : padded);
   }
-  if (threadIdx.x == 0) out.row_offsets[0] = 0;
+  if (threadIdx.x == 0 && out.row_offsets != nullptr) out.row_offsets[0] = 0;
 }
 
 struct ScatterOut {
@@ -161,9 +162,10 @@ void expect_buckets(std::int64_t buckets) {
 
 PlacesOut places_out(const BucketPlaces& places, std::int64_t buckets) {
   expect_shape("buckets: begin", places.begin, {buckets});
-  expect_shape("buckets: row_offsets", places.row_offsets, {places.row_ends.elements() + 1});
-  return {places.begin.data<std::int32_t>(), places.row_offsets.data<std::int32_t>(),
-          places.row_ends.data<std::int32_t>()};
+  const bool ends = places.row_offsets.elements() > 0;
+  if (ends) expect_shape("buckets: row_offsets", places.row_offsets, {places.row_ends.elements() + 1});
+  return {places.begin.data<std::int32_t>(), pointer_or_null<std::int32_t>(places.row_offsets),
+          ends ? places.row_ends.data<std::int32_t>() : nullptr};
 }
 
 }  // namespace
@@ -194,10 +196,11 @@ void place_buckets(const Tensor& table, const Tensor& first, int source, std::in
                    const BucketPlaces& places, const Stream& stream) {
   expect_rank("place_buckets: table", table, 2);
   expect_buckets(table.extent(1));
-  expect_shape("place_buckets: first", first, {table.extent(0) + 1});
+  if (places.row_offsets.elements() > 0) expect_shape("place_buckets: first", first, {table.extent(0) + 1});
   const Table seen{table.data<std::int32_t>(),
                    first.data<std::int32_t>(),
                    static_cast<std::int32_t>(table.extent(0)),
+                   static_cast<std::int32_t>(first.elements() - 1),
                    static_cast<std::int32_t>(table.extent(1)),
                    source,
                    static_cast<std::int32_t>(padded)};
@@ -212,6 +215,7 @@ void scatter_buckets(const Tensor& bucket, const Tensor& kept, const Tensor& cou
   expect_shape("scatter_buckets: row", rows.row, bucket.shape());
   const Table holders{nullptr,
                       first.data<std::int32_t>(),
+                      0,
                       static_cast<std::int32_t>(first.elements() - 1),
                       static_cast<std::int32_t>(counts.extent(1)),
                       0,

@@ -27,12 +27,14 @@ void sum_sources(const Tensor& table, const Tensor& totals, const Stream& stream
 
 /// Where one source's rows stand.
 struct BucketPlaces {
-  Tensor begin;        ///< [N] among the rows of the bucket's holder
+  Tensor begin;  ///< [N] among the rows of the bucket's holder
+  // Both may be empty, where only the places of what is sent matter.
   Tensor row_offsets;  ///< [buckets held by the source + 1] where the rows of each bucket that it holds begin
   Tensor row_ends;     ///< [buckets held by the source] where those that are somebody's end
 };
-/// From table [S, N], the totals of all sources, and first [S + 1], each source's first bucket: it holds [first[s],
-/// first[s + 1]). Where `padded` is not 0, every bucket has so many rows, of which the last may be nobody's.
+/// From table [S, N], the totals of all sources, and first [holders + 1], each holder's first bucket: h holds
+/// [first[h], first[h + 1]). Holders are the sources, unless only what is sent matters. Where `padded` is not 0, every
+/// bucket has so many rows, of which the last may be nobody's.
 void place_buckets(const Tensor& table, const Tensor& first, int source, std::int64_t padded,
                    const BucketPlaces& places, const Stream& stream);
 /// The place of every choice; those that were not counted get -1. `counts` as scan_buckets() left it, offsets,
