@@ -8,11 +8,14 @@
 
 namespace coe {
 
+class DeviceMessages;
+
 /// A group of ranks, the patience that this rank has with it, and who keeps record. Views what somebody else owns.
 struct Group {
   Transport* transport = nullptr;
   std::chrono::milliseconds deadline = transport == nullptr ? kDefaultDeadline : transport->deadline();
   FlightRecorder* recorder = nullptr;  ///< May be missing.
+  DeviceMessages* messages = nullptr;  ///< Between the ranks' devices, where these see no memory of one another's.
   int rank() const { return transport->rank(); }
   int size() const { return transport->size(); }
 };

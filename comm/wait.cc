@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "comm/device_messages.h"
+
 namespace coe {
 namespace {
 
@@ -79,14 +81,15 @@ class AwaitedSignals : public Awaited {
 
 class AwaitedStream : public Awaited {
  public:
-  AwaitedStream(Transport& transport, const Stream& stream) : transport_(transport), stream_(stream) {}
+  AwaitedStream(const Group& group, const Stream& stream) : group_(group), stream_(stream) {}
   bool done() override {
     if (stream_.done()) return true;
-    transport_.check_peers();
+    group_.transport->check_peers();
+    if (group_.messages != nullptr) group_.messages->check();
     return false;
   }
   Shortfall lack() override {
-    Shortfall lack = transport_.lack_of({});
+    Shortfall lack = group_.transport->lack_of({});
     lack.peers.push_back(lack.rank);
     return lack;
   }
@@ -94,7 +97,7 @@ class AwaitedStream : public Awaited {
   std::string seen(const Shortfall& /*lack*/) override { return "its work was not done"; }
 
  private:
-  Transport& transport_;
+  const Group& group_;
   const Stream& stream_;
 };
 
@@ -148,9 +151,7 @@ void run_out(const Group& group, Awaited& awaited, std::uint64_t record, const P
   leave(group, awaited, record, sentence.str());
 }
 
-}  // namespace
-
-void wait(const Group& group, Awaited& awaited, std::uint64_t record, const Phase& phase) {
+void wait_until_done(const Group& group, Awaited& awaited, std::uint64_t record, const Phase& phase) {
   constexpr std::chrono::milliseconds kCloserLook{100}, kOwnPause{250};
   Clock::time_point start = Clock::now(), last = start, look = start + kCloserLook;
   while (!awaited.done()) {
@@ -169,6 +170,18 @@ void wait(const Group& group, Awaited& awaited, std::uint64_t record, const Phas
   if (group.recorder != nullptr) group.recorder->end(record, FlightState::kDone);
 }
 
+}  // namespace
+
+// A device on which messages wait for ever would be waited for by all that is then destroyed.
+void wait(const Group& group, Awaited& awaited, std::uint64_t record, const Phase& phase) {
+  try {
+    wait_until_done(group, awaited, record, phase);
+  } catch (...) {
+    if (group.messages != nullptr) group.messages->abort();
+    throw;
+  }
+}
+
 void wait(const Group& group, Ticket ticket, const Phase& phase) {
   AwaitedTicket awaited(*group.transport, ticket);
   wait(group, awaited, ticket.record, phase);
@@ -182,7 +195,7 @@ void wait(const Group& group, const Signals& signals, std::span<const AwaitedSig
 }
 
 void wait(const Group& group, const Stream& stream, const Phase& phase) {
-  AwaitedStream awaited(*group.transport, stream);
+  AwaitedStream awaited(group, stream);
   wait(group, awaited, 0, phase);
 }
 

@@ -1,12 +1,9 @@
 #include "launcher/order_option.h"
 
-#include <algorithm>
 #include <string>
 
-#include "kernels/memory/error.h"
-#include "runtime/config/allowed_words.h"
+#include "launcher/word_option.h"
 #include "runtime/config/config_text.h"
-#include "runtime/config/config_words.h"
 
 namespace coe {
 namespace po = boost::program_options;
@@ -17,10 +14,7 @@ void add_order_option(po::options_description& options) {
 }
 
 ExchangeOrder named_order(std::string_view verb, const po::variables_map& values) {
-  const std::string& name = values["order"].as<std::string>();
-  const auto* found = std::ranges::find(kWords<ExchangeOrder>, name);
-  check(found != kWords<ExchangeOrder>.end(), verb, ": --order is ", name, ", must be ", type_words<ExchangeOrder>());
-  return static_cast<ExchangeOrder>(found - kWords<ExchangeOrder>.begin());
+  return named_word<ExchangeOrder>(verb, "order", values);
 }
 
 }  // namespace coe

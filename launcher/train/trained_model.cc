@@ -32,7 +32,8 @@ ModelUse use_of(const Config& config, std::int64_t tokens, const Stream& stream)
 TrainedModel::TrainedModel(const Config& config, const std::filesystem::path& place, std::int64_t tokens,
                            Transport& world)
     : stream(on_gpu(config) ? Stream(own_cuda_device()) : Stream()),
-      groups(world, config.distributed.expert_parallel, config.distributed.deadline()),
+      groups(world, config.distributed.expert_parallel, config.distributed.deadline(), nullptr,
+             {stream.device(), config.exchange.devices, config.exchange.sizes}),
       model(config.model, groups, use_of(config, tokens, stream)) {
   if (world.rank() == 0 && config.training.device == Device::Kind::kCuda && !on_gpu(config))
     tell("training.device is cuda, and no GPU can be used here: on the host, in fp32");

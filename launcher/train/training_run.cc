@@ -28,10 +28,11 @@ namespace coe {
 
 namespace {
 
-std::string device_note(const TrainingConfig& training) {
+std::string device_note(const TrainingConfig& training, std::string_view messages) {
   if (training.device == Device::Kind::kCpu) return "";
-  return fmt::format(" on {} in {}", cuda_device_name(own_cuda_device().index),
-                     kWords<Precision>[static_cast<std::size_t>(training.dtype)]);
+  return fmt::format(" on {} in {}{}{}", cuda_device_name(own_cuda_device().index),
+                     kWords<Precision>[static_cast<std::size_t>(training.dtype)], messages.empty() ? "" : " by ",
+                     messages);
 }
 
 }  // namespace
@@ -98,8 +99,8 @@ void TrainingRun::open_directory() {
 
 void TrainingRun::begin() {
   say(fmt::format("{}: {} parameters, {} rank{}{}, into {}", model_name(config_.model.layer), trainer_.parameters(),
-                  world_.size(), world_.size() == 1 ? "" : "s", device_note(config_.training),
-                  directory_.root.string()));
+                  world_.size(), world_.size() == 1 ? "" : "s",
+                  device_note(config_.training, trainer_.device_messages()), directory_.root.string()));
   if (const std::string note = look_ahead_note(config_.model.layer); !note.empty()) say(note);
   if (const std::string idle = idle_keys(config_); !idle.empty()) say("set, but without effect here: " + idle);
   say(memory_note(config_, world_.size()));

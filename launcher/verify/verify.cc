@@ -17,6 +17,8 @@
 #include "launcher/threads_option.h"
 #include "launcher/verify/case_file.h"
 #include "launcher/verify/verify_case.h"
+#include "launcher/word_option.h"
+#include "runtime/config/config_text.h"
 #include "runtime/layer/check_device.h"
 
 namespace coe {
@@ -30,9 +32,7 @@ struct VerifyArguments {
   bool processes = false;
   int ranks = 1;
   double tolerance = kDefaultTolerance;
-  Device::Kind device = Device::Kind::kCpu;
-  ExchangeOrder order = ExchangeOrder::kExact;
-  int threads = 1;
+  VerifyWay way;
 };
 
 po::options_description option_list() {
@@ -44,11 +44,29 @@ po::options_description option_list() {
   add("ranks", po::value<int>()->default_value(1)->value_name("R"), "how many ranks of the local transport");
   add("device", po::value<std::string>()->default_value("cpu")->value_name("NAME"),
       "cpu, or cuda: on GPUs of one host, which processes take in turn and threads share");
+  add("devices", po::value<std::string>()->default_value("auto")->value_name("NAME"),
+      option_help("exchange.devices").c_str());
+  add("sizes", po::value<std::string>()->default_value("host")->value_name("NAME"),
+      option_help("exchange.sizes").c_str());
   add("tolerance", po::value<double>()->default_value(kDefaultTolerance, "1e-5")->value_name("X"),
       "the largest ||got - expected|| / ||expected|| of a tensor that passes");
   add_order_option(options);
   add_threads_option(options);
   return options;
+}
+
+VerifyWay way_of(const po::variables_map& values, Device::Kind device) {
+  const bool on_cpu = device == Device::Kind::kCpu;
+  const VerifyWay way{.device = device,
+                      .reach = named_word<DeviceReach>("verify", "devices", values),
+                      .sizes = named_word<MessageSizes>("verify", "sizes", values),
+                      .order = named_order("verify", values),
+                      .threads = static_cast<int>(named_threads(values, 1))};
+  check(on_cpu || way.order == ExchangeOrder::kExact, "verify: --order partial-sums needs --device cpu");
+  check(on_cpu || way.threads == 1, "verify: --threads is ", way.threads, ", --device cuda needs 1");
+  check(!on_cpu || (values["devices"].defaulted() && values["sizes"].defaulted()),
+        "verify: --devices and --sizes need --device cuda");
+  return way;
 }
 
 std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
@@ -76,13 +94,7 @@ std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
         "verify: --ranks is for the local transport, mpirun -np R for mpi");
   const std::string device = (*values)["device"].as<std::string>();
   check(device == "cpu" || device == "cuda", "verify: --device is ", device, ", allowed are cpu, cuda");
-  result.device = device == "cuda" ? Device::Kind::kCuda : Device::Kind::kCpu;
-  result.order = named_order("verify", *values);
-  check(result.device == Device::Kind::kCpu || result.order == ExchangeOrder::kExact,
-        "verify: --order partial-sums needs --device cpu");
-  result.threads = static_cast<int>(named_threads(*values, 1));
-  check(result.device == Device::Kind::kCpu || result.threads == 1, "verify: --threads is ", result.threads,
-        ", --device cuda needs 1");
+  result.way = way_of(*values, device == "cuda" ? Device::Kind::kCuda : Device::Kind::kCpu);
   result.tolerance = (*values)["tolerance"].as<double>();
   check(result.tolerance > 0, "verify: --tolerance is ", result.tolerance, ", more than 0 is needed");
   return result;
@@ -90,9 +102,11 @@ std::optional<VerifyArguments> parse(std::span<const std::string> arguments) {
 
 /// Runs all cases on one rank; true where all pass. Rank 0 prints.
 bool verify_all(const VerifyArguments& arguments, Transport& world, int threads) {
+  VerifyWay way = arguments.way;
+  way.threads = threads;
   bool all_pass = true;
   for (const std::filesystem::path& path : arguments.cases) {
-    const CaseOutcome outcome = verify_case(path, world, kDefaultDeadline, arguments.device, arguments.order, threads);
+    const CaseOutcome outcome = verify_case(path, world, kDefaultDeadline, way);
     const bool pass = outcome.max_error <= arguments.tolerance;
     all_pass = all_pass && pass;
     if (world.rank() != 0) continue;
@@ -108,13 +122,13 @@ bool verify_all(const VerifyArguments& arguments, Transport& world, int threads)
 int run_verify(std::span<const std::string> arguments) {
   const auto parsed = parse(arguments);
   if (!parsed) return 0;
-  if (parsed->device == Device::Kind::kCuda) check_cuda_device();
+  if (parsed->way.device == Device::Kind::kCuda) check_cuda_device();
   for (const std::filesystem::path& path : parsed->cases) {
     const CaseFile file{path};
-    if (parsed->device == Device::Kind::kCuda && !file.is_model()) check_cuda_layer(file.layer());
+    if (parsed->way.device == Device::Kind::kCuda && !file.is_model()) check_cuda_layer(file.layer());
   }
   bool all_pass = false;
-  const Pinning pinning(parsed->threads);
+  const Pinning pinning(parsed->way.threads);
   const auto body = [&](Transport& world) {
     const PinnedTeam team = pinning.pin(world);
     const bool pass = verify_all(*parsed, world, team.threads());

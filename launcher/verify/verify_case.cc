@@ -46,14 +46,14 @@ CaseOutcome judge(const CaseFile& file, const CaseResults& results, std::span<co
   return {max_error, worst, results.digest(digested, specs)};
 }
 
-CaseOutcome verify_on_cuda(const CaseFile& file, const RankGroups& groups) {
+CaseOutcome verify_on_cuda(const CaseFile& file, const RankGroups& groups, const Stream& stream) {
   const LayerConfig& config = file.layer();
   const auto specs_of = [&](const ExpertIds& experts) { return chain_specs(config, "", experts); };
   const Placement placement(config.experts, groups.experts().size());
   Parameters parameters(specs_of(placement.experts_of(groups.experts().rank())), true);
   file.load_weights(parameters);
   CaseResults results(groups);
-  run_cuda_layer(file, groups, placement, parameters, results);
+  run_cuda_layer(file, groups, placement, stream, parameters, results);
   results.gather_gradients(parameters, placement, specs_of);
   const std::vector<std::string> digested = {"output", "grad.input"};
   return judge(file, results, digested, specs_of({0, config.experts}));
@@ -163,13 +163,13 @@ CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups, const S
 }  // namespace
 
 CaseOutcome verify_case(const std::filesystem::path& path, Transport& world, std::chrono::milliseconds deadline,
-                        Device::Kind device, ExchangeOrder order, int threads) {
+                        const VerifyWay& way) {
   const CaseFile file(path);
-  const RankGroups groups(world, 0, deadline);
-  const bool on_cuda = device == Device::Kind::kCuda;
-  if (file.is_model())
-    return verify_model(file, groups, on_cuda ? Stream(own_cuda_device()) : Stream(), order, threads);
-  return on_cuda ? verify_on_cuda(file, groups) : verify_layer(file, groups, order, threads);
+  const Stream stream = way.device == Device::Kind::kCuda ? Stream(own_cuda_device()) : Stream();
+  const RankGroups groups(world, 0, deadline, nullptr, {stream.device(), way.reach, way.sizes});
+  if (file.is_model()) return verify_model(file, groups, stream, way.order, way.threads);
+  if (stream.device() != kCpu) return verify_on_cuda(file, groups, stream);
+  return verify_layer(file, groups, way.order, way.threads);
 }
 
 }  // namespace coe

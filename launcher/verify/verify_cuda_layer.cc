@@ -43,8 +43,8 @@ std::vector<float> flags(const IterationSaved& state, bool kept, std::int64_t ex
 
 }  // namespace
 
-void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placement& placement, Parameters& parameters,
-                    CaseResults& results) {
+void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placement& placement, const Stream& stream,
+                    Parameters& parameters, CaseResults& results) {
   const LayerConfig& config = file.layer();
   check_cuda_layer(config);
   const Tensor whole = file.tensors().tensor("input");
@@ -52,14 +52,13 @@ void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placem
   const auto mine = [&](const std::string& name) {
     return file.tensor(name, DType::kF32, whole.shape()).rows(batch.first_sequence * batch.length, batch.tokens());
   };
-  const Stream stream(own_cuda_device());
   const ExpertIds& experts = placement.experts_of(groups.experts().rank());
   Parameters weights(chain_specs(config, "", experts, ExpertOrder::kByMatrix), true, stream);
   weights.copy_from(parameters);
   const std::int64_t rows = most_rows(config, placement, batch.group_tokens());
   const auto exchange = make_exchange(ExchangeOrder::kExact, groups.experts(), {config.hidden},
                                       ChainLayer::flight_hint(1, config.iterations, rows), stream);
-  LayerWorkspace workspace = make_layer_workspace(config, groups, batch.group_tokens(), stream);
+  LayerWorkspace workspace = make_layer_workspace(config, groups, batch.most_tokens(groups.experts().size()), stream);
   PartTimes times;
   const ChainContext context{.groups = &groups,
                              .placement = &placement,

@@ -4,10 +4,10 @@
 
 namespace coe {
 
-/// Runs a layer case on the CUDA device in fp32, forward and backward, over ranks that share it, and gathers all that
+/// Runs a layer case on the stream's CUDA device in fp32, forward and backward, over all ranks, and gathers all that
 /// the case expects; this rank's gradients are left in `parameters`, which hold the case's weights. Throws kBadInput
 /// for a layer that the device does not do. Collective.
-void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placement& placement, Parameters& parameters,
-                    CaseResults& results);
+void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placement& placement, const Stream& stream,
+                    Parameters& parameters, CaseResults& results);
 
 }  // namespace coe

@@ -21,6 +21,8 @@ enum class DropPolicy { kNone, kPosition, kProbability };     ///< "none", "posi
 enum class CapacityScope { kGlobal, kRank };                  ///< "global", "rank"
 enum class Schedule { kConstant, kCosine };                   ///< "constant", "cosine"; after the warm-up
 enum class ExchangeOrder { kExact, kPartialSums };            ///< "exact", "partial-sums"
+enum class DeviceReach { kAuto, kMapped, kNccl, kHost };      ///< "auto", "mapped", "nccl", "host"
+enum class MessageSizes { kHost, kPadded };                   ///< "host", "padded"
 enum class Decay { kAll, kMatrices };                         ///< "all", "matrices"
 enum class OnNonFinite { kStop, kSkip };                      ///< "stop", "skip"
 enum class Recompute { kNone, kAttention, kLayer };           ///< "none", "attention", "layer"
@@ -160,6 +162,9 @@ struct ExchangeConfig {
   ExchangeOrder order = ExchangeOrder::kExact;  ///< how results are added up: in ascending expert id, the same bits on
                                                 ///< any ranks; or first on each rank, fewer bytes and within 1e-5
   std::int64_t chunks = 1;  ///< of a rank's sequences, of which one's exchange goes on under another's experts
+  DeviceReach devices = DeviceReach::kAuto;  ///< how GPUs of ranks reach one another: mapped memory, NCCL, the hosts
+  MessageSizes sizes = MessageSizes::kHost;  ///< of messages between GPUs: the exact ones, for which the host waits;
+                                             ///< or padded to what capacity lets there be
 
   bool operator==(const ExchangeConfig&) const = default;
 };

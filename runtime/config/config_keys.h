@@ -166,6 +166,11 @@ inline constexpr std::tuple kExchangeKeys = {
         "how results add up: exact, the same bits on any ranks; or on each rank first, fewer bytes and within 1e-5"},
     Key{"chunks", &ExchangeConfig::chunks, Whole{1, kMostChunks},
         "passes that a rank's sequences are dealt out to, so that one's exchange goes on under another's experts"},
+    Key{"devices", &ExchangeConfig::devices,
+        "how GPUs reach one another: by mapped memory, by NCCL, or by way of the hosts; auto: the first that can be "
+        "had"},
+    Key{"sizes", &ExchangeConfig::sizes,
+        "of messages between GPUs: host, exact ones that the host waits to know; or padded to what capacity allows"},
 };
 inline constexpr std::tuple kOutputKeys = {
     Key{"directory", &OutputConfig::directory, NotEmpty{}, "folder of the run: its config, metrics and checkpoints"},

@@ -35,6 +35,11 @@ inline constexpr std::array kWords<Precision> = {std::string_view("fp32"), std::
 template <>
 inline constexpr std::array kWords<ExchangeOrder> = {std::string_view("exact"), std::string_view("partial-sums")};
 template <>
+inline constexpr std::array kWords<DeviceReach> = {std::string_view("auto"), std::string_view("mapped"),
+                                                   std::string_view("nccl"), std::string_view("host")};
+template <>
+inline constexpr std::array kWords<MessageSizes> = {std::string_view("host"), std::string_view("padded")};
+template <>
 inline constexpr std::array kWords<Decay> = {std::string_view("all"), std::string_view("matrices")};
 template <>
 inline constexpr std::array kWords<OnNonFinite> = {std::string_view("stop"), std::string_view("skip")};

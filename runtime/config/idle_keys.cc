@@ -49,7 +49,13 @@ void add_data(const DataConfig& data, std::vector<Idle>& idle) {
 }
 
 void add_device(const Config& config, std::vector<Idle>& idle) {
-  if (config.training.device == Device::Kind::kCpu) return;
+  if (config.training.device == Device::Kind::kCpu) {
+    for (const std::string_view key : {"exchange.devices", "exchange.sizes"})
+      idle.push_back({key, "training.device is cpu"});
+    return;
+  }
+  if (config.exchange.devices == DeviceReach::kMapped)
+    idle.push_back({"exchange.sizes", "exchange.devices is mapped, which sends no messages"});
   idle.push_back({"distributed.threads", "experts are on a GPU, which training.device names"});
 }
 

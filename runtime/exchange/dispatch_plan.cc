@@ -7,6 +7,7 @@
 #include "kernels/memory/copy.h"
 #include "kernels/memory/error.h"
 #include "kernels/routing/buckets.h"
+#include "kernels/routing/segments.h"
 #include "runtime/ranks/row_table.h"
 
 namespace coe {
@@ -154,51 +155,53 @@ DispatchPlanner::DispatchPlanner(const Placement& placement, int rank, const Str
       rank_(rank),
       stream_(&stream),
       by_message_(by_message),
-      memory_(static_cast<std::size_t>(placement.ranks() + 3) * sizeof(std::int32_t), stream.device()) {
+      memory_(static_cast<std::size_t>(placement.ranks() + 1) * sizeof(std::int32_t), stream.device()),
+      first_(memory_.data(), DType::kI32, {placement.ranks() + 1}, stream.device()) {
   check(stream.device() == kCpu || placement.is_contiguous(),
         "placement: on a device ranks hold contiguous runs of experts; another map is not there yet");
   host_first_.push_back(0);
   for (int r = 0; r < placement.ranks(); ++r) {
     host_first_.push_back(host_first_.back() + static_cast<std::int32_t>(placement.experts_of(r).count()));
   }
-  const auto experts = static_cast<std::int32_t>(placement.experts());
-  host_first_.insert(host_first_.end(), {0, experts});
-  const Tensor both(memory_.data(), DType::kI32, {std::ssize(host_first_)}, stream.device());
-  copy(Tensor(host_first_.data(), DType::kI32, both.shape()), both, stream);
-  first_ = both.rows(0, placement.ranks() + 1);
-  all_ = both.rows(placement.ranks() + 1, 2);
+  copy(Tensor(host_first_.data(), DType::kI32, first_.shape()), first_, stream);
 }
 
-DispatchPlan DispatchPlanner::plan(const Routed& routed, const Tensor& rows, std::int64_t padded_rows,
-                                   std::int64_t most, Arena& arena) const {
+DispatchPlan DispatchPlanner::plan(const Routed& routed, const Tensor& rows, const PlannedRows& planned,
+                                   Arena& arena) const {
   const Routing& routing = routed.routing;
-  if (rows.on_host()) return make_dispatch_plan(routing, rows, *placement_, rank_, arena, padded_rows);
+  if (rows.on_host()) return make_dispatch_plan(routing, rows, *placement_, rank_, arena, planned.padded);
   const std::int64_t held = placement_->experts_of(rank_).count();
   const cuda::BucketPlaces buckets{arena.make<std::int32_t>({routing.experts}), arena.make<std::int32_t>({held + 1}),
                                    arena.make<std::int32_t>({held})};
   DispatchPlan plan;
   plan.offsets = routing.offsets;
-  plan.most_rows = most;
+  plan.most_rows = planned.most;
   plan.expert_offsets = buckets.row_offsets;
   plan.row_ends = buckets.row_ends;
-  plan.padded_rows = padded_rows;
+  plan.padded_rows = planned.padded;
+  plan.message_rows = planned.message;
   plan.first_place = Tensor(const_cast<std::int32_t*>(host_first_.data()), DType::kI32, first_.shape());
   plan.places = {routing.offsets, arena.make<std::int32_t>(routing.expert.shape()),
                  arena.make<std::int32_t>(routing.expert.shape())};
-  cuda::place_buckets(rows, first_, rank_, padded_rows, buckets, *stream_);
-  if (!by_message_) {
+  cuda::place_buckets(rows, first_, rank_, planned.padded, buckets, *stream_);
+  if (by_message_) {
+    plan_messages(routed, rows, plan, arena);
+  } else {
     cuda::scatter_buckets(routing.expert, routing.kept, routed.earlier, first_, buckets, plan.places, *stream_);
-    return plan;
   }
-  plan.rows = arena.make<std::int32_t>(rows.shape());  // for the backward, when the table is another's
-  copy(rows, plan.rows, *stream_);
-  // As if this rank had all experts and were alone.
-  const std::int64_t experts = routing.experts;
-  const cuda::BucketPlaces packed{arena.make<std::int32_t>({experts}), arena.make<std::int32_t>({experts + 1}),
-                                  arena.make<std::int32_t>({experts})};
-  cuda::place_buckets(rows.rows(rank_, 1), all_, 0, 0, packed, *stream_);
-  cuda::scatter_buckets(routing.expert, routing.kept, routed.earlier, all_, packed, plan.places, *stream_);
   return plan;
+}
+
+void DispatchPlanner::plan_messages(const Routed& routed, const Tensor& rows, DispatchPlan& plan, Arena& arena) const {
+  const Routing& routing = routed.routing;
+  const std::int64_t ranks = placement_->ranks(), held = placement_->experts_of(rank_).count();
+  const cuda::BucketPlaces sent{arena.make<std::int32_t>({routing.experts}), {}, {}};
+  cuda::place_buckets(rows.rows(rank_, 1), first_, 0, 0, sent, *stream_);
+  cuda::scatter_buckets(routing.expert, routing.kept, routed.earlier, first_, sent, plan.places, *stream_);
+  plan.arrivals = arena.make<std::int32_t>({held, ranks, 3});
+  cuda::place_segments(rows, first_, rank_, plan.message_rows, plan.expert_offsets, plan.arrivals, *stream_);
+  plan.sizes = arena.make<std::int32_t>({ranks, 2});
+  cuda::size_messages(rows, first_, rank_, plan.sizes, *stream_);
 }
 
 }  // namespace coe

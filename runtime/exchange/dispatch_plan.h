@@ -26,10 +26,14 @@ struct DispatchPlan {
   Tensor expert_offsets;
 
   // Where the host cannot read it, this says the rest:
-  cuda::RowPlaces places;  ///< of every choice's row; where only messages travel, among this rank's rows by expert
+  cuda::RowPlaces places;  ///< of every choice's row; where only messages travel, among this rank's rows for its holder
   Tensor row_ends;         ///< int32 [local experts]: where padding begins
-  Tensor rows;             ///< int32 [R, N]: of all ranks, as told; where only messages travel
   std::int64_t padded_rows = 0;  ///< of each expert, 0: none are padded
+
+  // and where only messages travel, this:
+  Tensor sizes;                   ///< int32 [R, 2]: rows that this rank sends to each rank, and gets from it
+  std::int64_t message_rows = 0;  ///< of every message, of which the last mean nothing; 0: as many as sizes says
+  Tensor arrivals;  ///< int32 [local experts, R, 3]: the segments (kernels/routing/segments.h) of what arrives
 
   // and where it can, this:
   Tensor send_token;    ///< int32 [sent]: token of each sent row, by (destination, expert, token)
@@ -61,6 +65,13 @@ DispatchPlan make_dispatch_plan(const Routing& routing, const Tensor& rows, cons
 /// expert taking more than `limit` (0: any number) in all.
 std::int64_t most_rows(const Placement& placement, std::int64_t tokens, std::int64_t each, std::int64_t limit);
 
+/// What is known of rows before they are routed.
+struct PlannedRows {
+  std::int64_t most = 0;     ///< bounds those of any rank where the host cannot read them
+  std::int64_t padded = 0;   ///< of each expert, 0: none are padded
+  std::int64_t message = 0;  ///< of every message where sizes are fixed, else 0
+};
+
 /// Makes the plans of one rank, of routings on any device. Views placement and stream.
 class DispatchPlanner {
  public:
@@ -68,12 +79,13 @@ class DispatchPlanner {
   /// runs on a device.
   DispatchPlanner(const Placement& placement, int rank, const Stream& stream, bool by_message = false);
 
-  /// From the rows of all ranks, int32 [R, N], which routed.counts are part of. `most` bounds the rows of any rank
-  /// where the host cannot read them; `padded_rows` as above.
-  DispatchPlan plan(const Routed& routed, const Tensor& rows, std::int64_t padded_rows, std::int64_t most,
-                    Arena& arena) const;
+  /// From the rows of all ranks, int32 [R, N], which routed.counts are part of.
+  DispatchPlan plan(const Routed& routed, const Tensor& rows, const PlannedRows& planned, Arena& arena) const;
 
  private:
+  /// How rows travel where no rank sees another's memory.
+  void plan_messages(const Routed& routed, const Tensor& rows, DispatchPlan& plan, Arena& arena) const;
+
   const Placement* placement_;
   int rank_;
   const Stream* stream_;
@@ -81,7 +93,6 @@ class DispatchPlanner {
   std::vector<std::int32_t> host_first_;
   Buffer memory_;
   Tensor first_;  ///< int32 [R + 1] on the stream's device: as first_place
-  Tensor all_;    ///< int32 [2] there: 0, N
 };
 
 }  // namespace coe

@@ -1,9 +1,9 @@
 #include "runtime/exchange/make_exchange.h"
 
 #include "kernels/memory/error.h"
+#include "runtime/exchange/message_exchange.h"
 #include "runtime/exchange/one_copy_exchange.h"
 #include "runtime/exchange/partial_sums_exchange.h"
-#include "runtime/exchange/staged_exchange.h"
 #include "runtime/exchange/stream_exchange.h"
 
 namespace coe {
@@ -12,8 +12,7 @@ std::unique_ptr<Exchange> make_exchange(ExchangeOrder order, Group group, const 
                                         const Stream& stream) {
   if (stream.device() != kCpu) {
     if (order != ExchangeOrder::kExact) fail(ErrorCode::kInternal, "exchange: a device adds up in the exact order");
-    if (!group.transport->maps_devices())
-      return std::make_unique<StagedExchange>(group, rows.hidden, rows.dtype, stream);
+    if (group.messages != nullptr) return std::make_unique<MessageExchange>(group, rows.hidden, rows.dtype, stream);
     return std::make_unique<StreamExchange>(group, rows.hidden, rows.dtype, stream, hint);
   }
   if (order == ExchangeOrder::kPartialSums) return std::make_unique<PartialSumsExchange>(group, rows.hidden);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "comm/device_messages.h"
 #include "kernels/decoder/rms_norm.h"
 #include "kernels/memory/copy.h"
 #include "kernels/routing/rows.h"
@@ -21,6 +22,13 @@ constexpr int kSpare = 1;
 /// As many as experts always compute, 0 where they compute what comes.
 std::int64_t padded_rows(const LayerConfig& config, const Batch& batch, int ranks) {
   return config.pad_to_capacity ? most_of_an_expert(config, batch.group_tokens(), ranks) : 0;
+}
+
+/// The most that any rank sends to another.
+std::int64_t message_rows(const LayerConfig& config, const Placement& placement, const Batch& batch) {
+  const std::int64_t each = config.router == RouterKind::kRelu ? config.experts : config.top_k;
+  return most_rows(placement, batch.most_tokens(placement.ranks()), each,
+                   most_of_an_expert(config, batch.group_tokens(), placement.ranks()));
 }
 
 /// sums [N] of terms [n, N], int64.
@@ -42,7 +50,7 @@ ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext&
       admission_(config, *router_, *context.workspace->group.front(), context.groups->experts()),
       own_admission_(config, *router_, *context.workspace->own, context.groups->alone()),
       planner_(*context.placement, context.groups->experts().rank(), *context.stream,
-               context.stream->device() != kCpu && !context.groups->experts().transport->maps_devices()),
+               context.groups->experts().messages != nullptr),
       experts_(weights_.experts, context.threads, *context.stream),
       counters_(config.iterations, config.experts, *context.stream),
       replicas_(context.workspace->group.size()),
@@ -292,8 +300,12 @@ void ChainLayer::plan(int t, const Tensor& table, Forward& pass) {
   const PartTimer timer(*context_.times, Part::kPlan);
   IterationSaved& saved = pass.at(t);
   const Placement& placement = *context_.placement;
-  saved.plan = planner_.plan(saved.routed, table, padded_rows(pass.config, pass.batch(), placement.ranks()),
-                             most_rows(pass.config, placement, pass.batch().group_tokens()), pass.arena);
+  const DeviceMessages* messages = context_.groups->experts().messages;
+  const bool fixed = messages != nullptr && messages->sizes_are_fixed();
+  const PlannedRows planned{.most = most_rows(pass.config, placement, pass.batch().group_tokens()),
+                            .padded = padded_rows(pass.config, pass.batch(), placement.ranks()),
+                            .message = fixed ? message_rows(pass.config, placement, pass.batch()) : 0};
+  saved.plan = planner_.plan(saved.routed, table, planned, pass.arena);
   if (pass.context.replayed) return;
   const bool whole_group = table.extent(0) > 1;
   counters_.add_sent(t, saved.chosen, saved.routed, saved.plan,

@@ -22,7 +22,7 @@ struct LayerWorkspace {
   int chunks() const { return static_cast<int>(group.size()); }
 };
 
-/// Of so many chunks. `tokens` of all ranks of the group bound what a rank's choices need room for where the host
+/// Of so many chunks. `tokens`, the most of any rank, bound what a rank's choices need room for where the host
 /// cannot count them. Views the stream. Collective.
 LayerWorkspace make_layer_workspace(const LayerConfig& config, const RankGroups& groups, std::int64_t tokens = 0,
                                     const Stream& stream = host_stream(), int chunks = 1);

@@ -79,7 +79,7 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
                               ChainLayer::flight_hint(layers_kept(config, use), config.layer.iterations,
                                                       expert_rows(config_.layer, groups, placement_, use), use.chunks),
                               *stream_)),
-      workspace_(make_layer_workspace(config_.layer, groups, group_tokens(groups, use), *stream_, use.chunks)),
+      workspace_(make_layer_workspace(config_.layer, groups, use.tokens, *stream_, use.chunks)),
       rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float),
                    stream_->device()),
       embedding_(trained("model.embed_tokens.weight")),

@@ -19,6 +19,8 @@ struct Batch {
   std::span<const std::int32_t> documents = {};
   double share = 1.0;  ///< of this micro-batch in the optimiser step's tokens; weighs the balance losses
 
+  /// Of any rank in a group of so many.
+  std::int64_t most_tokens(int ranks) const { return (group_sequences + ranks - 1) / ranks * length; }
   std::int64_t tokens() const { return sequences * length; }
   std::int64_t group_tokens() const { return group_sequences * length; }
   std::int64_t world_tokens() const { return world_sequences * length; }

@@ -12,15 +12,17 @@ void check_expert_parallel(std::int64_t expert_parallel, std::int64_t ranks) {
 }
 
 RankGroups::RankGroups(Transport& world, std::int64_t expert_parallel, std::chrono::milliseconds deadline,
-                       FlightRecorder* recorder)
+                       FlightRecorder* recorder, const RankDevice& device)
     : world_(&world), alone_(make_transport("local")), deadline_(deadline), recorder_(recorder) {
   const std::int64_t ranks = world.size();
   check_expert_parallel(expert_parallel, ranks);
   const std::int64_t group = expert_parallel == 0 ? ranks : expert_parallel;
+  world_messages_ = make_device_messages(this->world(), device);
   if (group == ranks) return;
   const int replica = static_cast<int>(world.rank() / group), member = static_cast<int>(world.rank() % group);
   experts_ = world.split(replica, member);
   replicas_ = world.split(member, replica);
+  experts_messages_ = make_device_messages(experts(), device);
 }
 
 }  // namespace coe

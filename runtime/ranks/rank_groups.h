@@ -6,6 +6,7 @@
 
 #include "comm/collectives.h"
 #include "comm/transport.h"
+#include "runtime/ranks/make_device_messages.h"
 
 namespace coe {
 
@@ -16,11 +17,14 @@ class RankGroups {
   /// `expert_parallel` 0 means all ranks. Collective; throws kBadInput where it does not divide the number of ranks.
   /// Exchanges of all its groups go to `recorder`, if there is one.
   RankGroups(Transport& world, std::int64_t expert_parallel, std::chrono::milliseconds deadline,
-             FlightRecorder* recorder = nullptr);
+             FlightRecorder* recorder = nullptr, const RankDevice& device = {});
 
-  Group world() const { return {world_, deadline_, recorder_}; }
+  Group world() const { return {world_, deadline_, recorder_, world_messages_.get()}; }
   /// The ranks among which one set of experts is sharded.
-  Group experts() const { return {experts_ ? experts_.get() : world_, deadline_, recorder_}; }
+  Group experts() const {
+    if (!experts_) return world();
+    return {experts_.get(), deadline_, recorder_, experts_messages_.get()};
+  }
   /// The ranks that hold the same experts, one of every expert-parallel group; a group of one without data parallelism.
   Group replicas() const { return {replicas_ ? replicas_.get() : alone_.get(), deadline_, recorder_}; }
   /// This rank and nobody else.
@@ -31,6 +35,7 @@ class RankGroups {
   std::unique_ptr<Transport> experts_, replicas_, alone_;
   std::chrono::milliseconds deadline_;
   FlightRecorder* recorder_;
+  std::unique_ptr<DeviceMessages> world_messages_, experts_messages_;  ///< Before the Transports they end.
 };
 
 /// Throws kBadInput where expert-parallel groups of so many ranks (0: all) do not divide `ranks`.

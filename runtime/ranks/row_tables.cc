@@ -2,7 +2,7 @@
 
 #include "comm/posted_collective.h"
 #include "kernels/memory/buffer.h"
-#include "runtime/ranks/staged_tables.h"
+#include "runtime/ranks/message_tables.h"
 #include "runtime/ranks/stream_tables.h"
 
 namespace coe {
@@ -38,7 +38,7 @@ class HostTables : public RowTables {
 
 std::unique_ptr<RowTables> make_row_tables(const Group& group, const TablesRoom& room, const Stream& stream) {
   if (stream.device() == kCpu) return std::make_unique<HostTables>(group, room.experts);
-  if (!group.transport->maps_devices()) return std::make_unique<StagedTables>(group, room, stream);
+  if (group.messages != nullptr) return std::make_unique<MessageTables>(group, room, stream);
   return std::make_unique<StreamTables>(group, room, stream);
 }
 

@@ -51,8 +51,8 @@ struct TablesRoom {
   std::int64_t scores = 0;  ///< of one rank's choices in a round, where places are given by score
 };
 
-/// Tables of ranks whose streams are of one kind: between hosts, by messages; between streams that share a device, by a
-/// window. Views the stream. Collective over `group`.
+/// Tables of ranks whose streams are of one kind: between hosts, by messages of the Transport; between devices, by the
+/// group's messages, or by a window where there are none. Views the stream. Collective over `group`.
 std::unique_ptr<RowTables> make_row_tables(const Group& group, const TablesRoom& room,
                                            const Stream& stream = host_stream());
 

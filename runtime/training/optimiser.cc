@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "comm/collectives.h"
+#include "comm/device_messages.h"
 #include "kernels/decoder/adamw.h"
 #include "kernels/memory/copy.h"
 #include "kernels/memory/error.h"
@@ -50,10 +51,8 @@ Optimiser::Whole Optimiser::whole(const FlatParameters& weights) {
 void Optimiser::add_up(const Group& group, const Tensor& gradients, const Phase& phase) {
   if (gradients.on_host()) return all_reduce_sum<float>(group, gradients.span<float>(), phase);
   if (group.size() == 1) return;
-  if (!group.transport->maps_devices()) {
-    std::vector<float> numbers = read_back<float>(gradients, group, *stream_, phase);
-    all_reduce_sum<float>(group, numbers, phase);
-    return copy(Tensor(numbers.data(), DType::kF32, gradients.shape()), gradients, *stream_);
+  if (group.messages != nullptr) {
+    return group.messages->follow(group.messages->all_reduce_sum(gradients, *stream_, phase), *stream_);
   }
   constexpr std::int64_t kAtOnce = std::int64_t{1} << 24;
   if (!reduction_) reduction_.emplace(group, std::min(gradients.elements(), kAtOnce), *stream_);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "comm/collectives.h"
+#include "comm/device_messages.h"
 #include "kernels/memory/arena.h"
 #include "kernels/memory/stream.h"
 #include "runtime/data/token_batch.h"
@@ -61,7 +62,8 @@ struct Trainer::State {
       : config(wanted),
         stream(make_stream(wanted)),
         recorder(flight_recorder),
-        groups(world, wanted.distributed.expert_parallel, wanted.distributed.deadline(), flight_recorder),
+        groups(world, wanted.distributed.expert_parallel, wanted.distributed.deadline(), flight_recorder,
+               {stream.device(), wanted.exchange.devices, wanted.exchange.sizes}),
         model(wanted.model, groups,
               {.order = wanted.exchange.order,
                .recompute = wanted.training.recompute,
@@ -343,6 +345,11 @@ void Trainer::tell_with(std::function<void(const std::string& line)> say) { stat
 void Trainer::record_routing(RoutingCounter& counter) { state_->routing_counter = &counter; }
 
 std::int64_t Trainer::steps_done() const { return state_->progress.step; }
+
+std::string_view Trainer::device_messages() const {
+  const DeviceMessages* messages = state_->groups.world().messages;
+  return messages == nullptr ? std::string_view() : messages->name();
+}
 
 std::int64_t Trainer::parameters() const {
   const ModelConfig& config = state_->config.model;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "comm/flight_recorder.h"
 #include "comm/transport.h"
@@ -62,6 +63,8 @@ class Trainer {
   std::int64_t steps_done() const;
   /// Weights of the whole model, every expert counted once.
   std::int64_t parameters() const;
+  /// By what messages between ranks' GPUs go; empty where none do.
+  std::string_view device_messages() const;
 
   /// Writes output.directory/checkpoints/step_N; returns its path. Throws kNonFinite where a weight is not finite.
   std::filesystem::path save();

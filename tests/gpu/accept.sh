@@ -1,11 +1,11 @@
 #!/bin/bash
 # bash tests/gpu/accept.sh OUT [SLICE]...: what one GPU must show, in slices that each end within 9 minutes:
-# correctness, speed, training, sanitizers (default: all), authors. OUT/results.json and OUT/log say what it did.
+# correctness, speed, training, nccl, sanitizers (default: all), authors. OUT/results.json and OUT/log say what it did.
 set -u
-out=$(mkdir -p "${1:?usage: accept.sh OUT [correctness|speed|training|authors|sanitizers]...}" && cd "$1" && pwd) || exit 1
+out=$(mkdir -p "${1:?usage: accept.sh OUT [correctness|speed|training|nccl|authors|sanitizers]...}" && cd "$1" && pwd) || exit 1
 shift
 slices=("$@")
-((${#slices[@]})) || slices=(correctness speed training sanitizers)
+((${#slices[@]})) || slices=(correctness speed training nccl sanitizers)
 root=$(cd "$(dirname "$0")/../.." && pwd)
 build=${COE_GPU_BUILD:-$out/build}
 programs=$build/tests
@@ -45,6 +45,9 @@ speed() {
 training() {
   gpu_part train 90 "$coe" train coe authors_coe_2x4of64 200
   gpu_part torch_model 60 "$root/tests/gpu/torch_model.py" torch_model
+}
+nccl() {
+  gpu_part nccl 120 "$coe" nccl_processes
 }
 # Those of the authors' runs that are wanted, for as long as there is time.
 authors() {

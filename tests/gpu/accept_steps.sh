@@ -77,5 +77,11 @@ processes() {
   need_mpi || return
   bash "$root/tests/gpu/processes.sh" "$coe"
 }
-export -f cases_on_host need_mpi cases_by_processes processes
+# NCCL 2.30 lets processes share a card.
+nccl_processes() {
+  need_mpi || return
+  ldd "$coe" | grep libnccl >/dev/null || { echo "this coe has no NCCL"; return 77; }
+  COE_DEVICES=nccl bash "$root/tests/gpu/processes.sh" "$coe"
+}
+export -f cases_on_host need_mpi cases_by_processes processes nccl_processes
 export -f verify bench_layer bench_experts tests sanitize torch_layers torch_model train

@@ -3,7 +3,7 @@
 #   bash tests/gpu/processes.sh COE [CASE...]      COE: the command, or tests/emulated_coe of a CUDA build
 # layer and model cases pass at 1, 2 and 4 processes with the digests of threads; training takes the same losses; after
 # kill -9 of one rank the others end, and name it. The same of processes whose hosts have names of their own, which
-# send one another messages (as root alone).
+# send one another messages (as root alone). COE_DEVICES=nccl does it by NCCL instead, where it lets ranks share a GPU.
 set -euo pipefail
 coe=$(realpath "${1:?usage: processes.sh COE [CASE...]}")
 shift
@@ -18,6 +18,8 @@ export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # Open MPI's transport over shared memory has another name since 5.
 case $(mpirun --version) in *"Open MPI) "[1-4].*) btl=vader ;; *) btl=sm ;; esac
 launch=(mpirun --oversubscribe --mca pml ob1 --mca btl "self,${COE_BTL:-$btl}" -np)
+devices=${COE_DEVICES:-mapped}
+[ "$devices" = nccl ] && export NCCL_MULTI_RANK_GPU_ENABLE=1
 work=$(mktemp -d) job=
 trap '[ -z "$job" ] || kill -KILL "$job" 2>/dev/null || true; rm -rf "$work"' EXIT
 
@@ -26,10 +28,11 @@ digests() { sed -E 's/max_error.*digest/digest/' "$1"; }
 
 "$coe" verify --device cuda --tolerance 1e-4 "${cases[@]}" >"$work/one"
 for ranks in 1 2 4; do
-  "${launch[@]}" "$ranks" "$coe" verify --device cuda --tolerance 1e-4 "${cases[@]}" >"$work/$ranks"
+  "${launch[@]}" "$ranks" "$coe" verify --device cuda --devices "$devices" --tolerance 1e-4 "${cases[@]}" \
+    >"$work/$ranks"
   diff <(digests "$work/one") <(digests "$work/$ranks") || die "$ranks processes have other digests than a thread"
 done
-echo "processes: ${#cases[@]} cases have one digest at 1, 2 and 4 processes and on threads"
+echo "processes: ${#cases[@]} cases have one digest at 1, 2 and 4 processes ($devices) and on threads"
 
 # On a host of its own, as far as the program can see.
 cat >"$work/apart" <<'SH'
@@ -39,14 +42,15 @@ SH
 chmod +x "$work/apart"
 by_message=(mpirun --oversubscribe --mca pml ob1 --mca btl "self,tcp" --mca btl_tcp_if_include lo -np)
 can_be_apart() { [ "$(id -u)" = 0 ] && unshare --uts true 2>/dev/null; }
-if can_be_apart; then
-  mapfile -t sent < <(printf '%s\n' "${cases[@]}" | grep -v probability)
-  "$coe" verify --device cuda --tolerance 1e-4 "${sent[@]}" >"$work/one"
+if [ "$devices" != mapped ]; then
+  can_be_apart() { false; }
+elif can_be_apart; then
   for ranks in 2 3; do
-    "${by_message[@]}" "$ranks" "$work/apart" "$coe" verify --device cuda --tolerance 1e-4 "${sent[@]}" >"$work/$ranks"
+    "${by_message[@]}" "$ranks" "$work/apart" "$coe" verify --device cuda --devices host --tolerance 1e-4 "${cases[@]}" \
+      >"$work/$ranks"
     diff <(digests "$work/one") <(digests "$work/$ranks") || die "$ranks processes by message have other digests"
   done
-  echo "processes: ${#sent[@]} cases have the same digest at 2 and 3 processes that send messages"
+  echo "processes: they have the same digest at 2 and 3 processes that send messages"
 else
   echo "processes: only root can give processes host names of their own, so none send messages"
 fi
@@ -57,6 +61,7 @@ layer = { expert_hidden = 8, experts = 8, top_k = 2, iterations = 2 }
 training = { steps = 5, batch = 8, device = "cuda" }
 validation = { every = 0, sequences = 4 }
 distributed = { deadline_seconds = 20 }
+exchange = { devices = "$devices" }
 TOML
 cd "$work"
 losses() { sed -nE 's/.*"loss":([0-9.]+).*/\1/p' "$1/metrics.jsonl"; }
@@ -71,7 +76,7 @@ for ranks in 2 4; do
   same_losses "by$ranks"
 done
 if can_be_apart; then
-  "${by_message[@]}" 3 "$work/apart" "$coe" train config.toml --out apart3 >/dev/null
+  "${by_message[@]}" 3 "$work/apart" "$coe" train config.toml --out apart3 --set exchange.devices=host >/dev/null
   same_losses apart3
 fi
 echo "processes: 2 and 4 processes train as one does"

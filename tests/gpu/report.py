@@ -78,6 +78,7 @@ acceptance = [
     proved("2 layer", "layer", bound="CPU"),
     proved("2 layer cases", "verify", bound="the cases' numbers"),
     proved("2 processes", "host_processes", "processes", bound="threads' digests"),
+    proved("3 NCCL", "nccl", bound="threads' digests"),
     *(proved(f"3 {part}", part)
       for part in ("memcheck", "memcheck_kernels", "racecheck", "racecheck_attention", "initcheck")),
     compared("4 experts' rate over cuBLAS's", rate, cublas, cublas, rate, least=0.60),

@@ -6,6 +6,7 @@
 #include "comm/make_transport.h"
 #include "launcher/verify/verify_case.h"
 #include "runtime/layer/check_device.h"
+#include "tests/comm/nccl_ranks.h"
 #include "tests/kernels/memory/on_device.h"
 
 namespace coe {
@@ -17,28 +18,35 @@ std::filesystem::path case_of(const std::string& name) {
 
 class VerifyCudaLayerOnDevice : public OnCuda {};
 
-void expect_one_digest(const std::filesystem::path& file, std::initializer_list<int> all_ranks) {
-  std::uint64_t digest = 0;
+constexpr VerifyWay kMapped{.device = Device::Kind::kCuda, .reach = DeviceReach::kMapped};
+
+CaseOutcome outcome_of(const std::filesystem::path& file, int ranks, const VerifyWay& way) {
+  CaseOutcome first;
+  run_local_ranks(ranks, [&](Transport& world) {
+    const CaseOutcome outcome = verify_case(file, world, kDefaultDeadline, way);
+    if (world.rank() == 0) first = outcome;
+  });
+  EXPECT_LE(first.max_error, 1e-5) << file << ": " << first.worst;
+  return first;
+}
+
+/// That of one rank.
+void expect_one_digest(const std::filesystem::path& file, std::initializer_list<int> all_ranks,
+                       const VerifyWay& way = kMapped) {
+  const std::uint64_t digest = outcome_of(file, 1, kMapped).digest;
   for (const int ranks : all_ranks) {
-    CaseOutcome first;
-    run_local_ranks(ranks, [&](Transport& world) {
-      const CaseOutcome outcome = verify_case(file, world, kDefaultDeadline, Device::Kind::kCuda);
-      if (world.rank() == 0) first = outcome;
-    });
-    EXPECT_LE(first.max_error, 1e-5) << file << ": " << first.worst;
-    if (ranks == 1) digest = first.digest;
-    EXPECT_EQ(first.digest, digest) << file << ", " << ranks << " ranks";
+    EXPECT_EQ(outcome_of(file, ranks, way).digest, digest) << file << ", " << ranks << " ranks";
   }
 }
 
 TEST_F(VerifyCudaLayerOnDevice, CasesHoldWithOneDigestAtAnyRanks) {
   for (const char* name : {"coe-3x2of8-no-shared", "coe-2x4of16-drop-probability", "dense"}) {
-    expect_one_digest(case_of(name), {1, 2, 4, 7});
+    expect_one_digest(case_of(name), {2, 4, 7});
   }
 }
 
 TEST_F(VerifyCudaLayerOnDevice, ModelsTakeTheirStepsWithOneDigestAtAnyRanks) {
-  for (const char* name : {"model-dense-prenorm", "model-coe-2x2of8-authors"}) expect_one_digest(case_of(name), {1, 3});
+  for (const char* name : {"model-dense-prenorm", "model-coe-2x2of8-authors"}) expect_one_digest(case_of(name), {3});
 }
 
 TEST_F(VerifyCudaLayerOnDevice, LayerCasesBesideTheProjectToo) {
@@ -46,10 +54,26 @@ TEST_F(VerifyCudaLayerOnDevice, LayerCasesBesideTheProjectToo) {
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "there are no cases beside the project";
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     const std::filesystem::path& file = entry.path();
-    if (file.extension() == ".safetensors" && !file.stem().string().starts_with("model-"))
-      expect_one_digest(file, {1, 7});
+    if (file.extension() == ".safetensors" && !file.stem().string().starts_with("model-")) expect_one_digest(file, {7});
   }
 }
+
+/// Ways of messages between devices.
+class VerifyCudaByMessages : public OnCuda, public testing::WithParamInterface<VerifyWay> {};
+
+TEST_P(VerifyCudaByMessages, TheDigestsAreThoseOfMappedMemory) {
+  if (GetParam().reach == DeviceReach::kNccl && !nccl_connects(7)) GTEST_SKIP() << kNoNccl;
+  expect_one_digest(case_of("coe-3x2of8-no-shared"), {1, 2, 7}, GetParam());
+  expect_one_digest(case_of("coe-2x4of16-drop-probability"), {4}, GetParam());
+  expect_one_digest(case_of("model-remoe-prenorm"), {2}, GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, VerifyCudaByMessages,
+                         testing::Values(VerifyWay{.device = Device::Kind::kCuda, .reach = DeviceReach::kHost},
+                                         VerifyWay{.device = Device::Kind::kCuda, .reach = DeviceReach::kNccl},
+                                         VerifyWay{.device = Device::Kind::kCuda,
+                                                   .reach = DeviceReach::kNccl,
+                                                   .sizes = MessageSizes::kPadded}));
 
 }  // namespace
 }  // namespace coe

@@ -59,6 +59,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "exchange.order: must be \"exact\" with training.device \"cuda\""},
         Refused{{"training.device=cuda", "exchange.chunks=2"},
                 "exchange.chunks: 2, must be 1 with training.device \"cuda\""},
+        Refused{{"training.device=cuda", "exchange.sizes=padded"},
+                "exchange.sizes: \"padded\" needs layer.drop_policy, whose capacity it is padded to"},
         Refused{{"training.device=cuda", "model.hidden=264", "model.heads=2"},
                 "model.heads: 2 gives a head 132 numbers, at most 128 with training.device \"cuda\""},
         Refused{{"layer.reroute_rounds=1"}, "layer.reroute_rounds: 1 needs layer.drop_policy"},

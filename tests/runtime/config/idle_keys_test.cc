@@ -34,6 +34,11 @@ TEST(IdleKeys, EachIsNamedWithItsReason) {
       {{"data.end_token=10", "data.train=x.txt"}, "data.end_token 10 (data.documents is packed)"},
       {{"distributed.threads=2", "training.device=cuda"},
        "distributed.threads 2 (experts are on a GPU, which training.device names)"},
+      {{"exchange.devices=nccl", "exchange.sizes=padded"},
+       "exchange.devices \"nccl\" (training.device is cpu), exchange.sizes \"padded\" (training.device is cpu)"},
+      {{"training.device=cuda", "exchange.devices=mapped", "exchange.sizes=padded", "layer.drop_policy=position",
+        "layer.capacity_factor=1.5"},
+       "exchange.sizes \"padded\" (exchange.devices is mapped, which sends no messages)"},
       {{"data.end_token=10", "data.documents=separate"}, "data.end_token 10 (this data says where documents end)"}};
   for (const auto& [settings, line] : cases) EXPECT_EQ(idle_keys(config_of(settings)), line);
 }

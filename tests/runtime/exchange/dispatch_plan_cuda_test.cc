@@ -91,7 +91,7 @@ class DispatchPlanCuda : public OnCuda {
     there.earlier = counts.earlier;
     EXPECT_TRUE(same_bits(get<std::int32_t>(there.counts).tensor(), rows.tensor().rows(rank, 1)));
     const DispatchPlanner planner(placement, rank, stream_);
-    const DispatchPlan plan = planner.plan(there, put(rows), padded, 1000, memory);
+    const DispatchPlan plan = planner.plan(there, put(rows), {.most = 1000, .padded = padded}, memory);
     EXPECT_EQ(plan.most_rows, 1000);
     EXPECT_EQ(plan.padded_rows, padded);
     EXPECT_TRUE(same_bits(get<std::int32_t>(plan.expert_offsets), wanted.expert_offsets));

@@ -1,9 +1,11 @@
 #include <memory>
 
 #include "comm/local_transport.h"
+#include "comm/wait.h"
+#include "runtime/exchange/make_exchange.h"
 #include "runtime/exchange/reference_exchange.h"
-#include "runtime/exchange/staged_exchange.h"
-#include "runtime/exchange/stream_exchange.h"
+#include "runtime/ranks/make_device_messages.h"
+#include "tests/comm/nccl_ranks.h"
 #include "tests/kernels/memory/on_device.h"
 #include "tests/ranks.h"
 #include "tests/runtime/ranks/splits.h"
@@ -65,8 +67,13 @@ Sums by_reference(const std::vector<Choices>& by_rank, std::int64_t padded, Tran
   return {weighed.values(), plain.values(), scalar.values()};
 }
 
-/// False: rows go straight to their places; true: by messages from host to host.
-class StreamExchangeCuda : public OnCuda, public testing::WithParamInterface<bool> {
+/// How rows go, and with what messages.
+struct Way {
+  DeviceReach reach;
+  MessageSizes sizes;
+};
+
+class StreamExchangeCuda : public OnCuda, public testing::WithParamInterface<Way> {
  protected:
   /// Ranks as threads on one device.
   Sums on_device(const std::vector<Choices>& by_rank, std::int64_t padded, Transport& world);
@@ -74,7 +81,8 @@ class StreamExchangeCuda : public OnCuda, public testing::WithParamInterface<boo
 
 Sums StreamExchangeCuda::on_device(const std::vector<Choices>& by_rank, std::int64_t padded, Transport& world) {
   const Stream stream(kCuda);
-  const Group group{&world};
+  const auto messages = make_device_messages({&world}, {kCuda, GetParam().reach, GetParam().sizes});
+  const Group group{&world, world.deadline(), nullptr, messages.get()};
   Arena host, arena(1 << 20, kCuda);
   const Placement placement(kExperts, world.size());
   const Routing routing = routing_of(kExperts, by_rank[static_cast<std::size_t>(world.rank())], host);
@@ -96,14 +104,12 @@ Sums StreamExchangeCuda::on_device(const std::vector<Choices>& by_rank, std::int
       count_choices(routed.routing.on_device(), routed.routing.kept, kExperts, arena, stream);
   routed.counts = totals;
   routed.earlier = earlier;
-  const DispatchPlanner planner(placement, world.rank(), stream, GetParam());
-  const DispatchPlan plan = planner.plan(routed, up(table_of(by_rank, kExperts, true, host)), padded, 200, arena);
+  const DispatchPlanner planner(placement, world.rank(), stream, messages != nullptr);
+  const std::int64_t fixed = messages != nullptr && messages->sizes_are_fixed() ? 100 : 0;
+  const DispatchPlan plan = planner.plan(routed, up(table_of(by_rank, kExperts, true, host)),
+                                         {.most = 200, .padded = padded, .message = fixed}, arena);
   // Without a hint it makes room when it must.
-  const auto make = [&]() -> std::unique_ptr<Exchange> {
-    if (GetParam()) return std::make_unique<StagedExchange>(group, kHidden, DType::kF32, stream);
-    return std::make_unique<StreamExchange>(group, kHidden, DType::kF32, stream);
-  };
-  const std::unique_ptr<Exchange> exchange = make();
+  const std::unique_ptr<Exchange> exchange = make_exchange(ExchangeOrder::kExact, group, {kHidden}, {}, stream);
   const auto echo = [&](Flight& flight) {
     const ExpertRows in = flight.arrived().get(), out = flight.results();
     copy(in.rows, out.rows, stream);
@@ -130,6 +136,7 @@ Sums StreamExchangeCuda::on_device(const std::vector<Choices>& by_rank, std::int
 TEST_P(StreamExchangeCuda, BringsWhatMessagesBring) {
   for (const std::int64_t padded : {0, 40}) {
     for (const int ranks : {1, 2, 4, 7}) {
+      if (GetParam().reach == DeviceReach::kNccl && !nccl_connects(ranks)) GTEST_SKIP() << kNoNccl;
       const std::vector<Choices> by_rank = deal_unevenly(choices_of_tokens(37), ranks);
       on_ranks(ranks, [&](Transport& world) {
         const Sums wanted = by_reference(by_rank, padded, world), got = on_device(by_rank, padded, world);
@@ -144,7 +151,12 @@ TEST_P(StreamExchangeCuda, BringsWhatMessagesBring) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Ways, StreamExchangeCuda, testing::Bool());
+INSTANTIATE_TEST_SUITE_P(Ways, StreamExchangeCuda,
+                         testing::Values(Way{DeviceReach::kMapped, MessageSizes::kHost},
+                                         Way{DeviceReach::kHost, MessageSizes::kHost},
+                                         Way{DeviceReach::kHost, MessageSizes::kPadded},
+                                         Way{DeviceReach::kNccl, MessageSizes::kHost},
+                                         Way{DeviceReach::kNccl, MessageSizes::kPadded}));
 
 }  // namespace
 }  // namespace coe

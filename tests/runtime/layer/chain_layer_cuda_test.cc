@@ -119,7 +119,7 @@ class Driven {
                    {.rows = most_rows(config, placement, batch.group_tokens()),
                     .arrivals = static_cast<int>(config.iterations) + 1,
                     .results = 1}),
-          workspace(make_layer_workspace(config, groups, batch.group_tokens(), stream)),
+          workspace(make_layer_workspace(config, groups, batch.most_tokens(groups.experts().size()), stream)),
           layer(config, 0,
                 {.groups = &groups,
                  .placement = &placement,

@@ -9,6 +9,7 @@
 
 #include "comm/make_transport.h"
 #include "runtime/training/trainer.h"
+#include "tests/comm/nccl_ranks.h"
 #include "tests/kernels/memory/on_device.h"
 #include "tests/runtime/training/two_layer_config.h"
 
@@ -137,6 +138,19 @@ TEST_F(TrainerCuda, RanksThatShareTheDeviceTrainAsOne) {
   const Config config = on(Device::Kind::kCuda, small_config());
   const Curve wanted = train(config, 1, 3);
   for (const int ranks : {2, 3}) expect_near(train(config, ranks, 3), wanted, 1e-5);
+}
+
+TEST_F(TrainerCuda, RanksThatSendMessagesTrainAsOne) {
+  Config config = on(Device::Kind::kCuda, all_routing());
+  const Curve wanted = train(config, 1, 3);
+  for (const auto& [reach, sizes] :
+       {std::pair(DeviceReach::kHost, MessageSizes::kHost), std::pair(DeviceReach::kNccl, MessageSizes::kHost),
+        std::pair(DeviceReach::kNccl, MessageSizes::kPadded)}) {
+    if (reach == DeviceReach::kNccl && !nccl_connects(3)) GTEST_SKIP() << kNoNccl;
+    config.exchange.devices = reach;
+    config.exchange.sizes = sizes;
+    expect_near(train(config, 3, 3), wanted, 1e-5);
+  }
 }
 
 TEST_F(TrainerCuda, CheckpointsGoOnOnTheOtherDevice) {
