@@ -2,6 +2,7 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "comm/transport.h"
 #include "kernels/memory/stream.h"
@@ -33,8 +34,14 @@ class DeviceMessages {
 
   /// Throws kPeer where an operation under way has failed.
   virtual void check() const {}
-  /// Takes back what is under way, so that no stream waits for it any more; the messages are of no further use then.
-  virtual void abort() noexcept {}
+  /// Takes back what is under way, with all others that this rank has, so that no stream waits for it any more; they
+  /// are of no further use then.
+  void abort() noexcept {
+    take_back();
+    for (DeviceMessages* other : others_) other->take_back();
+  }
+  /// Those of another group of this rank's, viewed.
+  void end_with(DeviceMessages& other) { others_.push_back(&other); }
   /// Whether what is posted must have sizes that do not depend on what was routed, so that no host waits for counts.
   bool sizes_are_fixed() const { return sizes_are_fixed_; }
   /// By what they go, for a report.
@@ -43,8 +50,11 @@ class DeviceMessages {
  protected:
   explicit DeviceMessages(bool sizes_are_fixed) : sizes_are_fixed_(sizes_are_fixed) {}
 
+  virtual void take_back() noexcept {}
+
  private:
   bool sizes_are_fixed_;
+  std::vector<DeviceMessages*> others_;
 };
 
 }  // namespace coe

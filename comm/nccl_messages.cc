@@ -88,7 +88,6 @@ class NcclMessages : public DeviceMessages {
   Ticket all_reduce_sum(const Tensor& values, const Stream& stream, const Phase& phase) override;
   void follow(Ticket ticket, const Stream& stream) override;
   void check() const override;
-  void abort() noexcept override;
   std::string_view name() const override { return "NCCL"; }
 
  private:
@@ -97,6 +96,7 @@ class NcclMessages : public DeviceMessages {
     Event done;
   };
 
+  void take_back() noexcept override;
   void connect();
   void part();
   Operation& free_operation();
@@ -154,10 +154,10 @@ NcclMessages::~NcclMessages() {
   if (communicator_ == nullptr || !own_) return;
   try {
     if (std::uncaught_exceptions() == 0) part();
-    abort();
   } catch (const std::exception&) {
-    abort();
+    // What did not part in peace is taken back.
   }
+  take_back();
 }
 
 void NcclMessages::part() {
@@ -166,7 +166,7 @@ void NcclMessages::part() {
   if (communicator_ != nullptr) ncclCommDestroy(std::exchange(communicator_, nullptr));
 }
 
-void NcclMessages::abort() noexcept {
+void NcclMessages::take_back() noexcept {
   if (communicator_ != nullptr) ncclCommAbort(std::exchange(communicator_, nullptr));
 }
 

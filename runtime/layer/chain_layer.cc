@@ -31,14 +31,6 @@ std::int64_t message_rows(const LayerConfig& config, const Placement& placement,
                    most_of_an_expert(config, batch.group_tokens(), placement.ranks()));
 }
 
-/// sums [N] of terms [n, N], int64.
-void add_up(const Tensor& terms, const Tensor& sums) {
-  std::ranges::fill(sums.span<std::int64_t>(), 0);
-  for (std::int64_t i = 0; i < terms.elements(); ++i) {
-    sums.data<std::int64_t>()[i % sums.elements()] += terms.data<std::int64_t>()[i];
-  }
-}
-
 }  // namespace
 
 ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext& context, ChainWeights weights)
@@ -53,10 +45,7 @@ ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext&
                context.groups->experts().messages != nullptr),
       experts_(weights_.experts, context.threads, *context.stream),
       counters_(config.iterations, config.experts, *context.stream),
-      replicas_(context.workspace->group.size()),
       counts_(context.workspace->group.size()) {
-  check(stream().device() == kCpu || context.groups->replicas().size() == 1,
-        "layer on a device: data parallelism is not there yet; every expert must be on one rank alone");
   check(stream().device() == kCpu || context.workspace->chunks() == 1, "layer on a device: exchange.chunks is ",
         context.workspace->chunks(), ", must be 1");
   for (int t = 0; t < iterations(); ++t) {
@@ -184,11 +173,10 @@ Task ChainLayer::pass_forward(Forward pass, FrameArena& frames) {
         here(t);
         world_counts = add_up_chunks(pass.arena);
       }
-      const int replicas = context_.groups->replicas().size();
-      if (replicas > 1) {
-        const Tensor all = pass.arena.make<std::int64_t>({replicas, config_.experts});
-        co_await tell_replicas(t, world_counts, all, pass);
-        add_up(all, world_counts);
+      if (context_.groups->replicas().size() > 1) {
+        co_await tell_replicas(t, world_counts, pass);
+        const RowTables& told = *context_.workspace->replicas[pass.chunk];
+        world_counts = RowTable(told.table(0)).totals(pass.arena, stream());
       }
     }
     balance(t, world_counts, pass);
@@ -272,13 +260,18 @@ Tensor ChainLayer::add_up_chunks(Arena& arena) const {
   return sums;
 }
 
-Timed<PostedCollective::Done> ChainLayer::tell_replicas(int t, const Tensor& counts, const Tensor& all,
-                                                        const Forward& pass) {
+Timed<RowTables::Told> ChainLayer::tell_replicas(int t, const Tensor& counts, const Forward& pass) {
   const PartTimer timer(*context_.times, Part::kPlan);
-  PostedCollective& talk = replicas_[pass.chunk];
-  talk.all_gather(context_.groups->replicas(), std::as_bytes(counts.span<std::int64_t>()),
-                  std::as_writable_bytes(all.span<std::int64_t>()), phase("balance", t));
-  return {*context_.times, Part::kPlan, talk.done()};
+  RowTables& tables = *context_.workspace->replicas[pass.chunk];
+  const Shape row{1, config_.experts};
+  Tensor mine(counts.raw(), DType::kI32, row, counts.device());
+  if (counts.on_host()) {
+    mine = pass.arena.make<std::int32_t>(row);
+    std::ranges::transform(counts.span<std::int64_t>(), mine.data<std::int32_t>(),
+                           [](std::int64_t count) { return static_cast<std::int32_t>(count); });
+  }
+  tables.tell(mine, 0, phase("balance", t));
+  return {*context_.times, Part::kPlan, tables.told()};
 }
 
 void ChainLayer::balance(int t, const Tensor& world_counts, Forward& pass) {

@@ -7,7 +7,6 @@
 #include <span>
 #include <vector>
 
-#include "comm/posted_collective.h"
 #include "comm/task.h"
 #include "kernels/memory/arena.h"
 #include "runtime/config/config.h"
@@ -82,7 +81,7 @@ struct ChainOutput {
 /// summed chunk by chunk. Where capacity drops, or routing is recorded, there is one.
 class ChainLayer {
  public:
-  /// Throws kBadInput for data parallelism where the host cannot read what the layer computes.
+  /// Throws kBadInput where a device shall work on several chunks.
   ChainLayer(const LayerConfig& config, int layer, const ChainContext& context, ChainWeights weights);
 
   /// What the Exchange of so many layers, each followed by a backward, shall make room for; `rows` as in FlightHint.
@@ -174,7 +173,7 @@ class ChainLayer {
   /// [N] of all chunks, which have noted theirs.
   Tensor add_up_chunks(Arena& arena) const;
   /// Awaited: all replicas' counts, int64 [N] each, are in `all`.
-  Timed<PostedCollective::Done> tell_replicas(int t, const Tensor& counts, const Tensor& all, const Forward& pass);
+  Timed<RowTables::Told> tell_replicas(int t, const Tensor& counts, const Forward& pass);
   void balance(int t, const Tensor& world_counts, Forward& pass);
   Admission& admission(const Forward& pass) { return pass.alone() ? own_admission_ : admission_; }
   Admission::Call admission_call(int t, const Forward& pass) const;
@@ -213,7 +212,6 @@ class ChainLayer {
   LayerCounters counters_;
   RoutingCounter* counter_ = nullptr;
   ChainSaved unsaved_;  ///< where no backward follows: of an iteration and of the one that it enters
-  std::vector<PostedCollective> replicas_;  ///< of each chunk
   std::vector<Tensor> counts_;              ///< int64 [N] of each chunk, in one iteration
   std::vector<Task> passes_;
   FrameArena frames_;

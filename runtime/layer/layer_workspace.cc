@@ -9,6 +9,9 @@ LayerWorkspace make_layer_workspace(const LayerConfig& config, const RankGroups&
                         .scores = config.drop_policy == DropPolicy::kProbability ? tokens * each : 0};
   LayerWorkspace workspace;
   for (int c = 0; c < chunks; ++c) workspace.group.push_back(make_row_tables(groups.experts(), room, stream));
+  for (int c = 0; groups.replicas().size() > 1 && c < chunks; ++c) {
+    workspace.replicas.push_back(make_row_tables(groups.replicas(), {.experts = config.experts}, stream));
+  }
   workspace.own = make_row_tables(groups.alone(), room, stream);
   if (chunks > 1) workspace.arenas.resize(static_cast<std::size_t>(chunks));
   return workspace;

@@ -1,9 +1,23 @@
 #include "runtime/ranks/rank_groups.h"
 
+#include <initializer_list>
+
 #include "comm/make_transport.h"
 #include "kernels/memory/error.h"
 
 namespace coe {
+namespace {
+
+/// What fails in one group takes the others' back.
+void link(std::initializer_list<DeviceMessages*> messages) {
+  for (DeviceMessages* one : messages) {
+    for (DeviceMessages* other : messages) {
+      if (one != nullptr && other != nullptr && one != other) one->end_with(*other);
+    }
+  }
+}
+
+}  // namespace
 
 void check_expert_parallel(std::int64_t expert_parallel, std::int64_t ranks) {
   const std::int64_t group = expert_parallel == 0 ? ranks : expert_parallel;
@@ -23,6 +37,8 @@ RankGroups::RankGroups(Transport& world, std::int64_t expert_parallel, std::chro
   experts_ = world.split(replica, member);
   replicas_ = world.split(member, replica);
   experts_messages_ = make_device_messages(experts(), device);
+  replicas_messages_ = make_device_messages(replicas(), device);
+  link({world_messages_.get(), experts_messages_.get(), replicas_messages_.get()});
 }
 
 }  // namespace coe

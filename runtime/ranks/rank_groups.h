@@ -26,7 +26,10 @@ class RankGroups {
     return {experts_.get(), deadline_, recorder_, experts_messages_.get()};
   }
   /// The ranks that hold the same experts, one of every expert-parallel group; a group of one without data parallelism.
-  Group replicas() const { return {replicas_ ? replicas_.get() : alone_.get(), deadline_, recorder_}; }
+  Group replicas() const {
+    if (!replicas_) return alone();
+    return {replicas_.get(), deadline_, recorder_, replicas_messages_.get()};
+  }
   /// This rank and nobody else.
   Group alone() const { return {alone_.get(), deadline_, recorder_}; }
 
@@ -35,7 +38,7 @@ class RankGroups {
   std::unique_ptr<Transport> experts_, replicas_, alone_;
   std::chrono::milliseconds deadline_;
   FlightRecorder* recorder_;
-  std::unique_ptr<DeviceMessages> world_messages_, experts_messages_;  ///< Before the Transports they end.
+  std::unique_ptr<DeviceMessages> world_messages_, experts_messages_, replicas_messages_;
 };
 
 /// Throws kBadInput where expert-parallel groups of so many ranks (0: all) do not divide `ranks`.

@@ -48,23 +48,20 @@ Optimiser::Whole Optimiser::whole(const FlatParameters& weights) {
           placed(decayed.data(), DType::kU8, decayed.size())};
 }
 
-void Optimiser::add_up(const Group& group, const Tensor& gradients, const Phase& phase) {
+void Optimiser::add_up(const Group& group, const Tensor& gradients, Reduction& reduction, const Phase& phase) {
   if (gradients.on_host()) return all_reduce_sum<float>(group, gradients.span<float>(), phase);
   if (group.size() == 1) return;
   if (group.messages != nullptr) {
     return group.messages->follow(group.messages->all_reduce_sum(gradients, *stream_, phase), *stream_);
   }
   constexpr std::int64_t kAtOnce = std::int64_t{1} << 24;
-  if (!reduction_) reduction_.emplace(group, std::min(gradients.elements(), kAtOnce), *stream_);
-  reduction_->add_up(gradients, phase);
+  if (!reduction) reduction.emplace(group, std::min(gradients.elements(), kAtOnce), *stream_);
+  reduction->add_up(gradients, phase);
 }
 
 void Optimiser::reduce_gradients() {
-  add_up(groups_->world(), wholes_[0].weights->gradient, {"gradient reduction"});
-  const Tensor& experts = wholes_[1].weights->gradient;
-  if (!experts.on_host() && groups_->replicas().size() > 1)
-    fail(ErrorCode::kInternal, "optimiser: a device has no replicas of experts");
-  add_up(groups_->replicas(), experts, {"expert gradient reduction"});
+  add_up(groups_->world(), wholes_[0].weights->gradient, world_reduction_, {"gradient reduction"});
+  add_up(groups_->replicas(), wholes_[1].weights->gradient, replicas_reduction_, {"expert gradient reduction"});
 }
 
 double Optimiser::gradient_norm() {

@@ -39,14 +39,15 @@ class Optimiser {
     Tensor offsets, decayed;  ///< int64 [tensors + 1], uint8 [tensors], where the weights are
   };
   Whole whole(const FlatParameters& weights);
-  void add_up(const Group& group, const Tensor& gradients, const Phase& phase);
+  using Reduction = std::optional<StreamReduction>;  ///< made where it is needed
+  void add_up(const Group& group, const Tensor& gradients, Reduction& reduction, const Phase& phase);
 
   TrainingConfig config_;
   const RankGroups* groups_;
   const Stream* stream_;
   Arena memory_, scratch_;
-  std::optional<StreamReduction> reduction_;  ///< over the world, of gradients on a device
-  std::vector<Whole> wholes_;                 ///< replicated, then expert ones
+  Reduction world_reduction_, replicas_reduction_;  ///< of gradients on devices that see one another's memory
+  std::vector<Whole> wholes_;                       ///< replicated, then expert ones
 };
 
 }  // namespace coe

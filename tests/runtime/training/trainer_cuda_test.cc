@@ -153,6 +153,18 @@ TEST_F(TrainerCuda, RanksThatSendMessagesTrainAsOne) {
   }
 }
 
+TEST_F(TrainerCuda, ReplicasOfExpertsTrainAsOne) {
+  Config config = on(Device::Kind::kCuda, small_config());
+  config.model.layer.balance_loss = BalanceLoss::kBatch;  // which counts over all of them
+  const Curve wanted = train(config, 1, 3);
+  config.distributed.expert_parallel = 2;
+  for (const DeviceReach reach : {DeviceReach::kMapped, DeviceReach::kHost, DeviceReach::kNccl}) {
+    if (reach == DeviceReach::kNccl && !nccl_connects(4)) GTEST_SKIP() << kNoNccl;
+    config.exchange.devices = reach;
+    expect_near(train(config, 4, 3), wanted, 1e-5);
+  }
+}
+
 TEST_F(TrainerCuda, CheckpointsGoOnOnTheOtherDevice) {
   const Curve wanted = train(small_config(), 1, 4);
   for (const Device::Kind first : {Device::Kind::kCpu, Device::Kind::kCuda}) {
