@@ -8,7 +8,7 @@ declare -A sets=(
     libboost-program-options1.81-dev libboost-json1.81-dev libtomlplusplus-dev libfmt-dev libxxhash-dev
     librandom123-dev libhwloc-dev gnuplot-nox"
   [bench]="libopenblas-serial-dev libdnnl-dev"
-  [test]="libgtest-dev libgmock-dev"
+  [test]="libgtest-dev libgmock-dev ccache"
   [lint]="clang-format clang-tidy"
   [fuzz]="clang libclang-rt-dev"
 )

@@ -9,6 +9,8 @@ if ! command -v nvcc >/dev/null; then
 fi
 
 bash launcher/install_packages.sh build test
+# shellcheck source=tests/with_ccache.sh
+. tests/with_ccache.sh
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 cmake --preset cuda -DCOE_CUDA_ARCHITECTURES="${1:-90a}" >/dev/null
 cmake --build --preset cuda --target coe emulated_tests emulated_coe
