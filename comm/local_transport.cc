@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
-#include <numeric>
-#include <tuple>
+#include <string>
 
 #include "comm/collectives.h"
+#include "comm/local_window.h"
 
 namespace coe {
 namespace {
@@ -37,38 +37,6 @@ void copy(const Message& sent, const Message& expected) {
 }
 
 }  // namespace
-
-/// One rank's use of a window of its hub.
-class LocalWindow : public Window {
- public:
-  LocalWindow(LocalHub& hub, std::uint64_t number, std::size_t bytes, Device device)
-      : LocalWindow(hub, number, bytes, hub.open_window(number, bytes, device)) {}
-  ~LocalWindow() override { hub_.close_window(number_); }
-  LocalWindow(const LocalWindow&) = delete;
-  LocalWindow& operator=(const LocalWindow&) = delete;
-
-  /// Of every rank: who marks again has held the mark before, of all others, so two take turns.
-  static constexpr std::size_t kEvents = 2;
-
-  void mark(int rank, std::uint64_t number, const Stream& stream) const override { event(rank, number).record(stream); }
-  void hold(int rank, std::uint64_t number, const Stream& stream) const override { event(rank, number).hold(stream); }
-
- private:
-  LocalWindow(LocalHub& hub, std::uint64_t number, std::size_t bytes, const LocalHub::Shared& shared)
-      : Window(places(shared.parts), bytes), hub_(hub), number_(number), events_(shared.events) {}
-  const Event& event(int rank, std::uint64_t number) const {
-    return events_[static_cast<std::size_t>(rank) * kEvents + number % kEvents];
-  }
-  static std::vector<std::byte*> places(const std::vector<Buffer>& parts) {
-    std::vector<std::byte*> all;
-    for (const Buffer& part : parts) all.push_back(part.data());
-    return all;
-  }
-
-  LocalHub& hub_;
-  std::uint64_t number_;
-  std::span<const Event> events_;
-};
 
 /// A rank of a LocalHub. A message is copied once, from the sender's memory to the receiver's, by the receiver's
 /// thread.
@@ -316,59 +284,6 @@ std::unique_ptr<Transport> LocalTransport::split(int color, int key) {
   std::ranges::stable_sort(members, {}, [&](int peer) { return all[static_cast<std::size_t>(peer)].key; });
   LocalHub& part = hub_.part(splits_++, color, members);
   return part.connect(static_cast<int>(std::ranges::find(members, rank_) - members.begin()));
-}
-
-LocalHub::LocalHub(int ranks, std::chrono::milliseconds deadline) : root_(this), deadline_(deadline) {
-  check(ranks >= 1, "local transport: ranks are ", ranks, ", must be at least 1");
-  job_ranks_.resize(static_cast<std::size_t>(ranks));
-  std::iota(job_ranks_.begin(), job_ranks_.end(), 0);
-  make_mailboxes();
-}
-
-LocalHub::LocalHub(LocalHub& root, std::vector<int> job_ranks)
-    : root_(&root), deadline_(root.deadline_), job_ranks_(std::move(job_ranks)) {
-  make_mailboxes();
-}
-
-void LocalHub::make_mailboxes() {
-  for (std::size_t i = 0; i < job_ranks_.size(); ++i) {
-    mailboxes_.push_back(std::make_unique<Mailbox>());
-    mailboxes_.back()->from.resize(job_ranks_.size());
-  }
-}
-
-LocalHub& LocalHub::part(std::uint64_t split, int color, const std::vector<int>& members) {
-  const std::lock_guard lock(parts_mutex_);
-  std::unique_ptr<LocalHub>& part = parts_[{split, color}];
-  if (part == nullptr) {
-    std::vector<int> job_ranks;
-    job_ranks.reserve(members.size());
-    for (const int member : members) job_ranks.push_back(job_rank(member));
-    part = std::unique_ptr<LocalHub>(new LocalHub(*root_, std::move(job_ranks)));
-  }
-  return *part;
-}
-
-const LocalHub::Shared& LocalHub::open_window(std::uint64_t number, std::size_t bytes, Device device) {
-  const std::lock_guard lock(windows_mutex_);
-  Shared& shared = windows_[number];
-  if (shared.parts.empty()) {
-    shared.users = size();
-    for (int rank = 0; rank < size(); ++rank) {
-      const Buffer& part = shared.parts.emplace_back(bytes, device);
-      if (device == kCpu) std::memset(part.data(), 0, bytes);
-      for (std::size_t i = 0; i < LocalWindow::kEvents; ++i) shared.events.emplace_back(device);
-    }
-  }
-  check(shared.parts.front().bytes() == bytes, "local transport: a window of ", bytes, " bytes, another rank says ",
-        shared.parts.front().bytes());
-  return shared;
-}
-
-void LocalHub::close_window(std::uint64_t number) {
-  const std::lock_guard lock(windows_mutex_);
-  const auto found = windows_.find(number);
-  if (--found->second.users == 0) windows_.erase(found);
 }
 
 std::unique_ptr<Transport> LocalHub::connect(int rank) {

@@ -12,10 +12,8 @@
 #include "comm/collectives.h"
 #include "comm/mpi_blocks.h"
 #include "comm/mpi_job.h"
-#include "comm/shared_device_memory.h"
-#include "comm/shared_memory.h"
+#include "comm/shared_window.h"
 #include "comm/watchdog.h"
-#include "kernels/memory/device_calls.h"
 
 namespace coe {
 namespace {
@@ -23,39 +21,6 @@ namespace {
 /// MPI counts in int; a longer message goes as several.
 constexpr std::size_t kLongestMessage = std::size_t{1} << 30;
 constexpr int kTag = 0;
-
-/// Memory that ranks of this machine share; a rank that shares with none has memory of its own.
-class MpiWindow : public Window {
- public:
-  MpiWindow(std::vector<std::byte*> parts, std::size_t bytes, std::vector<SharedMemory> memory)
-      : Window(std::move(parts), bytes), memory_(std::move(memory)) {}
-
- private:
-  std::vector<SharedMemory> memory_;
-};
-
-/// Memory of devices that processes of this machine map, with a number behind each part by which its rank tells the
-/// others' streams where its own has come to.
-class MpiDeviceWindow : public Window {
- public:
-  MpiDeviceWindow(std::vector<std::byte*> parts, std::size_t bytes, std::vector<SharedDeviceMemory> memory)
-      : Window(std::move(parts), bytes), memory_(std::move(memory)) {}
-  static std::size_t with_number(std::size_t bytes) { return place_of_number(bytes) + kLine; }
-
-  void mark(int rank, std::uint64_t number, const Stream& stream) const override {
-    cuda::write_number(stream.handle(), word(rank), static_cast<std::uint32_t>(number), stream.device().index);
-  }
-  void hold(int rank, std::uint64_t number, const Stream& stream) const override {
-    cuda::await_number(stream.handle(), word(rank), static_cast<std::uint32_t>(number), stream.device().index);
-  }
-
- private:
-  static constexpr std::size_t kLine = 256;
-  static std::size_t place_of_number(std::size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
-  std::byte* word(int rank) const { return of(rank) + place_of_number(bytes()); }
-
-  std::vector<SharedDeviceMemory> memory_;
-};
 
 /// A rank of an MPI communicator; all pieces for a peer are one message, MPI_Isend to MPI_Irecv.
 class MpiTransport : public Transport {
@@ -107,10 +72,6 @@ class MpiTransport : public Transport {
   void learn_size();
   void tell_hindrance();
   std::vector<int> sharing_ranks() const;
-  /// `mine`, and what map(file) makes of the open file of each of `peers`: where each rank's part begins.
-  template <class Memory, class Map>
-  std::vector<std::byte*> share(std::span<const int> peers, std::vector<Memory>& memory, const Map& map);
-  std::unique_ptr<Window> make_device_window(std::size_t bytes, Device device);
 
   std::unique_ptr<MpiJob> owned_;  ///< The world's; ends last.
   MpiJob& job_;
@@ -281,43 +242,10 @@ std::vector<int> MpiTransport::sharing_ranks() const {
   return ranks;
 }
 
-template <class Memory, class Map>
-std::vector<std::byte*> MpiTransport::share(std::span<const int> peers, std::vector<Memory>& memory, const Map& map) {
-  std::vector<int> job_peers;
-  for (const int peer : peers) job_peers.push_back(job_rank(peer));
-  std::vector<std::byte*> parts(static_cast<std::size_t>(size_), nullptr);
-  parts[static_cast<std::size_t>(rank_)] = memory.front().data();
-  std::vector<Descriptor> files =
-      job_.neighbours->trade({this}, job_peers, memory.front().file(), {.name = "making a window"});
-  memory.front().close_file();
-  for (std::size_t i = 0; i < peers.size(); ++i) {
-    memory.push_back(map(std::move(files[i])));
-    memory.back().close_file();
-    parts[static_cast<std::size_t>(peers[i])] = memory.back().data();
-  }
-  return parts;
-}
-
-std::unique_ptr<Window> MpiTransport::make_device_window(std::size_t bytes, Device device) {
-  const std::vector<int> peers = sharing_ranks();
-  check(std::ssize(peers) + 1 == size_, "mpi transport: ranks of several hosts share no device's memory");
-  const std::size_t whole = MpiDeviceWindow::with_number(bytes);
-  std::vector<SharedDeviceMemory> memory;
-  memory.push_back(SharedDeviceMemory::create(whole, device));
-  std::vector<std::byte*> parts =
-      share(peers, memory, [&](Descriptor file) { return SharedDeviceMemory::map(std::move(file), whole, device); });
-  return std::make_unique<MpiDeviceWindow>(std::move(parts), bytes, std::move(memory));
-}
-
 std::unique_ptr<Window> MpiTransport::make_window(std::size_t bytes, Device device) {
-  if (device != kCpu) return make_device_window(bytes, device);
-  const std::vector<int> peers = sharing_ranks();
-  std::vector<SharedMemory> memory;
-  memory.push_back(peers.empty() ? SharedMemory::own(bytes)
-                                 : SharedMemory::create(bytes, static_cast<int>(peers.size()) + 1));
-  std::vector<std::byte*> parts =
-      share(peers, memory, [&](Descriptor file) { return SharedMemory::map(std::move(file), bytes); });
-  return std::make_unique<MpiWindow>(std::move(parts), bytes, std::move(memory));
+  SharingRanks peers{sharing_ranks(), {}};
+  for (const int peer : peers.in_group) peers.in_job.push_back(job_rank(peer));
+  return make_shared_window({this}, *job_.neighbours, peers, bytes, device);
 }
 
 /// An abort takes the whole job down; what waits for something else than a message lets messages travel here.

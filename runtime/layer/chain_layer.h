@@ -211,8 +211,8 @@ class ChainLayer {
   std::optional<SharedExpert> shared_;
   LayerCounters counters_;
   RoutingCounter* counter_ = nullptr;
-  ChainSaved unsaved_;  ///< where no backward follows: of an iteration and of the one that it enters
-  std::vector<Tensor> counts_;              ///< int64 [N] of each chunk, in one iteration
+  ChainSaved unsaved_;          ///< where no backward follows: of an iteration and of the one that it enters
+  std::vector<Tensor> counts_;  ///< int64 [N] of each chunk, in one iteration
   std::vector<Task> passes_;
   FrameArena frames_;
 };

@@ -13,7 +13,7 @@ namespace coe {
 
 /// What chain layers of one config share, one layer after another.
 struct LayerWorkspace {
-  std::vector<std::unique_ptr<RowTables>> group;  ///< of the expert-parallel group, for each chunk
+  std::vector<std::unique_ptr<RowTables>> group;     ///< of the expert-parallel group, for each chunk
   std::vector<std::unique_ptr<RowTables>> replicas;  ///< of the replicas, for each chunk; empty where there is one
   std::unique_ptr<RowTables> own;  ///< of this rank alone, which places are shared out by where they are of rank scope
   /// Of each chunk, where there are several: layers take from it and give back as from a step's, so that what a forward

@@ -1,36 +1,17 @@
 #include "runtime/training/trainer.h"
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <optional>
-#include <span>
-#include <sstream>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "comm/collectives.h"
 #include "comm/device_messages.h"
-#include "kernels/memory/arena.h"
-#include "kernels/memory/stream.h"
-#include "runtime/data/token_batch.h"
-#include "runtime/layer/check_device.h"
-#include "runtime/model/host_weights.h"
-#include "runtime/model/model.h"
 #include "runtime/model/model_parameters.h"
-#include "runtime/model/model_size.h"
-#include "runtime/ranks/batch.h"
-#include "runtime/ranks/rank_groups.h"
-#include "runtime/routing/relu_router.h"
 #include "runtime/training/checkpoint.h"
-#include "runtime/training/non_finite.h"
-#include "runtime/training/optimiser.h"
 #include "runtime/training/resume.h"
-#include "runtime/training/run_facts.h"
+#include "runtime/training/trainer_state.h"
 #include "runtime/training/validation_loss.h"
 
 namespace coe {
@@ -40,95 +21,7 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-Stream make_stream(const Config& config) {
-  if (config.training.device == Device::Kind::kCpu) return {};
-  check_cuda_layer(config.model.layer);
-  return Stream(own_cuda_device());
-}
-
-/// Of the step's Arena; a little more than the hint, for what is rounded up.
-std::size_t arena_bytes(const Config& config, std::int64_t ranks) {
-  const std::size_t hint = model_size(config.model, training_use(config, ranks)).arena_bytes();
-  return hint + hint / 16;
-}
-
-std::int64_t numbers_per_iteration(const LayerConfig& layer) { return layer.experts + 4; }
-
 }  // namespace
-
-struct Trainer::State {
-  State(const Config& wanted, Transport& world, const TokenSource& train_source, const TokenSource& valid_source,
-        FlightRecorder* flight_recorder)
-      : config(wanted),
-        stream(make_stream(wanted)),
-        recorder(flight_recorder),
-        groups(world, wanted.distributed.expert_parallel, wanted.distributed.deadline(), flight_recorder,
-               {stream.device(), wanted.exchange.devices, wanted.exchange.sizes}),
-        model(wanted.model, groups,
-              {.order = wanted.exchange.order,
-               .recompute = wanted.training.recompute,
-               .threads = static_cast<int>(wanted.distributed.threads),
-               .chunks = static_cast<int>(wanted.exchange.chunks),
-               .tokens = training_use(wanted, world.size()).tokens,
-               .capacity_factor = wanted.validation.capacity_factor,
-               .stream = &stream,
-               .dtype = dtype_of(wanted.training.dtype)}),
-        host_weights(model, groups.world()),
-        optimiser(wanted.training, groups, model.parameters(), stream),
-        train(&train_source),
-        valid(&valid_source),
-        arena(arena_bytes(config, world.size()), stream.device()) {
-    check_share(config, world.size());
-    progress.l1_coeff = config.model.layer.l1_coeff;
-    progress.seed = config.training.seed;
-    progress.run = facts_for_manifest(run_facts(config, *train, *valid), world.size());
-  }
-
-  /// Calls visit(tokens, batch, routing, first sequence) for every micro-batch of the step that comes next.
-  template <class Visit>
-  void for_each_micro_batch(const Visit& visit);
-  /// Forward and backward of the step's micro-batches, each label weighed as one of `counted`.
-  LossPart accumulate(std::int64_t counted);
-  /// Labels of the step that comes next on which a loss is taken, over all ranks. Collective.
-  std::int64_t count_labels();
-  void learn(StepReport& report);
-  StepReport begin_report() const;
-  void reduce(const LossPart& loss, StepReport& report);
-  void update(StepReport& report);
-  /// Names the first place of the step with a number that is not finite; throws where that is a weight.
-  std::string first_non_finite(const StepReport& report);
-  /// Throws kNonFinite, on every rank alike, after `where`.
-  void expect_finite_weights(const std::string& where);
-  void sum_loss(const LossPart& loss, StepReport& report);
-  void report_times(StepReport& report);
-  void report_routing(StepReport& report);
-  /// Load-balancing feedback of a whole step: ReMoE's lambda and the routers' biases.
-  void adapt_routing(const StepReport& report);
-  CheckpointPlace checkpoint_place() const {
-    return {config.output.directory / "checkpoints",
-            config.output.checkpoints_kept,
-            {config.distributed.disk_deadline(), say}};
-  }
-
-  /// Throws Stopped where a rank was asked to stop. Collective.
-  void look_for_stop();
-
-  Config config;
-  Stream stream;
-  std::function<bool()> stop_asked;
-  std::function<void(const std::string&)> say;
-  FlightRecorder* recorder;
-  RankGroups groups;
-  Model model;
-  HostWeights host_weights;
-  Optimiser optimiser;
-  const TokenSource* train;
-  const TokenSource* valid;
-  Arena tokens_arena, arena;  ///< of the host, of the model's device
-  TrainingState progress;
-  RoutingCounter* routing_counter = nullptr;
-  int growths_reported = 0;
-};
 
 Trainer::Trainer(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid,
                  FlightRecorder* recorder)
@@ -138,65 +31,6 @@ Trainer::Trainer(const Config& config, Transport& world, const TokenSource& trai
 }
 
 Trainer::~Trainer() = default;
-
-template <class Visit>
-void Trainer::State::for_each_micro_batch(const Visit& visit) {
-  const std::int64_t whole = config.training.batch, micro = config.training.sequences_at_once();
-  Batch batch = deal_batch(micro, config.model.sequence, groups);
-  batch.share = static_cast<double>(micro) / static_cast<double>(whole);
-  for (std::int64_t done = 0; done < whole; done += micro) {
-    if (whole > micro && routing_counter == nullptr) look_for_stop();
-    arena.reset();
-    tokens_arena.reset();
-    TokenBatch tokens;
-    {
-      model.times().place = {};
-      const PartTimer timer(model.times(), Part::kData);
-      tokens = read_token_batch(*train, progress.next_sequence + done, batch, tokens_arena);
-    }
-    const RoutingContext routing{.l1_coeff = progress.l1_coeff,
-                                 .random = StepRandom{progress.seed, progress.step + 1, done}};
-    batch.documents = tokens.documents;
-    visit(tokens, batch, routing, done);
-  }
-}
-
-void Trainer::State::look_for_stop() {
-  if (!stop_asked) return;
-  std::int32_t asked = stop_asked() ? 1 : 0;
-  if (groups.world().size() > 1) all_reduce_sum<std::int32_t>(groups.world(), {&asked, 1}, {"agreeing to stop"});
-  if (asked > 0) throw Stopped();
-}
-
-std::int64_t Trainer::State::count_labels() {
-  if (!train->marked()) return config.training.batch * config.model.sequence;
-  std::int64_t counted = 0;
-  for_each_micro_batch(
-      [&](const TokenBatch& tokens, const Batch&, const RoutingContext&, std::int64_t) { counted += tokens.counted; });
-  all_reduce_sum<std::int64_t>(groups.world(), {&counted, 1}, {"counting labels"});
-  return counted;
-}
-
-LossPart Trainer::State::accumulate(std::int64_t counted) {
-  const double scale = 1 / static_cast<double>(counted);
-  LossPart loss;
-  model.parameters().zero_gradients();
-  for_each_micro_batch([&](const TokenBatch& tokens, const Batch& batch, const RoutingContext& routing, std::int64_t) {
-    const LossPart part = model.loss_and_gradients(tokens.ids, tokens.labels, batch, scale, routing, arena);
-    loss.cross_entropy += part.cross_entropy * scale;
-    loss.balance += part.balance;
-  });
-  return loss;
-}
-
-StepReport Trainer::State::begin_report() const {
-  StepReport report;
-  report.step = progress.step + 1;
-  report.l1_coeff = progress.l1_coeff;
-  report.learning_rate = learning_rate_at(config.training, report.step);
-  report.tokens = config.training.batch * config.model.sequence;
-  return report;
-}
 
 StepReport Trainer::step() {
   State& state = *state_;
@@ -217,112 +51,6 @@ StepReport Trainer::step() {
   state.report_times(report);
   report.seconds = seconds_since(start);
   return report;
-}
-
-void Trainer::State::learn(StepReport& report) {
-  model.record_routing(routing_counter);
-  const LossPart loss = accumulate(report.counted);
-  model.record_routing(nullptr);
-  reduce(loss, report);
-  if (!std::isfinite(report.loss) || !std::isfinite(report.balance_loss) || !std::isfinite(report.gradient_norm)) {
-    report.skipped = first_non_finite(report);
-    if (config.training.non_finite == OnNonFinite::kStop) {
-      fail(ErrorCode::kNonFinite, "step ", report.step, ": ", report.skipped);
-    }
-  }
-  if (report.skipped.empty()) update(report);
-}
-
-void Trainer::State::reduce(const LossPart& loss, StepReport& report) {
-  model.times().place = {};
-  const PartTimer timer(model.times(), Part::kReduce);
-  optimiser.reduce_gradients();
-  report.gradient_norm = optimiser.gradient_norm();
-  sum_loss(loss, report);
-}
-
-void Trainer::State::update(StepReport& report) {
-  {
-    const PartTimer timer(model.times(), Part::kOptimiser);
-    optimiser.update(report.step, report.gradient_norm);
-  }
-  if (routing_counter != nullptr) routing_counter->count_step(report.step);
-  report_routing(report);
-  adapt_routing(report);
-}
-
-std::string Trainer::State::first_non_finite(const StepReport& report) {
-  constexpr std::int64_t kPlacesOfAMicroBatch = std::int64_t{1} << 32;
-  expect_finite_weights("step " + std::to_string(report.step));
-  std::optional<NonFinite> mine;
-  for_each_micro_batch(
-      [&](const TokenBatch& tokens, const Batch& batch, const RoutingContext& routing, std::int64_t done) {
-        const Tensor hidden = model.activations(tokens.ids, batch, routing, arena);
-        if (mine) return;
-        mine = non_finite_activation(model, hidden, (done + batch.first_sequence) * batch.length, groups.world());
-        if (mine) mine->place += done * kPlacesOfAMicroBatch;
-      });
-  std::string found = first_of_all(groups.world(), mine);
-  if (!found.empty()) return found;
-  accumulate(report.counted);  // this rank's own gradients, before they are added up
-  found = first_of_all(groups.world(), non_finite_gradient(model.config(), host_weights.read_gradients()));
-  if (!found.empty()) return found;
-  std::ostringstream numbers;
-  numbers << "loss is " << report.loss << ", balance loss is " << report.balance_loss << ", gradient norm is "
-          << report.gradient_norm << "; all must be finite";
-  return numbers.str();
-}
-
-void Trainer::State::expect_finite_weights(const std::string& where) {
-  const std::string found = first_of_all(groups.world(), non_finite_weight(model.config(), host_weights.read()));
-  if (!found.empty()) fail(ErrorCode::kNonFinite, where, ": ", found);
-}
-
-void Trainer::State::sum_loss(const LossPart& loss, StepReport& report) {
-  const int grown = model.growths() + arena.growths();
-  std::array<double, 3> sums = {loss.cross_entropy, loss.balance, static_cast<double>(grown - growths_reported)};
-  growths_reported = grown;
-  all_reduce_sum<double>(groups.world(), sums, {"loss reduction"});
-  report.loss = sums[0];
-  report.balance_loss = sums[1];
-  report.buffer_growths = static_cast<std::int64_t>(sums[2]);
-}
-
-void Trainer::State::report_times(StepReport& report) {
-  report.times.seconds = model.read_times().seconds;
-  all_reduce_sum<double>(groups.world(), report.times.seconds, {"time report"});
-  for (double& seconds : report.times.seconds) seconds /= groups.world().size();
-}
-
-void Trainer::State::report_routing(StepReport& report) {
-  const LayerConfig& layer = config.model.layer;
-  std::vector<std::int64_t> numbers;
-  for (ChainLayer& chain : model.chains()) {
-    for (const IterationCounters& counters : chain.counters()) {
-      numbers.insert(numbers.end(), counters.load.begin(), counters.load.end());
-      numbers.insert(numbers.end(), {counters.tokens, counters.dropped, counters.rerouted, counters.bytes_sent});
-    }
-  }
-  all_reduce_sum<std::int64_t>(groups.world(), numbers, {"routing report"});
-  auto next = numbers.begin();
-  for (int l = 0; l < config.model.layers; ++l) {
-    for (int t = 0; t < layer.iterations; ++t, next += numbers_per_iteration(layer)) {
-      const auto end = next + layer.experts;
-      report.routing.push_back({l, t, {next, end}, end[0], end[1], end[2], end[3]});
-      report.bytes_exchanged += end[3];
-    }
-  }
-}
-
-void Trainer::State::adapt_routing(const StepReport& report) {
-  const LayerConfig& layer = config.model.layer;
-  const auto rate = static_cast<float>(layer.router_bias_rate * annealed(config.training, report.step));
-  double sparsity = 0;
-  for (const RoutingReport& one : report.routing) {
-    sparsity += one.sparsity() / static_cast<double>(report.routing.size());
-    model.chains()[static_cast<std::size_t>(one.layer)].update_router_bias(one.iteration, rate, one.load);
-  }
-  if (layer.router == RouterKind::kRelu) progress.l1_coeff = next_l1_coeff(layer, progress.l1_coeff, sparsity);
 }
 
 double Trainer::validate() {
