@@ -44,6 +44,8 @@ namespace cuda {
 
 std::byte* allocate(std::size_t, int) { no_cuda(); }
 void release(std::byte*, int) noexcept {}
+std::byte* allocate_pinned(std::size_t, int) { no_cuda(); }
+void release_pinned(std::byte*) noexcept {}
 void* make_stream(int) { no_cuda(); }
 void destroy_stream(void*, int) noexcept {}
 bool stream_done(void*) { no_cuda(); }

@@ -61,6 +61,20 @@ void release(std::byte* memory, int device) noexcept {
   cudaFree(memory);
 }
 
+std::byte* allocate_pinned(std::size_t bytes, int device) {
+  use_device(device);
+  void* memory = nullptr;
+  const cudaError_t status = cudaMallocHost(&memory, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    fail(ErrorCode::kSystem, "pinned buffer: no memory for ", bytes, " bytes");
+  }
+  expect_success("pinned buffer", status);
+  return static_cast<std::byte*>(memory);
+}
+
+void release_pinned(std::byte* memory) noexcept { cudaFreeHost(memory); }
+
 void* make_stream(int device) {
   use_device(device);
   cudaStream_t stream = nullptr;

@@ -10,6 +10,10 @@ namespace coe::cuda {
 std::byte* allocate(std::size_t bytes, int device);
 void release(std::byte* memory, int device) noexcept;
 
+/// Memory of the host that the device reads and writes by itself.
+std::byte* allocate_pinned(std::size_t bytes, int device);
+void release_pinned(std::byte* memory) noexcept;
+
 void* make_stream(int device);
 void destroy_stream(void* stream, int device) noexcept;
 bool stream_done(void* stream);

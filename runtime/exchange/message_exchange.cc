@@ -64,6 +64,7 @@ class MessageExchange::Buffers : public FlightBuffers {
   DeviceMessages& messages() const { return *exchange_.group_.messages; }
   bool with_scalar() const { return departure_.scalar != nullptr; }
   int ranks() const { return exchange_.group_.size(); }
+  std::size_t own() const { return static_cast<std::size_t>(exchange_.group_.rank()); }
   cuda::SegmentRows rows(const RowRoom& room, std::int64_t count) const { return room.first(count, with_scalar()); }
   ExpertRows expert_rows(const RowRoom& room) const {
     const cuda::SegmentRows all = rows(room, expert_rows_);
@@ -74,7 +75,7 @@ class MessageExchange::Buffers : public FlightBuffers {
   void make_room();
   /// Where the rows for each rank stand, for kernels.
   void place_blocks();
-  /// Sends the rows of one side to whom they concern, and receives those of the other.
+  /// Sends the rows of one side to whom they concern, and receives those of the other; this rank's own are copied.
   void post(const RowRoom& from, const std::vector<Run>& leaving, const RowRoom& to, const std::vector<Run>& coming,
             const Phase& phase);
   void list(const RowRoom& room, const std::vector<Run>& runs, std::vector<std::array<Piece, 2>>& pieces,
@@ -149,7 +150,7 @@ void MessageExchange::Buffers::list(const RowRoom& room, const std::vector<Run>&
   messages.clear();
   for (std::size_t peer = 0; peer < runs.size(); ++peer) {
     const Run& run = runs[peer];
-    if (run.count == 0) continue;
+    if (run.count == 0 || peer == own()) continue;
     const cuda::SegmentRows some = room.some(run.first, run.count, with_scalar());
     pieces.push_back({Piece{some.rows.raw(), some.rows.bytes()}, Piece{some.scalar.raw(), some.scalar.bytes()}});
     messages.push_back({static_cast<int>(peer), std::span(pieces.back()).first(with_scalar() ? 2 : 1)});
@@ -162,11 +163,16 @@ void MessageExchange::Buffers::post(const RowRoom& from, const std::vector<Run>&
   list(to, coming, received_pieces_, receives_);
   std::int64_t bytes = 0;
   for (const Message& message : sends_) {
-    if (message.peer == exchange_.group_.rank()) continue;
     for (const Piece& piece : message.pieces) bytes += static_cast<std::int64_t>(piece.bytes);
   }
   bytes_sent_ += bytes;
   exchange_.bytes_sent_ += bytes;
+  const auto own_rows = [&](const RowRoom& room, const Run& run) {
+    return room.some(run.first, run.count, with_scalar());
+  };
+  const cuda::SegmentRows mine = own_rows(from, leaving[own()]), there = own_rows(to, coming[own()]);
+  copy(mine.rows, there.rows, stream());
+  if (with_scalar()) copy(mine.scalar, there.scalar, stream());
   ticket_ = messages().post(sends_, receives_, stream(), phase);
 }
 

@@ -35,14 +35,14 @@ Piece HostMessages::Image::here(const Piece& piece) const {
   return {memory_.data() + run->at + (piece.data - run->there), piece.bytes};
 }
 
-void HostMessages::Image::lay_out(std::span<const Message> messages) {
+void HostMessages::Image::lay_out(std::span<const Message> messages, Device device) {
   find_runs(messages);
   std::size_t bytes = 0;
   for (Run& run : runs_) {
     run.at = bytes;
     bytes += run.bytes;
   }
-  if (bytes > memory_.bytes()) memory_ = Buffer(bytes + bytes / 4);
+  if (bytes > memory_.bytes()) memory_ = PinnedBuffer(bytes + bytes / 4, device);
   std::size_t pieces = 0;
   for (const Message& message : messages) pieces += message.pieces.size();
   pieces_.clear();
@@ -86,8 +86,8 @@ Ticket HostMessages::post(std::span<const Message> sends, std::span<const Messag
                           const Phase& phase) {
   Operation& operation = free_operation(stream);
   operation.phase = phase;
-  operation.leaving.lay_out(sends);
-  operation.coming.lay_out(receives);
+  operation.leaving.lay_out(sends, stream.device());
+  operation.coming.lay_out(receives, stream.device());
   operation.leaving.from_device(stream);
   wait(group_, stream, phase);
   operation.ticket = coe::post(group_, operation.leaving.messages(), operation.coming.messages(), phase);
@@ -114,7 +114,7 @@ Ticket HostMessages::all_reduce_sum(const Tensor& values, const Stream& stream, 
   const Message message{group_.rank(), {&whole, 1}};
   Operation& operation = free_operation(stream);
   operation.phase = phase;
-  operation.coming.lay_out({&message, 1});
+  operation.coming.lay_out({&message, 1}, stream.device());
   operation.coming.from_device(stream);
   wait(group_, stream, phase);
   const Tensor here = operation.coming.only(DType::kF32, values.shape());

@@ -5,7 +5,7 @@
 
 #include "comm/device_messages.h"
 #include "comm/group.h"
-#include "kernels/memory/buffer.h"
+#include "kernels/memory/pinned_buffer.h"
 
 namespace coe {
 
@@ -26,7 +26,7 @@ class HostMessages : public DeviceMessages {
   /// Host memory for pieces of a device's: what lies together there lies together here, and is copied at once.
   class Image {
    public:
-    void lay_out(std::span<const Message> messages);
+    void lay_out(std::span<const Message> messages, Device device);
     /// The same messages, on the host.
     std::span<const Message> messages() const { return messages_; }
     /// All of it, where it is one piece.
@@ -47,7 +47,7 @@ class HostMessages : public DeviceMessages {
     std::vector<Run> runs_;
     std::vector<Piece> pieces_;
     std::vector<Message> messages_;
-    Buffer memory_;
+    PinnedBuffer memory_;
   };
   struct Operation {
     Ticket ticket;  ///< of the Transport; id 0: nobody waits for it

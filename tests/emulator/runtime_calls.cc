@@ -79,6 +79,9 @@ cudaError_t cudaFree(void* memory) {
   return cudaSuccess;
 }
 
+cudaError_t cudaMallocHost(void** memory, std::size_t bytes) { return cudaMalloc(memory, bytes); }
+cudaError_t cudaFreeHost(void* memory) { return cudaFree(memory); }
+
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, int /*kind*/, cudaStream_t stream) {
   give(stream, [=] { std::memmove(to, from, bytes); });
   return cudaSuccess;
