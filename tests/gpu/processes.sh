@@ -75,11 +75,13 @@ for ranks in 2 4; do
   "${launch[@]}" "$ranks" "$coe" train config.toml --out "by$ranks" >/dev/null
   same_losses "by$ranks"
 done
+"${launch[@]}" 4 "$coe" train config.toml --out replicas --set distributed.expert_parallel=2 >/dev/null
+same_losses replicas
 if can_be_apart; then
   "${by_message[@]}" 3 "$work/apart" "$coe" train config.toml --out apart3 --set exchange.devices=host >/dev/null
   same_losses apart3
 fi
-echo "processes: 2 and 4 processes train as one does"
+echo "processes: 2 and 4 processes, and 2 replicas of 2, train as one does"
 
 "${launch[@]}" 2 "$coe" train config.toml --out killed --set training.steps=1000000 >out 2>err &
 job=$!
