@@ -14,7 +14,14 @@ bash launcher/install_packages.sh build test
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 cmake --preset cuda -DCOE_CUDA_ARCHITECTURES="${1:-90a}" >/dev/null
 cmake --build --preset cuda --target coe emulated_tests emulated_coe
-COE_TESTS_NEED_CUDA=1 build-cuda/tests/emulated_tests --gtest_brief=1 --gtest_filter='*Cuda*'
+# As many processes as cores, each with its share of the tests.
+shares=$(nproc) processes=()
+for ((share = 0; share < shares; ++share)); do
+  COE_TESTS_NEED_CUDA=1 GTEST_TOTAL_SHARDS=$shares GTEST_SHARD_INDEX=$share OMP_NUM_THREADS=1 \
+    build-cuda/tests/emulated_tests --gtest_brief=1 --gtest_filter='*Cuda*' &
+  processes+=($!)
+done
+for process in "${processes[@]}"; do wait "$process"; done
 bash tests/gpu/processes.sh build-cuda/tests/emulated_coe tests/cases/{dense,model-coe-2x2of8-authors}.safetensors \
   >build-cuda/processes.txt 2>&1 || { code=$?; ((code == 77)) || { cat build-cuda/processes.txt; exit "$code"; }; }
 grep '^processes: \|^skipped: ' build-cuda/processes.txt
