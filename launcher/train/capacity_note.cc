@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "runtime/layer/layer_size.h"
+#include "runtime/model/model_size.h"
 #include "runtime/routing/admission.h"
 
 namespace coe {
@@ -21,6 +25,20 @@ std::string capacity_note(const Config& config) {
   const double factor = config.validation.capacity_factor;
   if (factor == 0) return ", without dropping choices";
   return fmt::format(", with capacity factor {}{}", factor, looks_ahead(layer) ? ", looking ahead" : "");
+}
+
+std::string padding_note(const Config& config, std::int64_t ranks) {
+  if (config.exchange.sizes != MessageSizes::kPadded) return {};
+  const std::int64_t wanted = config.distributed.expert_parallel, group = wanted == 0 ? ranks : wanted;
+  const LayerConfig& layer = config.model.layer;
+  const std::int64_t tokens = training_use(config, ranks).tokens;
+  const std::int64_t rows =
+      message_rows(layer, Placement(layer.experts, static_cast<int>(group)), tokens, tokens * group);
+  const std::string sent = fmt::format("each message between GPUs has room for {} rows", rows);
+  if (layer.router == RouterKind::kRelu) return sent;
+  const double even = static_cast<double>(tokens * layer.top_k) / static_cast<double>(group);
+  return sent + fmt::format(", of which {:.0f} % is padding where routing is even",
+                            100 * std::max(0.0, 1 - even / static_cast<double>(rows)));
 }
 
 }  // namespace coe

@@ -103,6 +103,9 @@ void TrainingRun::begin() {
                   device_note(config_.training, trainer_.device_messages()), directory_.root.string()));
   if (const std::string note = look_ahead_note(config_.model.layer); !note.empty()) say(note);
   if (const std::string idle = idle_keys(config_); !idle.empty()) say("set, but without effect here: " + idle);
+  if (!trainer_.device_messages().empty()) {
+    if (const std::string note = padding_note(config_, world_.size()); !note.empty()) say(note);
+  }
   say(memory_note(config_, world_.size()));
   tell_how_to_stop();
   if (resumed_) {

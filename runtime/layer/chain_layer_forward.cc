@@ -16,13 +16,6 @@ std::int64_t padded_rows(const LayerConfig& config, const Batch& batch, int rank
   return config.pad_to_capacity ? most_of_an_expert(config, batch.group_tokens(), ranks) : 0;
 }
 
-/// The most that any rank sends to another.
-std::int64_t message_rows(const LayerConfig& config, const Placement& placement, const Batch& batch) {
-  const std::int64_t each = config.router == RouterKind::kRelu ? config.experts : config.top_k;
-  return most_rows(placement, batch.most_tokens(placement.ranks()), each,
-                   most_of_an_expert(config, batch.group_tokens(), placement.ranks()));
-}
-
 }  // namespace
 
 Task ChainLayer::pass_forward(Forward pass, FrameArena& frames) {
@@ -171,9 +164,12 @@ void ChainLayer::plan(int t, const Tensor& table, Forward& pass) {
   const Placement& placement = *context_.placement;
   const DeviceMessages* messages = context_.groups->experts().messages;
   const bool fixed = messages != nullptr && messages->sizes_are_fixed();
-  const PlannedRows planned{.most = most_rows(pass.config, placement, pass.batch().group_tokens()),
-                            .padded = padded_rows(pass.config, pass.batch(), placement.ranks()),
-                            .message = fixed ? message_rows(pass.config, placement, pass.batch()) : 0};
+  const PlannedRows planned{
+      .most = most_rows(pass.config, placement, pass.batch().group_tokens()),
+      .padded = padded_rows(pass.config, pass.batch(), placement.ranks()),
+      .message = fixed ? message_rows(pass.config, placement, pass.batch().most_tokens(placement.ranks()),
+                                      pass.batch().group_tokens())
+                       : 0};
   saved.plan = planner_.plan(saved.routed, table, planned, pass.arena);
   if (pass.context.replayed) return;
   const bool whole_group = table.extent(0) > 1;

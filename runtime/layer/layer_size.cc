@@ -71,6 +71,11 @@ std::int64_t backward_floats(const Extents& at) {
   return at.token_rows() * gradients + at.choices + std::max(products, at.scores());
 }
 
+/// Experts that a token can choose.
+std::int64_t most_chosen(const LayerConfig& config) {
+  return config.router == RouterKind::kRelu ? config.experts : config.top_k;
+}
+
 }  // namespace
 
 std::int64_t most_of_an_expert(const LayerConfig& config, std::int64_t tokens, int ranks) {
@@ -80,8 +85,16 @@ std::int64_t most_of_an_expert(const LayerConfig& config, std::int64_t tokens, i
 
 std::int64_t most_rows(const LayerConfig& config, const Placement& placement, std::int64_t tokens) {
   const std::int64_t limit = most_of_an_expert(config, tokens, placement.ranks());
-  const std::int64_t each = config.router == RouterKind::kRelu ? config.experts : config.top_k;
-  return config.pad_to_capacity ? placement.most_held() * limit : most_rows(placement, tokens, each, limit);
+  return config.pad_to_capacity ? placement.most_held() * limit
+                                : most_rows(placement, tokens, most_chosen(config), limit);
+}
+
+std::int64_t message_rows(const LayerConfig& config, const Placement& placement, std::int64_t rank_tokens,
+                          std::int64_t tokens) {
+  const bool own = config.drop_policy != DropPolicy::kNone && config.capacity_scope == CapacityScope::kRank;
+  const std::int64_t limit =
+      own ? capacity_of(config, rank_tokens) : most_of_an_expert(config, tokens, placement.ranks());
+  return most_rows(placement, rank_tokens, most_chosen(config), limit);
 }
 
 LayerSize layer_size(const LayerConfig& config, const LayerUse& use) {

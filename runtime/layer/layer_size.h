@@ -41,5 +41,9 @@ LayerSize layer_size(const LayerConfig& config, const LayerUse& use);
 std::int64_t most_of_an_expert(const LayerConfig& config, std::int64_t tokens, int ranks);
 /// The most rows of any rank, which is what they are with pad_to_capacity.
 std::int64_t most_rows(const LayerConfig& config, const Placement& placement, std::int64_t tokens);
+/// The most rows that a rank sends to another, where no rank has more than `rank_tokens` of `tokens` of all ranks: what
+/// messages of fixed size have.
+std::int64_t message_rows(const LayerConfig& config, const Placement& placement, std::int64_t rank_tokens,
+                          std::int64_t tokens);
 
 }  // namespace coe

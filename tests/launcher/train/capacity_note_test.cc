@@ -34,5 +34,23 @@ TEST(CapacityNote, SaysOnWhatALossWasMeasured) {
   EXPECT_EQ(capacity_note(config), ", with capacity factor 1.25, looking ahead");
 }
 
+TEST(CapacityNote, SaysWhatMessagesOfFixedSizeHave) {
+  Config config = config_of(DropPolicy::kPosition, 0);
+  config.model.sequence = 64;
+  config.model.layer.experts = 8;
+  config.model.layer.top_k = 2;
+  config.model.layer.capacity_factor = 2;
+  config.training.batch = 8;
+  EXPECT_EQ(padding_note(config, 4), "");
+  config.exchange.sizes = MessageSizes::kPadded;
+  // 128 tokens a rank: all their choices may go to one of four.
+  EXPECT_EQ(padding_note(config, 4),
+            "each message between GPUs has room for 256 rows, of which 75 % is padding where routing is even");
+  // Of rank scope: twice the even share of each of two experts.
+  config.model.layer.capacity_scope = CapacityScope::kRank;
+  EXPECT_EQ(padding_note(config, 4),
+            "each message between GPUs has room for 128 rows, of which 50 % is padding where routing is even");
+}
+
 }  // namespace
 }  // namespace coe

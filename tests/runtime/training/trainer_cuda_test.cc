@@ -153,6 +153,17 @@ TEST_F(TrainerCuda, RanksThatSendMessagesTrainAsOne) {
   }
 }
 
+TEST_F(TrainerCuda, MessagesPaddedToTheCapacityOfARankTrainAsMappedMemory) {
+  if (!nccl_connects(2)) GTEST_SKIP() << kNoNccl;
+  Config config = on(Device::Kind::kCuda, all_routing());
+  config.model.layer.capacity_scope = CapacityScope::kRank;
+  config.exchange.devices = DeviceReach::kMapped;
+  const Curve wanted = train(config, 2, 2);
+  config.exchange.devices = DeviceReach::kNccl;
+  config.exchange.sizes = MessageSizes::kPadded;
+  expect_near(train(config, 2, 2), wanted, 1e-6);
+}
+
 TEST_F(TrainerCuda, ReplicasOfExpertsTrainAsOne) {
   Config config = on(Device::Kind::kCuda, small_config());
   config.model.layer.balance_loss = BalanceLoss::kBatch;  // which counts over all of them
