@@ -53,14 +53,20 @@ void look_again(const fs::path& folder) {
     for (fs::directory_iterator entry(at, ignored), end; !ignored && entry != end; entry.increment(ignored)) break;
 }
 
+/// Throws kSystem where the lock still cannot be read when the time is up.
 bool sees_lock(const fs::path& folder, const std::string& generation) {
   const auto end = std::chrono::steady_clock::now() + kSharedBy;
-  for (auto pause = 1ms; read_lock(lock_path(folder)).generation != generation; pause *= 2) {
-    if (std::chrono::steady_clock::now() > end) return false;
+  for (auto pause = 1ms;; pause *= 2) {
+    const bool last = std::chrono::steady_clock::now() > end;
+    try {
+      if (read_lock(lock_path(folder)).generation == generation) return true;
+    } catch (const Error&) {
+      if (last) throw;
+    }
+    if (last) return false;
     std::this_thread::sleep_for(pause);
     look_again(folder);
   }
-  return true;
 }
 
 void require_seen(Transport& world, const fs::path& folder, const std::string& generation) {

@@ -15,12 +15,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <fstream>
+#include <optional>
 #include <random>
 #include <sstream>
 #include <utility>
 
 #include "kernels/memory/error.h"
+#include "runtime/files/mapped_file.h"
 
 namespace coe {
 namespace {
@@ -43,6 +44,26 @@ std::string text_of(const LockHolder& holder) {
   const std::string who = holder.generation.empty() ? "another process" : text_of(holder);
   fail(ErrorCode::kBadInput, "output.directory: ", path.parent_path().string(), " is in use by ", who,
        "; end that first, or name another folder with --out");
+}
+
+/// What the lock says; nothing where that is not known.
+std::optional<LockHolder> lock_if_readable(const fs::path& path) {
+  try {
+    return read_lock(path);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+/// What is written in a lock, nothing where there is none.
+std::string lock_contents(const fs::path& path) {
+  try {
+    const MappedFile file(path);
+    return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kBadInput) throw;
+    return {};
+  }
 }
 
 /// Whether the folder's lock shows a sign of life within `patience`.
@@ -75,8 +96,8 @@ fs::path lock_path(const fs::path& folder) { return folder / "run.lock"; }
 
 LockHolder read_lock(const fs::path& path) {
   LockHolder holder;
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
+  std::istringstream text(lock_contents(path));
+  for (std::string line; std::getline(text, line);) {
     const std::size_t space = std::min(line.find(' '), line.size());
     const std::string key = line.substr(0, space), value = line.substr(std::min(space + 1, line.size()));
     if (key == "host") value.copy(holder.place.host.data(), holder.place.host.size() - 1);
@@ -109,8 +130,8 @@ LockHolder own_holder() {
 }
 
 RunLock::RunLock(const fs::path& folder, const Say& say, Times times)
-    : path_(lock_path(folder)), times_(times), own_(own_holder()) {
-  while (!take(say)) close(std::exchange(descriptor_, -1));
+    : path_(lock_path(folder)), say_(say), times_(times), own_(own_holder()) {
+  while (!take()) close(std::exchange(descriptor_, -1));
   // Signals are for the threads that were there before.
   sigset_t all, before;
   sigfillset(&all);
@@ -120,14 +141,14 @@ RunLock::RunLock(const fs::path& folder, const Say& say, Times times)
 }
 
 /// False where the file has been exchanged meanwhile.
-bool RunLock::take(const Say& say) {
+bool RunLock::take() {
   descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (descriptor_ < 0) refuse(path_, errno);
   try {
     // Where the disk has no such locks (any other error), only what the file says is left.
     const bool locked = flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
     if (!locked && errno == EWOULDBLOCK) refuse_held(path_, read_lock(path_));
-    require_dead(read_lock(path_), say);
+    require_dead(read_lock(path_));
     if (!is_at(path_, descriptor_)) return false;
     write_whole(path_, descriptor_, lock_text(own_));
     if (locked) return true;
@@ -141,20 +162,21 @@ bool RunLock::take(const Say& say) {
   return true;
 }
 
-void RunLock::require_dead(const LockHolder& holder, const Say& say) const {
+void RunLock::require_dead(const LockHolder& holder) const {
   if (holder.generation.empty()) return;
   const ProcessState state = state_of(holder.place, own_.place);
   if (state == ProcessState::kDead) return;
   if (state != ProcessState::kUnknown) refuse_held(path_, holder);
-  say(fmt::format("{} was held by {}: waiting {:g} s for a sign of life", path_.string(), text_of(holder),
-                  std::chrono::duration<double>(times_.patience).count()));
+  say_(fmt::format("{} was held by {}: waiting {:g} s for a sign of life", path_.string(), text_of(holder),
+                   std::chrono::duration<double>(times_.patience).count()));
   if (shows_life(path_, holder, times_)) refuse_held(path_, holder);
 }
 
 void RunLock::beat() {
   std::unique_lock lock(mutex_);
   while (!ending_.wait_for(lock, times_.beat, [this] { return ends_; })) {
-    if (read_lock(path_).generation != own_.generation) return;
+    const std::optional<LockHolder> now = lock_if_readable(path_);
+    if (now && now->generation != own_.generation) return;
     ++own_.beats;
     const std::string text = lock_text(own_);
     // A disk that is full or away is found by who writes what matters.
@@ -169,15 +191,28 @@ RunLock::~RunLock() {
   }
   ending_.notify_one();
   beats_.join();
-  if (read_lock(path_).generation == own_.generation) unlink(path_.c_str());
+  const std::optional<LockHolder> last = lock_if_readable(path_);
+  if (last && last->generation == own_.generation) unlink(path_.c_str());
   close(descriptor_);
 }
 
+/// Who took it over may have ended since: what it wrote is still in the file that this process keeps open. A disk of
+/// the network may have let go of that, too.
+LockHolder RunLock::holder_now() const {
+  const LockHolder holder = read_lock(path_);
+  if (!holder.generation.empty()) return holder;
+  return lock_if_readable(fmt::format("/proc/self/fd/{}", descriptor_)).value_or(holder);
+}
+
 void RunLock::require_held() const {
-  LockHolder holder = read_lock(path_);
-  // Who took it over may have ended since: what it wrote is still in the file that this process keeps open. A disk of
-  // the network may have let go of that, too.
-  if (holder.generation.empty()) holder = read_lock(fmt::format("/proc/self/fd/{}", descriptor_));
+  LockHolder holder;
+  try {
+    holder = holder_now();
+  } catch (const Error& error) {
+    // A disk that is away for a while; where it stays away, what is written next says so.
+    return say_(
+        fmt::format("whether {} is still this job's is not known: {}", path_.parent_path().string(), error.what()));
+  }
   if (holder.generation == own_.generation) return;
   // One that is there and says nothing is of a disk that is away for a while.
   std::error_code unknown;

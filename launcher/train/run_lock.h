@@ -35,7 +35,7 @@ class RunLock {
   };
 
   /// Throws kBadInput, naming the holder, where another process holds `folder`, which must exist, and kSystem where the
-  /// file cannot be written. Says what it waits for.
+  /// file cannot be read or written. Says what it waits for, and later what keeps it from seeing whether it holds it.
   explicit RunLock(const std::filesystem::path& folder, const Say& say) : RunLock(folder, say, Times()) {}
   RunLock(const std::filesystem::path& folder, const Say& say, Times times);
   /// Removes the file, unless it is another's by now.
@@ -48,11 +48,13 @@ class RunLock {
   void require_held() const;
 
  private:
-  bool take(const Say& say);
-  void require_dead(const LockHolder& holder, const Say& say) const;
+  bool take();
+  void require_dead(const LockHolder& holder) const;
   void beat();
+  LockHolder holder_now() const;
 
   std::filesystem::path path_;
+  Say say_;
   Times times_;
   LockHolder own_;
   int descriptor_ = -1;
@@ -64,7 +66,8 @@ class RunLock {
 
 /// Where the lock of a folder stands.
 std::filesystem::path lock_path(const std::filesystem::path& folder);
-/// What is written there; an empty generation where there is no file or it says nothing.
+/// What is written there; an empty generation where there is no file or it says nothing. Throws kSystem for a file that
+/// cannot be read: who holds it is not known then.
 LockHolder read_lock(const std::filesystem::path& path);
 std::string lock_text(const LockHolder& holder);
 /// This process as a holder.

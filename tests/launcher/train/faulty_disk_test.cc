@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/train/run_lock.h"
 #include "runtime/training/checkpoint_directory.h"
 #include "tests/launcher/program.h"
 #include "tests/launcher/tiny_run.h"
@@ -327,6 +328,24 @@ TEST_P(Unreadable, IsNotDamagedAndEndsTheRun) {
     if (ranks == 2) expect_no_damage("step_00000002/experts_001.safetensors", 1);
     ASSERT_EQ(train(3).code, 0) << "nothing was wrong with it";
   }
+}
+
+TEST_P(Unreadable, ALockOfTheFolderIsNotTakenForAbsent) {
+  LockHolder far = own_holder();
+  far.place.boot = {"another"};
+  const std::string reason = std::string("run/run.lock: cannot be read: ") + std::strerror(GetParam()) + '\n';
+  for (const int ranks : {0, 2}) {
+    ranks_ = ranks;
+    scratch_.write("run/run.lock", lock_text(far));
+    const Outcome outcome = resume("run/run.lock", 0);
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_EQ(outcome.err, "coe: " + reason);
+    EXPECT_EQ(read_text(scratch_ / "run/run.lock"), lock_text(far)) << "another's lock was written over";
+  }
+  fs::remove(scratch_ / "run/run.lock");
+  const Outcome outcome = resume("run/run.lock", 1);
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(outcome.err, "coe: " + reason) << "of a rank that does not hold it";
 }
 
 INSTANTIATE_TEST_SUITE_P(FaultyDisk, Unreadable, ::testing::Values(EIO, ESTALE, EMFILE, EACCES),

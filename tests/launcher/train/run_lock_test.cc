@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +19,23 @@ using namespace std::chrono_literals;
 using testing::HasSubstr;
 
 constexpr RunLock::Times kQuick{.beat = 10ms, .patience = 200ms};
+
+/// While it lives, this process can open no file.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit none = before_;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+  }
+  ~NoDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
 
 class RunLockTest : public ::testing::Test {
  protected:
@@ -50,6 +68,36 @@ TEST_F(RunLockTest, ReadsBackWhatItWrites) {
   holder.beats = 17;
   leave(holder);
   EXPECT_EQ(left(), holder);
+}
+
+TEST_F(RunLockTest, OneThatCannotBeReadIsNotTakenForAbsent) {
+  leave(own_holder());
+  {
+    const NoDescriptors none;
+    try {
+      left();
+      ADD_FAILURE() << "it was read";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kSystem);
+      EXPECT_THAT(error.what(), HasSubstr("run.lock: cannot be read: Too many open files"));
+    }
+  }
+  EXPECT_EQ(left().place.process, getpid());
+  std::filesystem::remove(lock_path(scratch_.path()));
+  EXPECT_EQ(left().generation, "");
+}
+
+TEST_F(RunLockTest, AHolderWhoCannotReadItForAWhileGoesOnWithItsSignsOfLife) {
+  const RunLock lock(scratch_.path(), say(), kQuick);
+  {
+    const NoDescriptors none;
+    std::this_thread::sleep_for(100ms);
+    lock.require_held();
+  }
+  EXPECT_THAT(said_, HasSubstr("is still this job's is not known: "));
+  const std::int64_t before = left().beats;
+  for (int i = 0; i < 1000 && left().beats <= before; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_GT(left().beats, before);
 }
 
 TEST_F(RunLockTest, ASecondHolderIsRefusedAndNamed) {
