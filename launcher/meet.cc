@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
+#include <utility>
 
 #include "comm/collectives.h"
 #include "launcher/tell.h"
@@ -95,24 +97,28 @@ std::string difference_in(const std::string& key, Facts kind, std::span<const Ru
   return text;
 }
 
-std::string first_difference(Facts kind, std::span<const RunFacts> facts, std::span<const RankPlace> places) {
+/// One for each key in which ranks differ.
+std::vector<std::string> differences(Facts kind, std::span<const RunFacts> facts, std::span<const RankPlace> places) {
+  std::vector<std::string> found;
+  std::set<std::string> seen;
   for (const RunFacts& one : facts) {
     for (const ConfigEntry& fact : one.*kind) {
-      if (may_differ(fact.key)) continue;
+      if (may_differ(fact.key) || !seen.insert(fact.key).second) continue;
       std::string text = difference_in(fact.key, kind, facts, places);
-      if (!text.empty()) return text;
+      if (!text.empty()) found.push_back(std::move(text));
     }
   }
-  return {};
+  return found;
 }
 
 }  // namespace
 
 std::string require_same_facts(std::span<const RunFacts> facts, std::span<const RankPlace> places) {
-  const std::string meaning = first_difference(&RunFacts::meaning, facts, places);
-  check(meaning.empty(), "the ranks do not run the same thing: ", meaning);
-  const std::string rounding = first_difference(&RunFacts::rounding, facts, places);
-  return rounding.empty() ? "" : "the ranks do not round alike, so last digits depend on them: " + rounding;
+  const std::vector<std::string> meaning = differences(&RunFacts::meaning, facts, places);
+  if (!meaning.empty()) fail(ErrorCode::kBadInput, "the ranks do not run the same thing: ", meaning.front());
+  const std::vector<std::string> rounding = differences(&RunFacts::rounding, facts, places);
+  if (rounding.empty()) return "";
+  return fmt::format("the ranks do not round alike, so last digits depend on them: {}", fmt::join(rounding, "; "));
 }
 
 RunFacts facts_of_command(std::string_view verb, std::span<const std::string> arguments) {

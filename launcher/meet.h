@@ -13,7 +13,7 @@
 namespace coe {
 
 /// Throws kBadInput, naming key, values and ranks, where two ranks of a job have another meaning; returns the same
-/// sentence, or nothing, for the first key in which no more than their rounding differs. What a rank may have of its
+/// sentence, or nothing, for all keys in which no more than their rounding differs. What a rank may have of its
 /// own: the names of its data and how many threads it uses. `places` are those of the ranks, or empty.
 std::string require_same_facts(std::span<const RunFacts> facts, std::span<const RankPlace> places);
 

@@ -52,6 +52,15 @@ TEST(Meet, AnotherRoundingIsToldAndNamesOfDataAreARanksOwn) {
       HasSubstr("build.instructions is v3 on ranks 0 (a, pid 10), 1 (a, pid 11), 3 (b, pid 13), v2 on rank 2 (b,"));
 }
 
+TEST(Meet, OfSeveralRoundingsAllAreTold) {
+  std::vector<RunFacts> facts(2, facts_of("1"));
+  for (RunFacts& one : facts) one.rounding.push_back({"build.type", "Release"});
+  facts[1].rounding = {{"build.instructions", "v2"}, {"build.type", "Debug"}};
+  EXPECT_EQ(require_same_facts(facts, {}),
+            "the ranks do not round alike, so last digits depend on them: build.instructions is v3 on rank 0, v2 on "
+            "rank 1; build.type is Release on rank 0, Debug on rank 1");
+}
+
 /// What each of three ranks ends with; `act` is what a rank does.
 std::vector<std::string> ends_of(const std::function<void(Transport&)>& act) {
   std::vector<std::string> ends(3);
