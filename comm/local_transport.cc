@@ -276,14 +276,16 @@ std::unique_ptr<Transport> LocalTransport::split(int color, int key) {
   };
   const Choice mine{color, key};
   std::vector<Choice> all(static_cast<std::size_t>(size()));
-  all_gather<Choice>({this}, {&mine, 1}, all, {.name = "splitting a group"});
+  all_gather<Choice>({this, deadline(), recorder()}, {&mine, 1}, all, {.name = "splitting a group"});
   std::vector<int> members;
   for (int peer = 0; peer < size(); ++peer) {
     if (all[static_cast<std::size_t>(peer)].color == color) members.push_back(peer);
   }
   std::ranges::stable_sort(members, {}, [&](int peer) { return all[static_cast<std::size_t>(peer)].key; });
   LocalHub& part = hub_.part(splits_++, color, members);
-  return part.connect(static_cast<int>(std::ranges::find(members, rank_) - members.begin()));
+  auto transport = part.connect(static_cast<int>(std::ranges::find(members, rank_) - members.begin()));
+  transport->record_by(recorder());
+  return transport;
 }
 
 std::unique_ptr<Transport> LocalHub::connect(int rank) {

@@ -245,7 +245,7 @@ std::vector<int> MpiTransport::sharing_ranks() const {
 std::unique_ptr<Window> MpiTransport::make_window(std::size_t bytes, Device device) {
   SharingRanks peers{sharing_ranks(), {}};
   for (const int peer : peers.in_group) peers.in_job.push_back(job_rank(peer));
-  return make_shared_window({this}, *job_.neighbours, peers, bytes, device);
+  return make_shared_window({this, deadline(), recorder()}, *job_.neighbours, peers, bytes, device);
 }
 
 /// An abort takes the whole job down; what waits for something else than a message lets messages travel here.
@@ -274,11 +274,13 @@ void MpiTransport::abort(const Error& error) noexcept {
 std::unique_ptr<Transport> MpiTransport::split(int color, int key) {
   check(color >= 0, "mpi transport: color is ", color, ", must be at least 0");
   // Once all have come here, MPI_Comm_split has nobody to wait for.
-  barrier({this}, {.name = "splitting a group"});
+  barrier({this, deadline(), recorder()}, {.name = "splitting a group"});
   const Watchdog watchdog("mpi transport: MPI_Comm_split", job_.options.set_up(), job_.options.on_hang);
   MPI_Comm handle = MPI_COMM_NULL;
   check_mpi(MPI_Comm_split(communicator_.get(), color, key, &handle), "MPI_Comm_split");
-  return std::make_unique<MpiTransport>(job_, handle);
+  auto part = std::make_unique<MpiTransport>(job_, handle);
+  part->record_by(recorder());
+  return part;
 }
 
 }  // namespace

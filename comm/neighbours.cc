@@ -167,7 +167,7 @@ std::vector<Descriptor> Neighbours::trade(const Group& group, std::span<const in
   std::vector<Descriptor> all;
   if (peers.empty()) return all;
   Trade trade(*this, group, peers, mine);
-  wait(group, trade, 0, phase);
+  wait(group, trade, group.recorder == nullptr ? 0 : group.recorder->begin(phase, 0, 0), phase);
   for (const int peer : peers) {
     Box& box = boxes_.at(peer);
     all.push_back(std::move(box.files.front()));

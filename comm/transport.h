@@ -16,6 +16,8 @@
 
 namespace coe {
 
+class FlightRecorder;
+
 /// How this rank gets at a peer's memory.
 enum class Reach {
   kSelf,     ///< It is this rank.
@@ -117,6 +119,10 @@ class Transport {
 
   /// How long this rank waits where nobody says otherwise, in make_window() and split() too.
   std::chrono::milliseconds deadline() const { return deadline_; }
+  /// Who keeps record where nobody says otherwise, in make_window() and split() too, and in groups that are split off
+  /// from now on: a rank that waits there must be told from one that is silent. Viewed; may be missing.
+  void record_by(FlightRecorder* recorder) { recorder_ = recorder; }
+  FlightRecorder* recorder() const { return recorder_; }
   /// Where the ranks of the whole job run, by their numbers in it; empty where they are threads of one process.
   std::span<const RankPlace> places() const { return places_; }
   /// Messages that this rank has sent in this group so far, as the network counts them, collectives' too.
@@ -131,6 +137,7 @@ class Transport {
 
  private:
   std::chrono::milliseconds deadline_;
+  FlightRecorder* recorder_ = nullptr;
   std::uint64_t messages_sent_ = 0;
   std::span<const RankPlace> places_;
   std::vector<std::unique_ptr<PostedMemory>> parked_;

@@ -125,6 +125,18 @@ int fail_alone(const Error& failure, bool shared) {
   return exit_code(failure);
 }
 
+/// While it lives, what the world itself waits for is recorded, too.
+class Recording {
+ public:
+  Recording(Transport& world, FlightRecorder& recorder) : world_(world) { world_.record_by(&recorder); }
+  ~Recording() { world_.record_by(nullptr); }
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+
+ private:
+  Transport& world_;
+};
+
 }  // namespace
 
 int report_failure(const std::exception& error) {
@@ -161,6 +173,7 @@ int run_recorded_ranks(const RunFacts& facts, const std::function<std::filesyste
     if (world.rank() == 0) FlightRecorder::clear(folder);
     barrier({&world}, {.name = "clearing the flight files"});  // nobody makes its own before
     FlightRecorder recorder(folder, world.rank(), world.size());
+    const Recording recording(world, recorder);
     try {
       body(world, recorder);
       recorder.remove();

@@ -10,9 +10,13 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "comm/flight_file.h"
+#include "comm/flight_recorder.h"
 #include "comm/wait.h"
+#include "tests/launcher/scratch.h"
 #include "tests/ranks.h"
 
 namespace {
@@ -68,6 +72,27 @@ TEST(MpiTransportOnRanks, MessagesSentAreWhatMpiIsGiven) {
     }
     EXPECT_EQ(calls_of_isend - calls, ranks);
     EXPECT_EQ(transport.messages_sent() - counted, ranks);
+  });
+}
+
+/// Whoever waits for a late rank to make its window gives signs of life meanwhile, and says whom it waits for.
+TEST(MpiTransportOnRanks, TheMakingOfAWindowIsRecorded) {
+  if (!ranks_are_processes()) GTEST_SKIP() << "ranks are threads";
+  on_ranks(2, [](Transport& world) {
+    const Scratch scratch;
+    FlightRecorder recorder(scratch.path(), world.rank(), world.size());
+    world.record_by(&recorder);
+    const auto group = world.split(0, world.rank());
+    if (group->rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(600));
+    const auto window = group->make_window(64);
+    world.record_by(nullptr);
+    const FlightFile flight = read_flight_file(flight_path(scratch.path(), world.rank()));
+    ASSERT_NE(flight.newest(), nullptr);
+    EXPECT_EQ(flight.newest()->text(), "making a window");
+    EXPECT_EQ(flight.newest()->state, FlightState::kDone);
+    if (world.rank() == 1) return;
+    EXPECT_EQ(flight.newest()->missing, 1U);
+    EXPECT_EQ(flight.newest()->named[0], 1);
   });
 }
 
