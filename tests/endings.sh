@@ -70,6 +70,33 @@ signals() {
   [ "$(lines nohup/metrics.jsonl)" = 2001 ] || die "a hang-up ends a run under nohup"
 }
 
+# A signal while large data is gone through, before there is anything to keep: a line, 128 + its number, and no folder.
+scan() {
+  local ranks signal number from
+  yes "{\"text\": \"$(printf 'word %.0s' {1..200})\", \"beside\": [$(printf '[1, 2], %.0s' {1..200})0]}" |
+    head -n 150000 >large.jsonl
+  sync large.jsonl  # or whoever syncs a folder waits for it
+  while read -r ranks signal number; do
+    set -- "$coe" train config.toml --out scan $endless --data large.jsonl --set 'data.fields=["text"]'
+    [ "$ranks" = 1 ] || set -- mpirun "${launch[@]}" "$ranks" "$@"
+    start "$@"
+    wait_until 60 test -e scan/flight || die "it does not begin"
+    from=$(now)
+    kill "-$signal" "$job"
+    finish
+    took=$((($(now) - from) / 1000000))
+    expect $((128 + number)) "SIG$signal"
+    [ "$(<err.txt)" = "coe: ended by SIG$signal before the first step: nothing was begun" ] || die "SIG$signal: another line"
+    [ ! -e scan ] || die "SIG$signal: the folder is left: $(find scan)"
+    [ "$took" -lt 2000 ] || die "SIG$signal: it took $took ms to end"
+    echo "  SIG$signal in the scan on $ranks: ended after $took ms"
+  done <<<"1 TERM 15
+1 INT 2
+1 HUP 1
+2 USR1 10"
+  rm large.jsonl
+}
+
 # ends_soon NAME RANKS ARGUMENTS...: a signal a second after the run has begun ends it soon, with a checkpoint.
 ends_soon() {
   local name=$1 ranks=$2 from
@@ -192,7 +219,7 @@ address_space() {
   ! grep -q 'Segmentation' err.txt || die "it crashes"
 }
 
-for case_name in "${@:-signals midway unread mpirun_sh killed small_shm containers address_space}"; do
+for case_name in "${@:-signals scan midway unread mpirun_sh killed small_shm containers address_space}"; do
   for case_name in $case_name; do
     $case_name
     echo "ok: $case_name"

@@ -11,6 +11,8 @@ namespace {
 // A signal handler can reach nothing else.
 volatile std::sig_atomic_t raised_signal = 0, ends_at_once = 0, says_so = 0;
 
+constexpr const char *kEndedBy = "coe: ended by ", *kNothingBegun = " before the first step: nothing was begun";
+
 const char* name_of(int signal) {
   switch (signal) {
     case SIGTERM: return "SIGTERM";
@@ -28,9 +30,7 @@ void remember(int signal) {
   raised_signal = signal;
   if (ends_at_once == 0) return;
   if (says_so != 0) {
-    write_text("coe: ended by ");
-    write_text(name_of(signal));
-    write_text(" before the first step: nothing was begun\n");
+    for (const char* text : {kEndedBy, name_of(signal), kNothingBegun, "\n"}) write_text(text);
   }
   _exit(128 + signal);
 }
@@ -62,5 +62,7 @@ StopSignals::~StopSignals() {
 void StopSignals::keep_running() { ends_at_once = 0; }
 
 int StopSignals::raised() const { return raised_signal; }
+
+std::string StopSignals::nothing_begun(int signal) { return std::string(kEndedBy) + name_of(signal) + kNothingBegun; }
 
 }  // namespace coe

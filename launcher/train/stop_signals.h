@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <array>
+#include <string>
 
 namespace coe {
 
@@ -22,6 +23,8 @@ class StopSignals {
   void keep_running();
   /// The signal that came, 0 without one.
   int raised() const;
+  /// What is said where it ends a run with nothing to keep, without a line's end.
+  static std::string nothing_begun(int signal);
 
  private:
   static constexpr std::array<int, 4> kSignals{SIGTERM, SIGINT, SIGUSR1, SIGHUP};

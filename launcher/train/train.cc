@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "comm/collectives.h"
 #include "comm/launch.h"
 #include "kernels/memory/error.h"
 #include "launcher/command.h"
@@ -11,6 +13,7 @@
 #include "launcher/failure.h"
 #include "launcher/options.h"
 #include "launcher/pinning.h"
+#include "launcher/tell.h"
 #include "launcher/train/run_folder.h"
 #include "launcher/train/stop_signals.h"
 #include "launcher/train/training_run.h"
@@ -18,6 +21,7 @@
 #include "runtime/config/config_text.h"
 #include "runtime/data/corpus.h"
 #include "runtime/ranks/rank_groups.h"
+#include "runtime/ranks/stop.h"
 #include "runtime/training/run_facts.h"
 
 namespace coe {
@@ -91,6 +95,22 @@ RunFacts facts_of(const TrainArguments& arguments) {
   return facts;
 }
 
+/// Goes through what is left of the data; a signal to any rank ends that on all, with nothing to keep. Returns its
+/// number, 0 without one. Collective.
+int complete(Corpus& corpus, const Group& group, const StopSignals& signals) {
+  try {
+    corpus.complete(group, [&] { return signals.raised() != 0; });
+    return 0;
+  } catch (const Stopped&) {
+    std::vector<std::int32_t> raised(static_cast<std::size_t>(group.size()));
+    const std::int32_t own = signals.raised();
+    all_gather<std::int32_t>(group, {&own, 1}, raised, {.name = "agreeing on the signal"});
+    const int signal = std::ranges::max(raised);
+    if (group.rank() == 0) tell(StopSignals::nothing_begun(signal));
+    return signal;
+  }
+}
+
 }  // namespace
 
 int run_train(std::span<const std::string> arguments) {
@@ -112,20 +132,23 @@ int run_train(std::span<const std::string> arguments) {
   if (parsed->record) recording = recording_options(*parsed->record, model, resume);
   const Pinning pinning(static_cast<int>(config.distributed.threads));
   std::optional<RunFolder> folder;
+  int ended_by = 0;
   const auto open_folder = [&](Transport& world) {
     folder.emplace(directory, parsed->resume, world);
     return folder->flight();
   };
   const auto body = [&](Transport& world, FlightRecorder& recorder) {
     const PinnedTeam team = pinning.pin(world);
-    corpus.complete({&world, config.distributed.deadline(), &recorder});
+    ended_by = complete(corpus, {&world, config.distributed.deadline(), &recorder}, signals);
+    if (ended_by != 0) return;
     const std::unique_ptr<TokenSource> train = corpus.source(Split::kTrain), valid = corpus.source(Split::kValidation);
     Config own = config;
     own.distributed.threads = team.threads();
     TrainingRun(own, world, recorder, *train, *valid, signals, *folder, resume, recording, parsed->trace).run();
   };
   signals.keep_running();
-  return run_recorded_ranks(facts_of(*parsed), open_folder, body, config.distributed.deadline());
+  const int code = run_recorded_ranks(facts_of(*parsed), open_folder, body, config.distributed.deadline());
+  return ended_by == 0 ? code : 128 + ended_by;
 }
 
 }  // namespace coe

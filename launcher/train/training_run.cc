@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "comm/collectives.h"
 #include "comm/launch.h"
 #include "comm/make_transport.h"
 #include "kernels/memory/error.h"
@@ -145,11 +144,8 @@ void TrainingRun::tell_changes() {
 }
 
 bool TrainingRun::agreed_to_stop() {
-  std::array<std::int32_t, 1> asked{signals_.raised() != 0 ? 1 : 0};
-  if (world_.size() > 1)
-    all_reduce_sum<std::int32_t>({&world_, config_.distributed.deadline(), &recorder_}, asked,
-                                 {.name = "agreeing to stop"});
-  return asked[0] > 0;
+  return agree_to_stop({&world_, config_.distributed.deadline(), &recorder_},
+                       [this] { return signals_.raised() != 0; });
 }
 
 void TrainingRun::step() {

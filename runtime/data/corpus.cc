@@ -72,10 +72,10 @@ void Corpus::check_parts(const std::filesystem::path& path) const {
         is_tokens(format) ? "token" : "byte", " that ends a document of ", name);
 }
 
-void Corpus::complete(const Group& group) {
+void Corpus::complete(const Group& group, const StopAsked& asked) {
   for (OpenFile& file : files_) {
     if (!file.tokens || file.tokens->is_complete()) continue;
-    file.tokens->complete(group);
+    file.tokens->complete(group, asked);
     check_length(file);
   }
 }

@@ -10,6 +10,7 @@
 #include "runtime/config/config.h"
 #include "runtime/data/token_array.h"
 #include "runtime/data/token_source.h"
+#include "runtime/ranks/stop.h"
 
 namespace coe {
 
@@ -27,8 +28,8 @@ class Corpus {
   /// apart where that is asked for.
   void open(Split split);
   /// Goes through what must be known of large files before they can be read, together with all ranks of the group.
-  /// Collective; throws as open() does, on every rank alike.
-  void complete(const Group& group);
+  /// Collective; throws as open() does, on every rank alike, and Stopped soon after `asked` is true on any.
+  void complete(const Group& group, const StopAsked& asked = {});
   /// The sequences of `split`, which has been opened and completed; lives on its own.
   std::unique_ptr<TokenSource> source(Split split) const;
 

@@ -38,7 +38,7 @@ class JsonlFile final : public TokenArray {
   std::int64_t size() const override { return index_.tokens() - kRowEnd; }
   bool marked() const override { return separate_ || std::ranges::count(counted_, false) > 0; }
   bool is_complete() const override { return index_.at_end(); }
-  void complete(const Group& group) override { index_.extend_to_end(group); }
+  void complete(const Group& group, const StopAsked& asked) override { index_.extend_to_end(group, asked); }
 
   void copy(std::int64_t first, std::span<std::int32_t> tokens, std::span<std::uint8_t> marks) const override {
     const std::lock_guard lock(mutex_);

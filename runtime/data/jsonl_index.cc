@@ -12,8 +12,8 @@ namespace {
 
 /// Places are this many bytes apart, or more where there would be too many.
 constexpr std::int64_t kApart = 4096, kMostPlaces = std::int64_t{1} << 18;
-/// What a rank goes through between two meetings: a second's work, so that no rank is missed for long.
-constexpr std::int64_t kShare = std::int64_t{8} << 20;
+/// What a rank goes through between two meetings: not so much that a rank is missed for long or a signal unheard.
+constexpr std::int64_t kShare = std::int64_t{2} << 20;
 
 void append_number(std::int64_t number, std::string& bytes) {
   bytes.append(reinterpret_cast<const char*>(&number), sizeof number);
@@ -50,9 +50,10 @@ void JsonlIndex::extend(std::int64_t bytes) {
   next_ = end;
 }
 
-void JsonlIndex::extend_to_end(const Group& group) {
+void JsonlIndex::extend_to_end(const Group& group, const StopAsked& asked) {
   const auto size = static_cast<std::int64_t>(text_.size());
   while (!at_end()) {
+    look_for_stop(group, asked);
     const std::int64_t begin = std::min(next_ + group.rank() * kShare, size), end = std::min(begin + kShare, size);
     const auto parts = agree(group, {.name = "going through the data"}, [&] { return bytes_of(scan(begin, end)); });
     for (const std::string& part : parts) append(part_of(part));

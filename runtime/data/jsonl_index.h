@@ -8,6 +8,7 @@
 
 #include "comm/group.h"
 #include "runtime/data/jsonl_row.h"
+#include "runtime/ranks/stop.h"
 
 namespace coe {
 
@@ -35,9 +36,9 @@ class JsonlIndex {
   /// Goes through the rows that begin in the next `bytes`. Throws kBadInput, "file:line: ..." for one that is not as
   /// JsonlRowReader wants it or holds a byte >= vocab.
   void extend(std::int64_t bytes);
-  /// Goes through all that is left, every rank through its share of it. Collective; throws kBadInput on every rank
-  /// alike.
-  void extend_to_end(const Group& group);
+  /// Goes through all that is left, every rank through its share of it. Collective; throws on every rank alike
+  /// kBadInput, and Stopped before a second's work once `asked` is true on any.
+  void extend_to_end(const Group& group, const StopAsked& asked = {});
   bool at_end() const { return next_ == static_cast<std::int64_t>(text_.size()); }
 
   /// Tokens of all rows so far, kRowEnd of each among them; rows of nothing else do not count before there is text.

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "comm/group.h"
+#include "runtime/ranks/stop.h"
 
 namespace coe {
 
@@ -28,8 +29,9 @@ class TokenArray {
   virtual bool marked() const { return false; }
   /// Whether size() and copy() can be asked for.
   virtual bool is_complete() const { return true; }
-  /// Makes it so: each rank goes through its share of the file. Collective; throws kBadInput on every rank alike.
-  virtual void complete(const Group&) {}
+  /// Makes it so: each rank goes through its share of the file. Collective; throws kBadInput on every rank alike, and
+  /// Stopped soon after `asked` is true on any.
+  virtual void complete(const Group&, const StopAsked&) {}
 };
 
 }  // namespace coe

@@ -55,9 +55,9 @@ StepReport Trainer::step() {
 
 double Trainer::validate() {
   State& state = *state_;
-  const double loss =
-      validation_loss(state.model, state.groups, *state.valid, state.config.validation.sequences,
-                      state.config.training.sequences_at_once(), state.arena, [&] { state.look_for_stop(); });
+  const double loss = validation_loss(state.model, state.groups, *state.valid, state.config.validation.sequences,
+                                      state.config.training.sequences_at_once(), state.arena,
+                                      [&] { look_for_stop(state.groups.world(), state.stop_asked); });
   if (std::isfinite(loss)) return loss;
   const std::string where = "validation after step " + std::to_string(state.progress.step);
   state.expect_finite_weights(where);
@@ -66,7 +66,7 @@ double Trainer::validate() {
 
 void Trainer::trace_steps(StepTrace* trace) { state_->model.times().trace = trace; }
 
-void Trainer::stop_when(std::function<bool()> asked) { state_->stop_asked = std::move(asked); }
+void Trainer::stop_when(StopAsked asked) { state_->stop_asked = std::move(asked); }
 
 void Trainer::tell_with(std::function<void(const std::string& line)> say) { state_->say = std::move(say); }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <exception>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -14,17 +13,12 @@
 #include "runtime/config/config.h"
 #include "runtime/data/token_source.h"
 #include "runtime/layer/step_trace.h"
+#include "runtime/ranks/stop.h"
 #include "runtime/routing/routing_record.h"
 #include "runtime/training/checkpoint.h"
 #include "runtime/training/step_report.h"
 
 namespace coe {
-
-/// Thrown on all ranks alike where the caller asked to stop; nothing is wrong. See Trainer::stop_when().
-class Stopped : public std::exception {
- public:
-  const char* what() const noexcept override { return "stopped as asked for"; }
-};
 
 /// Trains one model over all ranks of `world`: data, forward, backward, reduction, clipping, AdamW. Every method but
 /// the plain getters is collective.
@@ -53,7 +47,7 @@ class Trainer {
   /// From now on `asked` is looked at before every micro-batch of a step or a validation; where it is true on any rank,
   /// step() and validate() throw Stopped on every rank, and nothing has changed since the last whole step. A step
   /// whose routing is counted is finished first.
-  void stop_when(std::function<bool()> asked);
+  void stop_when(StopAsked asked);
 
   /// From now on rank 0 says by `say` what a user should know of work on the disk: that it takes long, that an old
   /// checkpoint cannot be removed.

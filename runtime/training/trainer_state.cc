@@ -68,7 +68,7 @@ void Trainer::State::for_each_micro_batch(const Visit& visit) {
   Batch batch = deal_batch(micro, config.model.sequence, groups);
   batch.share = static_cast<double>(micro) / static_cast<double>(whole);
   for (std::int64_t done = 0; done < whole; done += micro) {
-    if (whole > micro && routing_counter == nullptr) look_for_stop();
+    if (whole > micro && routing_counter == nullptr) look_for_stop(groups.world(), stop_asked);
     arena.reset();
     tokens_arena.reset();
     TokenBatch tokens;
@@ -82,13 +82,6 @@ void Trainer::State::for_each_micro_batch(const Visit& visit) {
     batch.documents = tokens.documents;
     visit(tokens, batch, routing, done);
   }
-}
-
-void Trainer::State::look_for_stop() {
-  if (!stop_asked) return;
-  std::int32_t asked = stop_asked() ? 1 : 0;
-  if (groups.world().size() > 1) all_reduce_sum<std::int32_t>(groups.world(), {&asked, 1}, {"agreeing to stop"});
-  if (asked > 0) throw Stopped();
 }
 
 std::int64_t Trainer::State::count_labels() {

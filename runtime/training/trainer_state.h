@@ -11,6 +11,7 @@
 #include "runtime/model/host_weights.h"
 #include "runtime/model/model.h"
 #include "runtime/ranks/rank_groups.h"
+#include "runtime/ranks/stop.h"
 #include "runtime/training/optimiser.h"
 #include "runtime/training/trainer.h"
 
@@ -47,12 +48,9 @@ struct Trainer::State {
             {config.distributed.disk_deadline(), say}};
   }
 
-  /// Throws Stopped where a rank was asked to stop. Collective.
-  void look_for_stop();
-
   Config config;
   Stream stream;
-  std::function<bool()> stop_asked;
+  StopAsked stop_asked;
   std::function<void(const std::string&)> say;
   FlightRecorder* recorder;
   RankGroups groups;

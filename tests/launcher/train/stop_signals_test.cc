@@ -30,6 +30,10 @@ TEST(StopSignals, WithNothingToKeepItEndsTheProcessInOneLine) {
   EXPECT_EXIT(end_by(SIGINT, false), ::testing::ExitedWithCode(128 + SIGINT), "^$");
 }
 
+TEST(StopSignals, NothingBegunIsSaidTheSameOfASignalThatWasRemembered) {
+  EXPECT_EQ(StopSignals::nothing_begun(SIGUSR1), "coe: ended by SIGUSR1 before the first step: nothing was begun");
+}
+
 TEST(StopSignals, ASecondSignalEndsTheProcess) {
   EXPECT_EXIT(
       {

@@ -78,6 +78,20 @@ TEST(JsonlIndexOnRanks, EveryRankNamesTheSameLine) {
   });
 }
 
+TEST(JsonlIndexOnRanks, OneThatIsAskedStopsAllMidway) {
+  const std::string& text = long_text();
+  for (const int ranks : {1, 2}) {
+    on_ranks(ranks, [&](Transport& world) {
+      JsonlIndex index(text, 0, "x", kFields, 256);
+      int times = 0;
+      const auto asked = [&] { return ++times == 2 && world.rank() == world.size() - 1; };
+      EXPECT_THROW(index.extend_to_end({&world}, asked), Stopped);
+      EXPECT_GT(index.tokens(), 0);
+      EXPECT_FALSE(index.at_end());
+    });
+  }
+}
+
 TEST(JsonlIndex, HasFewPlacesOfMuchText) {
   const std::string& text = long_text();
   JsonlIndex index(text, 0, "x", kFields, 256);
