@@ -166,8 +166,10 @@ void NcclMessages::part() {
   if (communicator_ != nullptr) ncclCommDestroy(std::exchange(communicator_, nullptr));
 }
 
+// One that was lent is its owner's to end.
 void NcclMessages::take_back() noexcept {
-  if (communicator_ != nullptr) ncclCommAbort(std::exchange(communicator_, nullptr));
+  const ncclComm_t communicator = std::exchange(communicator_, nullptr);
+  if (own_ && communicator != nullptr) ncclCommAbort(communicator);
 }
 
 void NcclMessages::settle(const Phase& phase) const {

@@ -15,7 +15,8 @@ std::string_view nccl_missing();
 /// How messages by NCCL are made.
 struct NcclOptions {
   bool sizes_are_fixed = false;
-  /// An ncclComm_t of the same ranks on the same devices, which is used and never ended; nullptr: one of their own.
+  /// An ncclComm_t of the same ranks on the same devices, which is used and never ended, not after a failure either:
+  /// then only its owner can end what it waits for. nullptr: one of their own.
   void* communicator = nullptr;
 };
 

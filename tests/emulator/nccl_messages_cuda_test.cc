@@ -134,5 +134,26 @@ TEST_F(NcclMessagesCuda, ALentCommunicatorIsUsedAndLeftAlone) {
   ncclCommAbort(communicator);
 }
 
+TEST_F(NcclMessagesCuda, ALentCommunicatorOutlivesAFailure) {
+  ncclUniqueId id{};
+  ncclGetUniqueId(&id);
+  run_local_ranks(2, [&](Transport& world) {
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    ncclComm_t communicator = nullptr;
+    ncclCommInitRankConfig(&communicator, 2, id, world.rank(), &config);
+    const Stream stream(kCuda);
+    const Buffer memory(256, kCuda);
+    const Group group{&world, std::chrono::milliseconds(300)};
+    const auto messages = make_nccl_messages(group, kCuda, {.communicator = communicator});
+    if (world.rank() == 0) EXPECT_THROW(post_uneven(*messages, group, memory, stream), Error) << "rank 1 never came";
+    barrier({&world}, {"giving up"});
+    EXPECT_EQ(emulator::live_nccl_communicators(), 2);
+    barrier({&world}, {"looking"});
+    ncclCommAbort(communicator);
+  });
+  EXPECT_EQ(emulator::live_nccl_communicators(), 0);
+}
+
 }  // namespace
 }  // namespace coe
