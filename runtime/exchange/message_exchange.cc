@@ -113,7 +113,9 @@ void MessageExchange::Buffers::size_runs(const Phase& phase) {
     rows_in_ += in_[peer].count;
   }
   const auto* first = plan_->first_place.data<std::int32_t>() + exchange_.group_.rank();
-  expert_rows_ = plan_->padded_rows > 0 ? (first[1] - first[0]) * plan_->padded_rows : rows_in_;
+  // Of messages of fixed size, not all can be full at once.
+  const std::int64_t most = plan_->message_rows > 0 ? std::min(rows_in_, plan_->most_rows) : rows_in_;
+  expert_rows_ = plan_->padded_rows > 0 ? (first[1] - first[0]) * plan_->padded_rows : most;
 }
 
 void MessageExchange::Buffers::make_room() {
