@@ -38,15 +38,15 @@ TEST(BenchProgram, TheVerbBecomesIt) {
 }
 
 TEST(BenchProgram, TheCommandItselfLinksNothingOfWhatIsOnlyCompared) {
-  const std::string libraries = output_of(std::string("ldd ") + COE_PROGRAM);
+  const std::string libraries = output_of(std::string("ldd ") + program_file());
   ASSERT_THAT(libraries, HasSubstr("libc.so"));
   EXPECT_THAT(libraries, Not(HasSubstr("openblas")));
   EXPECT_THAT(libraries, Not(HasSubstr("dnnl")));
 }
 
 TEST(BenchProgram, TheCommandItselfLeavesMallocAlone) {
-  const std::string symbols = output_of(std::string("nm -D --defined-only ") + COE_PROGRAM);
-  ASSERT_THAT(output_of(std::string("nm -D ") + COE_PROGRAM), HasSubstr(" U "));
+  const std::string symbols = output_of(std::string("nm -D --defined-only ") + program_file());
+  ASSERT_THAT(output_of(std::string("nm -D ") + program_file()), HasSubstr(" U "));
   for (const char* name : {" T malloc\n", " T free\n", " T _Znwm\n"}) EXPECT_THAT(symbols, Not(HasSubstr(name)));
 }
 

@@ -28,7 +28,7 @@ class RanksThatDiffer : public ::testing::Test {
   /// Rank 0 runs `coe FIRST`, rank 1 `coe SECOND` in the folder `second_folder`.
   Outcome run(std::vector<std::string> first, const std::vector<std::string>& second,
               const std::string& second_folder = ".") {
-    first.insert(first.end(), {":", "-np", "1", "-wdir", (scratch_ / second_folder).string(), COE_PROGRAM});
+    first.insert(first.end(), {":", "-np", "1", "-wdir", (scratch_ / second_folder).string(), program_file()});
     first.insert(first.end(), second.begin(), second.end());
     return run_program(scratch_, first, 1);
   }
