@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <new>
 #include <system_error>
 
@@ -55,14 +56,26 @@ void set_number(FlightRecord& record, std::uint64_t number) {
   std::atomic_thread_fence(std::memory_order_release);
 }
 
+std::string second_line_of(const fs::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  line.clear();
+  std::getline(file, line);
+  return line;
+}
+
 bool is_own(const fs::path& path) {
   const std::string name = path.filename().string();
-  return name == first_failure_path({}).string() || (name.starts_with("rank_") && name.ends_with(".flight"));
+  return (name.starts_with("failure_") && name.ends_with(".txt")) ||
+         (name.starts_with("rank_") && name.ends_with(".flight"));
 }
 
 }  // namespace
 
-fs::path first_failure_path(const fs::path& folder) { return folder / "first_failure.txt"; }
+fs::path failure_path(const fs::path& folder, int number) {
+  return folder / ("failure_" + std::to_string(number) + ".txt");
+}
 
 FlightRecorder::FlightRecorder(fs::path folder, int rank, int ranks) : folder_(std::move(folder)), rank_(rank) {
   std::error_code error;
@@ -152,14 +165,18 @@ void FlightRecorder::end(std::uint64_t number, FlightState state) {
   record->state = state;
 }
 
-bool FlightRecorder::claim_failure(const std::string& message) const {
-  std::FILE* const file = std::fopen(first_failure_path(folder_).c_str(), "wxe");
-  if (file == nullptr) return errno != EEXIST;
-  std::fprintf(file, "%s\n", message.c_str());
-  std::fclose(file);
-  return true;
+FailureClaim FlightRecorder::claim_failure(const std::string& message, int number) const {
+  const fs::path path = failure_path(folder_, number);
+  std::FILE* const file = std::fopen(path.c_str(), "wxe");
+  if (file == nullptr && errno == EEXIST) return {false, second_line_of(path)};
+  const std::string host = header_->host.data();
+  if (file != nullptr) {
+    std::fprintf(file, "%s\n%s\n", message.c_str(), host.c_str());
+    std::fclose(file);
+  }
+  return {true, host};
 }
 
-bool FlightRecorder::job_has_failed() const { return access(first_failure_path(folder_).c_str(), F_OK) == 0; }
+bool FlightRecorder::job_has_failed() const { return access(failure_path(folder_, 0).c_str(), F_OK) == 0; }
 
 }  // namespace coe

@@ -11,6 +11,12 @@
 
 namespace coe {
 
+/// The rank that says a failure.
+struct FailureClaim {
+  bool own = false;
+  std::string host;  ///< Empty where it has not been written yet.
+};
+
 /// Keeps the newest exchanges of one rank in a mapped file, so that a post-mortem knows them however the rank ended. A
 /// record is a few stores: no system call, no allocation. Belongs to one rank and one thread.
 class FlightRecorder {
@@ -39,8 +45,9 @@ class FlightRecorder {
   void miss(std::uint64_t number, std::span<const int> peers);
   void end(std::uint64_t number, FlightState state);
 
-  /// Keeps `message` as the job's first failure, in the folder; false where another rank's is there already.
-  bool claim_failure(const std::string& message) const;
+  /// Keeps `message` in the folder as the job's failure number `number`, 0 being the first, unless another rank has
+  /// done so. Returns whose it is.
+  FailureClaim claim_failure(const std::string& message, int number = 0) const;
   /// Whether some rank has claimed a failure.
   bool job_has_failed() const;
 
@@ -58,7 +65,7 @@ class FlightRecorder {
   std::int64_t step_ = 0;
 };
 
-/// Where the first failure of a folder's job is kept, as one line.
-std::filesystem::path first_failure_path(const std::filesystem::path& folder);
+/// Where a failure of a folder's job is kept: its line, and that of its host.
+std::filesystem::path failure_path(const std::filesystem::path& folder, int number);
 
 }  // namespace coe

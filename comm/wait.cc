@@ -109,6 +109,12 @@ std::string who_waits(const Group& group, const Shortfall& lack, const Phase& ph
          (own_device ? "its device" : names_of_ranks(lack.peers, places)) + " in " + phase.text();
 }
 
+/// "; no rank of host node2 answers: ...", or nothing.
+std::string state_of(const Group& group, const Shortfall& lack) {
+  const std::string state = state_of_ranks(lack.peers, lack.rank, group.transport->places());
+  return state.empty() ? "" : "; " + state;
+}
+
 /// The first of `peers` whose process is no more; -1 where all live or nothing is known.
 int dead_among(std::span<const int> peers, int own, std::span<const RankPlace> places) {
   if (places.empty()) return -1;
@@ -135,8 +141,9 @@ void look_closer(const Group& group, Awaited& awaited, std::uint64_t record, con
     leave(group, awaited, record,
           who_waits(group, lack, phase) + ": the process of rank " + std::to_string(dead) + " has died");
   }
-  if (group.recorder->job_has_failed())
-    leave(group, awaited, record, who_waits(group, lack, phase) + ": another rank has failed");
+  if (group.recorder->job_has_failed()) {
+    leave(group, awaited, record, who_waits(group, lack, phase) + ": another rank has failed" + state_of(group, lack));
+  }
 }
 
 void run_out(const Group& group, Awaited& awaited, std::uint64_t record, const Phase& phase) {
@@ -144,9 +151,7 @@ void run_out(const Group& group, Awaited& awaited, std::uint64_t record, const P
   if (lack.peers.empty()) return;  // it has come to its end between two looks
   std::ostringstream sentence;
   sentence << who_waits(group, lack, phase) << ": " << awaited.seen(lack) << " after "
-           << std::chrono::duration<double>(group.deadline).count() << " s";
-  const std::string state = state_of_ranks(lack.peers, lack.rank, group.transport->places());
-  if (!state.empty()) sentence << "; " << state;
+           << std::chrono::duration<double>(group.deadline).count() << " s" << state_of(group, lack);
   if (group.recorder != nullptr) group.recorder->miss(record, lack.peers);
   leave(group, awaited, record, sentence.str());
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <memory>
 #include <new>
 #include <string>
@@ -12,6 +13,7 @@
 #include "comm/collectives.h"
 #include "comm/launch.h"
 #include "comm/make_transport.h"
+#include "comm/rank_place.h"
 #include "kernels/memory/error.h"
 #include "launcher/meet.h"
 #include "launcher/tell.h"
@@ -23,6 +25,8 @@ using namespace std::chrono_literals;
 
 /// A launcher ends the other machines' ranks about a second after rank 0 has given up.
 constexpr auto kRankZeroSpeaksFirst = 3s;
+/// A rank that fails has ended its job after this time, where the launcher hears it.
+constexpr auto kEndedByFirst = 4s;
 /// Ranks that fail alike do so within this time.
 constexpr auto kSharedFailure = 500ms;
 
@@ -66,6 +70,19 @@ int end_rank(const Error& error, Transport& world, Transport& failures) {
   return exit_code(error);
 }
 
+/// Of ranks that fail on their own the first speaks, and its abort ends the others. Where the launcher has lost its
+/// host it hears neither, and the first of the hosts that have not spoken is next. One abort is enough: the launcher,
+/// which may have asked this rank to end already, would not answer another.
+bool speaks_for_job(const FlightRecorder& recorder, const std::string& told) {
+  std::signal(SIGTERM, SIG_DFL);  // the launcher's, whatever it meant to this rank so far
+  const std::string host = own_place().host.data();
+  for (int number = 0;; ++number) {
+    const FailureClaim claim = recorder.claim_failure(told, number);
+    if (claim.own || claim.host == host) return claim.own;
+    std::this_thread::sleep_for(kEndedByFirst);
+  }
+}
+
 int end_recorded_rank(const Error& error, Transport& world, Transport& failures, FlightRecorder& recorder) {
   const bool shared = is_shared(error, failures);
   if (shared && error.code() == ErrorCode::kBadInput) {
@@ -74,10 +91,9 @@ int end_recorded_rank(const Error& error, Transport& world, Transport& failures,
     return exit_code(error);
   }
   const std::string told = one_line(error.what());
-  const bool first = recorder.claim_failure(told);
-  if (first) tell(fmt::format("coe: {}; coe inspect {} tells more", told, recorder.folder().string()));
-  // One abort ends the job; the launcher, which may have asked this rank to end already, would not answer another.
-  if (!shared && !first) _exit(exit_code(error));
+  const bool speaks = shared ? recorder.claim_failure(told).own : speaks_for_job(recorder, told);
+  if (speaks) tell(fmt::format("coe: {}; coe inspect {} tells more", told, recorder.folder().string()));
+  if (!shared && !speaks) _exit(exit_code(error));
   if (!shared) world.abort(error);
   return exit_code(error);
 }

@@ -23,7 +23,8 @@ int run_ranks(const RunFacts& facts, const std::function<void(Transport& world)>
 
 /// The same with a flight recorder, whose files lie in the folder that `open`, which is collective, names before `body`
 /// begins, until the job ends in order or for bad input that all ranks share. Of ranks that fail on their own the first
-/// speaks, saying where the files lie. `deadline` is the world's own patience.
+/// speaks, saying where the files lie, and another host's first where the launcher does not hear that one. `deadline`
+/// is the world's own patience.
 int run_recorded_ranks(const RunFacts& facts, const std::function<std::filesystem::path(Transport& world)>& open,
                        const std::function<void(Transport& world, FlightRecorder& recorder)>& body,
                        std::chrono::milliseconds deadline = kDefaultDeadline);

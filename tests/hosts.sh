@@ -113,8 +113,28 @@ over 2 "$coe" train config.toml --out cut --set training.steps=100000000
 wait_until has_lines cut/metrics.jsonl 5 || die "it does not train"
 ip -n "$switch" link set port2 down
 wait_until grep -q '^coe: ' err.txt || die "a cut cable: nothing is said"
-grep '^coe: ' err.txt | grep -Eq "host ${hosts[2]} (answers: it|hangs, or the host), or the link to it, (may be|is) lost" ||
-  die "a cut cable: the host is not named"
+names_lost_host() {
+  grep '^coe: ' err.txt |
+    grep -Eq "host ${hosts[2]} (answers: it|hangs, or the host), or the link to it, (may be|is) lost"
+}
+names_lost_host || die "a cut cable: the host is not named"
+echo "ok: $(grep '^coe: ' err.txt)"
+kill -TERM "$job"
+ip -n "$switch" link set port2 up
+finish
+
+# The same where the lost host is the first to fail, which the launcher cannot hear.
+over 2 "$coe" train config.toml --out unheard --set training.steps=100000000
+wait_until has_lines unheard/metrics.jsonl 5 || die "it does not train"
+ip -n "$switch" link set port2 down
+others=$(for rank in 0 1 2 3; do process_of $rank; done)
+kill -STOP $others
+first_host() { tail -n 1 unheard/flight/*/failure_0.txt 2>/dev/null; }
+has_failed() { [ -n "$(first_host)" ]; }
+wait_until has_failed || die "a host that is not heard: it says nothing"
+kill -CONT $others
+[ "$(first_host)" = "${hosts[2]}" ] || die "a host that is not heard: another one speaks"
+wait_until names_lost_host || die "a host that is not heard: the others do not name it"
 echo "ok: $(grep '^coe: ' err.txt)"
 kill -TERM "$job"
 ip -n "$switch" link set port2 up

@@ -54,13 +54,19 @@ std::string outcome_text(const FlightRecord& record) {
   return fmt::format("given up after {:.3f} ms, waited{}", took, missing_text(record));
 }
 
-void print_first_failure(const fs::path& folder) {
-  std::ifstream file(first_failure_path(folder));
+std::string first_line_of(const fs::path& path) {
+  std::ifstream file(path);
   std::string line;
-  if (!std::getline(file, line)) return;
+  std::getline(file, line);
   for (char& letter : line)
     if (letter < ' ' || letter > '~') letter = '?';
-  fmt::print("first failure: {}\n", line);
+  return line;
+}
+
+/// Further ones were said where the launcher seemed not to hear the ones before.
+void print_failures(const fs::path& folder) {
+  for (int number = 0; fs::exists(failure_path(folder, number)); ++number)
+    fmt::print("{} failure: {}\n", number == 0 ? "first" : "next", first_line_of(failure_path(folder, number)));
 }
 
 void print_missing_ranks(std::span<const FlightFile> flights) {
@@ -123,7 +129,7 @@ void inspect_flights(const std::vector<fs::path>& paths, const po::variables_map
     files.insert(files.end(), own.begin(), own.end());
   }
   const std::vector<FlightFile> flights = read_flights(files);
-  print_first_failure(files[0].parent_path());
+  print_failures(files[0].parent_path());
   print_who_was_behind(at_first_failure(flights));
   print_missing_ranks(flights);
   print_ranks(at_first_failure(flights));

@@ -8,6 +8,7 @@
 
 #include <array>
 
+#include "comm/rank_place.h"
 #include "tests/launcher/scratch.h"
 
 namespace coe {
@@ -124,19 +125,33 @@ TEST(FlightRecorder, ANewJobClearsAnEarlierOnesFilesAndNoOthers) {
   const Scratch scratch;
   { const FlightRecorder earlier(scratch.path(), 5, 6); }
   scratch.write("notes.txt", "mine");
-  scratch.write("first_failure.txt", "rank 5 ...\n");
+  scratch.write("failure_0.txt", "rank 5 ...\n");
   FlightRecorder::clear(scratch.path());
   EXPECT_FALSE(std::filesystem::exists(flight_path(scratch.path(), 5)));
-  EXPECT_FALSE(std::filesystem::exists(first_failure_path(scratch.path())));
+  EXPECT_FALSE(std::filesystem::exists(failure_path(scratch.path(), 0)));
   EXPECT_TRUE(std::filesystem::exists(scratch / "notes.txt"));
 }
 
-TEST(FlightRecorder, TheFirstFailureIsKept) {
+TEST(FlightRecorder, TheFirstFailureIsKeptWithItsHost) {
   const Scratch scratch;
   const FlightRecorder one(scratch.path(), 0, 2), two(scratch.path(), 1, 2);
-  EXPECT_TRUE(two.claim_failure("disk full"));
-  EXPECT_FALSE(one.claim_failure("rank 1 failed"));
-  EXPECT_EQ(read_text(first_failure_path(scratch.path())), "disk full\n");
+  const std::string host = own_place().host.data();
+  EXPECT_TRUE(two.claim_failure("disk full").own);
+  const FailureClaim second = one.claim_failure("rank 1 failed");
+  EXPECT_FALSE(second.own);
+  EXPECT_EQ(second.host, host);
+  EXPECT_EQ(read_text(failure_path(scratch.path(), 0)), "disk full\n" + host + "\n");
+}
+
+TEST(FlightRecorder, EachFailureBelongsToOneRank) {
+  const Scratch scratch;
+  const FlightRecorder one(scratch.path(), 0, 2), two(scratch.path(), 1, 2);
+  scratch.write("failure_0.txt", "unheard\nfar\n");
+  EXPECT_EQ(one.claim_failure("x").host, "far");
+  EXPECT_TRUE(one.claim_failure("x", 1).own);
+  EXPECT_FALSE(two.claim_failure("y", 1).own);
+  scratch.write("failure_2.txt", "");
+  EXPECT_EQ(two.claim_failure("y", 2).host, "");
 }
 
 TEST(FlightRecorder, AFolderThatCannotBeMadeIsSaid) {

@@ -226,7 +226,7 @@ TEST_F(RecordedGroup, TheDeadlineCountsFromTheLastSignOfWork) {
 TEST_F(RecordedGroup, AStreamOfTheCpuIsDone) { wait(group_, Stream(kCpu), kCombine); }
 
 TEST_F(RecordedGroup, NobodyWaitsInAJobThatHasFailed) {
-  ASSERT_TRUE(recorder_.claim_failure("rank 5 found the disk full"));
+  ASSERT_TRUE(recorder_.claim_failure("rank 5 found the disk full").own);
   group_.deadline = 60s;
   try {
     wait(group_, post(group_, {}, {&message_, 1}, kCombine), kCombine);

@@ -62,8 +62,10 @@ TEST(InspectFlight, PrintsTheNewestExchangesInTheirOrder) {
 TEST(InspectFlight, RepeatsTheFirstFailure) {
   const Scratch scratch;
   leave_flights(scratch);
-  scratch.write("flight/first_failure.txt", "disk \x1b[2Jfull\n");
-  EXPECT_THAT(run_program(scratch, {"inspect", "."}).out, HasSubstr("first failure: disk ?[2Jfull\n"));
+  scratch.write("flight/failure_0.txt", "disk \x1b[2Jfull\nnode1\n");
+  scratch.write("flight/failure_1.txt", "node1 is lost\nnode2\n");
+  EXPECT_THAT(run_program(scratch, {"inspect", "."}).out,
+              HasSubstr("first failure: disk ?[2Jfull\nnext failure: node1 is lost\n"));
 }
 
 TEST(InspectFlight, ADamagedFileIsOneLineAndTwo) {
