@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "kernels/memory/error.h"
+#include "runtime/files/listing.h"
 
 namespace coe {
 namespace {
@@ -45,11 +46,11 @@ void cut_at(FlightFile& flight, std::int64_t time) {
 fs::path newest_folder_in(const fs::path& flights) {
   fs::path newest;
   fs::file_time_type time;
-  std::error_code error, gone;
-  for (const auto& entry : fs::directory_iterator(flights, error)) {
-    const fs::file_time_type own = fs::last_write_time(entry.path(), gone);
-    if (!entry.is_directory(gone) || (!newest.empty() && own <= time)) continue;
-    newest = entry.path();
+  std::error_code gone;
+  for (const fs::path& entry : entries_of(flights)) {
+    const fs::file_time_type own = fs::last_write_time(entry, gone);
+    if (!fs::is_directory(entry, gone) || (!newest.empty() && own <= time)) continue;
+    newest = entry;
     time = own;
   }
   return newest;
@@ -61,9 +62,8 @@ std::vector<fs::path> flight_files_of(const fs::path& folder) {
   std::vector<fs::path> files;
   for (const fs::path& place :
        {folder, folder / "flight", newest_folder_in(folder), newest_folder_in(folder / "flight")}) {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(place, error))
-      if (entry.path().extension() == ".flight") files.push_back(entry.path());
+    for (const fs::path& entry : entries_of(place))
+      if (entry.extension() == ".flight") files.push_back(entry);
     if (!files.empty()) break;
   }
   std::ranges::sort(files);

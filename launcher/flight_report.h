@@ -9,7 +9,8 @@
 
 namespace coe {
 
-/// The flight files of a folder, or of the folder "flight" in it; empty without any.
+/// The flight files of a folder, or of the folder "flight" in it; empty without any. Throws kSystem where a folder
+/// cannot be read.
 std::vector<std::filesystem::path> flight_files_of(const std::filesystem::path& folder);
 
 /// Reads flight files of one job, by rank. Throws kBadInput for a damaged file and for files of several jobs.

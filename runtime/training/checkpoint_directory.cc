@@ -11,6 +11,7 @@
 
 #include "kernels/memory/error.h"
 #include "runtime/files/durable_file.h"
+#include "runtime/files/listing.h"
 
 namespace coe {
 namespace {
@@ -37,19 +38,11 @@ std::optional<Entry> parse_entry(const fs::path& path) {
   return entry;
 }
 
-/// A run that cannot see its checkpoints must not take it for having none.
-void require_seen(const fs::path& path, const std::error_code& error) {
-  const bool seen = !error || error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
-  if (!seen) fail(ErrorCode::kSystem, path.string(), ": cannot be read: ", error.message());
-}
-
 std::vector<Entry> entries_in(const fs::path& directory) {
   std::vector<Entry> entries;
-  std::error_code error;
-  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
-    if (auto entry = parse_entry(at->path())) entries.push_back(std::move(*entry));
+  for (const fs::path& path : entries_of(directory)) {
+    if (auto entry = parse_entry(path)) entries.push_back(std::move(*entry));
   }
-  require_seen(directory, error);
   return entries;
 }
 
@@ -98,13 +91,7 @@ fs::path checkpoint_path(const fs::path& directory, std::int64_t step) {
   return directory / fmt::format("{}{:08}", kPrefix, step);
 }
 
-bool is_checkpoint(const fs::path& place) {
-  std::error_code error;
-  const fs::path manifest = place / kManifestFile;
-  const bool is_file = fs::is_regular_file(manifest, error);
-  require_seen(manifest, error);
-  return is_file;
-}
+bool is_checkpoint(const fs::path& place) { return is_file(place / kManifestFile); }
 
 std::vector<fs::path> checkpoints_of(const fs::path& place) {
   if (is_checkpoint(place)) return {place};

@@ -82,6 +82,12 @@ TEST(FlightReport, ReadsAFolderOrTheOneInARun) {
   EXPECT_TRUE(flight_files_of(scratch / "none").empty());
 }
 
+TEST(FlightReport, AFolderThatCannotBeReadIsSaid) {
+  const Scratch scratch;
+  std::filesystem::create_symlink(scratch / "flight", scratch / "flight");
+  EXPECT_THROW(flight_files_of(scratch.path()), Error);
+}
+
 TEST(FlightReport, FilesOfSeveralJobsAreRefused) {
   const Scratch scratch;
   const FlightRecorder a(scratch / "a", 0, 2), b(scratch / "b", 0, 2), c(scratch / "c", 1, 3);
