@@ -32,13 +32,17 @@ std::string padding_note(const Config& config, std::int64_t ranks) {
   const std::int64_t wanted = config.distributed.expert_parallel, group = wanted == 0 ? ranks : wanted;
   const LayerConfig& layer = config.model.layer;
   const std::int64_t tokens = training_use(config, ranks).tokens;
-  const std::int64_t rows =
-      message_rows(layer, Placement(layer.experts, static_cast<int>(group)), tokens, tokens * group);
-  const std::string sent = fmt::format("each message between GPUs has room for {} rows", rows);
-  if (layer.router == RouterKind::kRelu) return sent;
-  const double even = static_cast<double>(tokens * layer.top_k) / static_cast<double>(group);
-  return sent + fmt::format(", of which {:.0f} % is padding where routing is even",
-                            100 * std::max(0.0, 1 - even / static_cast<double>(rows)));
+  const auto room = [&](const LayerConfig& own) {
+    return message_rows(own, Placement(layer.experts, static_cast<int>(group)), tokens, tokens * group);
+  };
+  const std::int64_t rows = room(layer), judged = room(with_capacity(layer, config.validation.capacity_factor));
+  std::string note = fmt::format("each message between GPUs has room for {} rows", rows);
+  if (layer.router != RouterKind::kRelu) {
+    const double even = static_cast<double>(tokens * layer.top_k) / static_cast<double>(group);
+    note += fmt::format(", of which {:.0f} % is padding where routing is even",
+                        100 * std::max(0.0, 1 - even / static_cast<double>(rows)));
+  }
+  return judged == rows ? note : note + fmt::format("; in validation for {}", judged);
 }
 
 }  // namespace coe

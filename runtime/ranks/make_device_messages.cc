@@ -37,11 +37,14 @@ bool nccl_shares_devices() {
   return value != nullptr && std::string_view(value) == "1";
 }
 
+bool nccl_connects(const Group& group, Device device) {
+  const bool apart = have_devices_of_their_own(group, device);
+  return apart || nccl_shares_devices();
+}
+
 DeviceReach reach_by_itself(const Group& group, Device device) {
   if (group.transport->maps_devices()) return DeviceReach::kMapped;
-  if (!nccl_missing().empty()) return DeviceReach::kHost;
-  const bool apart = have_devices_of_their_own(group, device);
-  return apart || nccl_shares_devices() ? DeviceReach::kNccl : DeviceReach::kHost;
+  return nccl_missing().empty() && nccl_connects(group, device) ? DeviceReach::kNccl : DeviceReach::kHost;
 }
 
 }  // namespace
@@ -53,6 +56,10 @@ std::unique_ptr<DeviceMessages> make_device_messages(const Group& group, const R
   switch (reach) {
     case DeviceReach::kNccl:
       check(nccl_missing().empty(), "exchange.devices: \"nccl\" cannot be had: ", nccl_missing());
+      check(nccl_connects(group, own.device),
+            "exchange.devices: \"nccl\" needs a GPU for each rank, and some of these share one, which NCCL 2.30 and "
+            "later "
+            "allow processes with NCCL_MULTI_RANK_GPU_ENABLE=1; \"mapped\" and \"host\" do without");
       return make_nccl_messages(group, own.device, {.sizes_are_fixed = fixed});
     case DeviceReach::kHost: return std::make_unique<HostMessages>(group, fixed);
     default:

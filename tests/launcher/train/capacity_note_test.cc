@@ -49,6 +49,10 @@ TEST(CapacityNote, SaysWhatMessagesOfFixedSizeHave) {
   // Of rank scope: twice the even share of each of two experts.
   config.model.layer.capacity_scope = CapacityScope::kRank;
   EXPECT_EQ(padding_note(config, 4),
+            "each message between GPUs has room for 128 rows, of which 50 % is padding where routing is even; in "
+            "validation for 256");
+  config.validation.capacity_factor = 2;
+  EXPECT_EQ(padding_note(config, 4),
             "each message between GPUs has room for 128 rows, of which 50 % is padding where routing is even");
 }
 

@@ -5,6 +5,7 @@
 #include "comm/make_transport.h"
 #include "runtime/ranks/make_device_messages.h"
 #include "runtime/ranks/read_back.h"
+#include "tests/bad_input.h"
 #include "tests/comm/nccl_ranks.h"
 #include "tests/kernels/memory/on_device.h"
 #include "tests/ranks.h"
@@ -91,6 +92,18 @@ TEST_P(DeviceMessagesCuda, GatherAndAddUp) {
     group.messages->follow(group.messages->all_reduce_sum(mine, stream, kPhase), stream);
     const auto sum = static_cast<float>(group.size() * (group.size() + 1) / 2);
     EXPECT_EQ(read_back<float>(mine, group, stream, kPhase), std::vector<float>(kNumbers, sum));
+  });
+}
+
+class NcclOnOneDeviceCuda : public OnCuda {};
+
+TEST_F(NcclOnOneDeviceCuda, IsRefusedWhereItIsNotAllowed) {
+  if (!nccl_connects(2)) GTEST_SKIP() << kNoNccl;
+  if (cuda_devices() > 1) GTEST_SKIP() << "each rank has a device of its own";
+  unsetenv("NCCL_MULTI_RANK_GPU_ENABLE");
+  on_ranks(2, [&](Transport& world) {
+    const std::string text = bad_input([&] { make_device_messages({&world}, {kCuda, DeviceReach::kNccl}); });
+    EXPECT_NE(text.find("\"nccl\" needs a GPU for each rank"), std::string::npos) << text;
   });
 }
 
