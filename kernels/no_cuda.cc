@@ -172,15 +172,15 @@ void tally_rerouted(const Tensor&, const Tensor&, const Tensor&, const Tensor&, 
 void count_buckets(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void scan_buckets(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void sum_sources(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
-void place_buckets(const Tensor&, const Tensor&, int, std::int64_t, const BucketPlaces&, const Stream&) { no_cuda(); }
-void scatter_buckets(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const BucketPlaces&, const RowPlaces&,
+void place_buckets(const Tensor&, const Holders&, int, std::int64_t, const BucketPlaces&, const Stream&) { no_cuda(); }
+void scatter_buckets(const Tensor&, const Tensor&, const Tensor&, const Holders&, const BucketPlaces&, const RowPlaces&,
                      const Stream&) {
   no_cuda();
 }
-void place_segments(const Tensor&, const Tensor&, int, std::int64_t, const Tensor&, const Tensor&, const Stream&) {
+void place_segments(const Tensor&, const Holders&, int, std::int64_t, const Tensor&, const Tensor&, const Stream&) {
   no_cuda();
 }
-void size_messages(const Tensor&, const Tensor&, int, const Tensor&, const Stream&) { no_cuda(); }
+void size_messages(const Tensor&, const Holders&, int, const Tensor&, const Stream&) { no_cuda(); }
 void gather_segments(const Tensor&, const SegmentRows&, const SegmentRows&, const Stream&) { no_cuda(); }
 void scatter_segments(const Tensor&, const SegmentRows&, const SegmentRows&, const Stream&) { no_cuda(); }
 

@@ -91,15 +91,20 @@ __global__ void sum_kernel(const std::int32_t* table, std::int64_t sources, std:
   totals[n] = sum;
 }
 
-struct Table {
-  const std::int32_t *counts, *first;
-  std::int32_t sources, holders, buckets, source, padded;
+struct Held {
+  const std::int32_t *first, *bucket, *holder;
+};
 
-  __device__ std::int32_t holder_of(std::int32_t bucket) const {
-    std::int32_t holder = 0;
-    while (holder + 1 < holders && first[holder + 1] <= bucket) ++holder;
-    return holder;
-  }
+Held held_of(const Holders& holders, std::int64_t buckets) {
+  expect_shape("buckets: bucket", holders.bucket, {buckets});
+  expect_shape("buckets: holder", holders.holder, {buckets});
+  return {holders.first.data<std::int32_t>(), holders.bucket.data<std::int32_t>(), holders.holder.data<std::int32_t>()};
+}
+
+struct Table {
+  const std::int32_t* counts;
+  Held held;
+  std::int32_t sources, buckets, source, padded;
 };
 
 /// row_offsets and row_ends may be nullptr.
@@ -107,7 +112,7 @@ struct PlacesOut {
   std::int32_t *begin, *row_offsets, *row_ends;
 };
 
-/// One block; a thread works on the buckets threadIdx.x, threadIdx.x + kThreads, ...
+/// One block; a thread works on the buckets threadIdx.x, threadIdx.x + kThreads, ..., then on those at these places.
 __global__ void place_kernel(Table table, PlacesOut out) {
   __shared__ std::int32_t rows[kMostBuckets];
   for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < table.buckets; n += kThreads) {
@@ -119,15 +124,15 @@ __global__ void place_kernel(Table table, PlacesOut out) {
     rows[n] = all;
   }
   __syncthreads();
-  for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < table.buckets; n += kThreads) {
-    const std::int32_t holder = table.holder_of(n), first = table.first[holder];
+  for (std::int32_t at = static_cast<std::int32_t>(threadIdx.x); at < table.buckets; at += kThreads) {
+    const std::int32_t n = table.held.bucket[at], holder = table.held.holder[n], first = table.held.first[holder];
     const std::int32_t padded = table.padded;
-    std::int32_t before = (n - first) * padded;
-    for (std::int32_t other = first; padded == 0 && other < n; ++other) before += rows[other];
+    std::int32_t before = (at - first) * padded;
+    for (std::int32_t other = first; padded == 0 && other < at; ++other) before += rows[table.held.bucket[other]];
     out.begin[n] += before;
     if (holder != table.source || out.row_offsets == nullptr) continue;
-    out.row_ends[n - first] = before + rows[n];
-    out.row_offsets[n - first + 1] = before + (padded == 0 ? rows[n] : padded);
+    out.row_ends[at - first] = before + rows[n];
+    out.row_offsets[at - first + 1] = before + (padded == 0 ? rows[n] : padded);
   }
   if (threadIdx.x == 0 && out.row_offsets != nullptr) out.row_offsets[0] = 0;
 }
@@ -136,11 +141,11 @@ struct ScatterOut {
   std::int32_t *holder, *row;
 };
 
-__global__ void scatter_kernel(Choices choices, const std::int32_t* counts, Table table, PlacesOut places,
-                               ScatterOut out) {
+__global__ void scatter_kernel(Choices choices, const std::int32_t* counts, std::int32_t buckets,
+                               const std::int32_t* holder, const std::int32_t* first_row, ScatterOut out) {
   __shared__ std::int32_t next[kMostBuckets];
-  for (int n = static_cast<int>(threadIdx.x); n < table.buckets; n += kThreads) {
-    next[n] = counts[static_cast<std::int64_t>(blockIdx.x) * table.buckets + n];
+  for (int n = static_cast<int>(threadIdx.x); n < buckets; n += kThreads) {
+    next[n] = counts[static_cast<std::int64_t>(blockIdx.x) * buckets + n];
   }
   __syncthreads();
   std::int64_t begin, end;
@@ -151,8 +156,8 @@ __global__ void scatter_kernel(Choices choices, const std::int32_t* counts, Tabl
     const std::int32_t place = take_place<kThreads>(bucket, next);
     if (choice >= end) continue;
     const bool placed = bucket != kNoBucket;
-    out.holder[choice] = placed ? table.holder_of(bucket) : -1;
-    out.row[choice] = placed ? places.begin[bucket] + place : -1;
+    out.holder[choice] = placed ? holder[bucket] : -1;
+    out.row[choice] = placed ? first_row[bucket] + place : -1;
   }
 }
 
@@ -192,37 +197,32 @@ void sum_sources(const Tensor& table, const Tensor& totals, const Stream& stream
          table.data<std::int32_t>(), table.extent(0), table.extent(1), totals.data<std::int32_t>());
 }
 
-void place_buckets(const Tensor& table, const Tensor& first, int source, std::int64_t padded,
+void place_buckets(const Tensor& table, const Holders& holders, int source, std::int64_t padded,
                    const BucketPlaces& places, const Stream& stream) {
   expect_rank("place_buckets: table", table, 2);
   expect_buckets(table.extent(1));
-  if (places.row_offsets.elements() > 0) expect_shape("place_buckets: first", first, {table.extent(0) + 1});
+  const bool receives = places.row_offsets.elements() > 0;
+  if (receives) expect_shape("place_buckets: first", holders.first, {table.extent(0) + 1});
   const Table seen{table.data<std::int32_t>(),
-                   first.data<std::int32_t>(),
+                   held_of(holders, table.extent(1)),
                    static_cast<std::int32_t>(table.extent(0)),
-                   static_cast<std::int32_t>(first.elements() - 1),
                    static_cast<std::int32_t>(table.extent(1)),
                    source,
                    static_cast<std::int32_t>(padded)};
   launch("place_buckets", place_kernel, {1, kThreads}, stream, seen, places_out(places, table.extent(1)));
 }
 
-void scatter_buckets(const Tensor& bucket, const Tensor& kept, const Tensor& counts, const Tensor& first,
+void scatter_buckets(const Tensor& bucket, const Tensor& kept, const Tensor& counts, const Holders& holders,
                      const BucketPlaces& places, const RowPlaces& rows, const Stream& stream) {
   expect_rank("scatter_buckets: counts", counts, 2);
   expect_buckets(counts.extent(1));
   expect_shape("scatter_buckets: holder", rows.holder, bucket.shape());
   expect_shape("scatter_buckets: row", rows.row, bucket.shape());
-  const Table holders{nullptr,
-                      first.data<std::int32_t>(),
-                      0,
-                      static_cast<std::int32_t>(first.elements() - 1),
-                      static_cast<std::int32_t>(counts.extent(1)),
-                      0,
-                      0};
+  expect_shape("scatter_buckets: begin", places.begin, {counts.extent(1)});
   launch("scatter_buckets", scatter_kernel, {counts.extent(0), kThreads}, stream,
-         choices_of(rows.offsets, bucket, kept, counts.extent(0)), counts.data<std::int32_t>(), holders,
-         places_out(places, counts.extent(1)),
+         choices_of(rows.offsets, bucket, kept, counts.extent(0)), counts.data<std::int32_t>(),
+         static_cast<std::int32_t>(counts.extent(1)), held_of(holders, counts.extent(1)).holder,
+         places.begin.data<std::int32_t>(),
          ScatterOut{rows.holder.data<std::int32_t>(), rows.row.data<std::int32_t>()});
 }
 

@@ -25,21 +25,28 @@ void scan_buckets(const Tensor& counts, const Tensor& totals, const Stream& stre
 /// totals [N] = sum over the sources of table [S, N].
 void sum_sources(const Tensor& table, const Tensor& totals, const Stream& stream);
 
+/// Who holds which bucket, in which order.
+struct Holders {
+  Tensor first;   ///< [holders + 1]: h holds bucket[first[h]] to bucket[first[h + 1] - 1]
+  Tensor bucket;  ///< [N] by (holder, its order)
+  Tensor holder;  ///< [N] of each bucket
+};
+
 /// Where one source's rows stand.
 struct BucketPlaces {
   Tensor begin;  ///< [N] among the rows of the bucket's holder
   // Both may be empty, where only the places of what is sent matter.
-  Tensor row_offsets;  ///< [buckets held by the source + 1] where the rows of each bucket that it holds begin
+  Tensor row_offsets;  ///< [buckets held by the source + 1] where the rows of each bucket that it holds begin, in its
+                       ///< order
   Tensor row_ends;     ///< [buckets held by the source] where those that are somebody's end
 };
-/// From table [S, N], the totals of all sources, and first [holders + 1], each holder's first bucket: h holds
-/// [first[h], first[h + 1]). Holders are the sources, unless only what is sent matters. Where `padded` is not 0, every
-/// bucket has so many rows, of which the last may be nobody's.
-void place_buckets(const Tensor& table, const Tensor& first, int source, std::int64_t padded,
+/// From table [S, N], the totals of all sources. Holders are the sources, unless only what is sent matters. Where
+/// `padded` is not 0, every bucket has so many rows, of which the last may be nobody's.
+void place_buckets(const Tensor& table, const Holders& holders, int source, std::int64_t padded,
                    const BucketPlaces& places, const Stream& stream);
 /// The place of every choice; those that were not counted get -1. `counts` as scan_buckets() left it, offsets,
 /// bucket and kept as for count_buckets().
-void scatter_buckets(const Tensor& bucket, const Tensor& kept, const Tensor& counts, const Tensor& first,
+void scatter_buckets(const Tensor& bucket, const Tensor& kept, const Tensor& counts, const Holders& holders,
                      const BucketPlaces& places, const RowPlaces& rows, const Stream& stream);
 
 }  // namespace coe::cuda

@@ -11,18 +11,18 @@ constexpr std::int64_t kMostSources = 8192;
 constexpr int kNumbers = 3;
 
 struct Held {
-  const std::int32_t *table, *row_offsets;
-  std::int32_t sources, buckets, first, held, block;
+  const std::int32_t *table, *row_offsets, *bucket;
+  std::int32_t sources, buckets, held, block;
 
   __device__ std::int32_t rows(std::int32_t source, std::int32_t local) const {
-    return table[source * buckets + first + local];
+    return table[source * buckets + bucket[local]];
   }
 };
 
 /// One block; a thread takes the sources, then the segments, threadIdx.x, threadIdx.x + kPlaceThreads, ...
 __global__ void place_kernel(Held held, const std::int32_t* first, std::int32_t holder, std::int32_t* segments) {
   __shared__ std::int32_t from_source[kMostSources];
-  held.first = first[holder];
+  held.bucket += first[holder];
   for (auto s = static_cast<std::int32_t>(threadIdx.x); s < held.sources; s += kPlaceThreads) {
     std::int32_t sum = 0;
     for (std::int32_t local = 0; local < held.held; ++local) sum += held.rows(s, local);
@@ -44,13 +44,13 @@ __global__ void place_kernel(Held held, const std::int32_t* first, std::int32_t 
 }
 
 /// A block for each rank: a thread for what it is sent, another for what comes from it.
-__global__ void size_kernel(const std::int32_t* table, const std::int32_t* first, std::int32_t buckets,
-                            std::int32_t source, std::int32_t* sizes) {
+__global__ void size_kernel(const std::int32_t* table, const std::int32_t* first, const std::int32_t* bucket,
+                            std::int32_t buckets, std::int32_t source, std::int32_t* sizes) {
   const auto rank = static_cast<std::int32_t>(blockIdx.x);
   const bool sends = threadIdx.x == 0;
   const std::int32_t holder = sends ? rank : source, sender = sends ? source : rank;
   std::int32_t sum = 0;
-  for (std::int32_t n = first[holder]; n < first[holder + 1]; ++n) sum += table[sender * buckets + n];
+  for (std::int32_t at = first[holder]; at < first[holder + 1]; ++at) sum += table[sender * buckets + bucket[at]];
   sizes[rank * 2 + static_cast<std::int32_t>(threadIdx.x)] = sum;
 }
 
@@ -96,32 +96,35 @@ void move(const char* what, const Tensor& segments, bool gathers, const SegmentR
 
 }  // namespace
 
-void place_segments(const Tensor& table, const Tensor& first, int holder, std::int64_t block, const Tensor& row_offsets,
-                    const Tensor& segments, const Stream& stream) {
+void place_segments(const Tensor& table, const Holders& holders, int holder, std::int64_t block,
+                    const Tensor& row_offsets, const Tensor& segments, const Stream& stream) {
   expect_rank("place_segments: table", table, 2);
   const std::int64_t sources = table.extent(0), held = row_offsets.elements() - 1;
   if (sources > kMostSources) {
     fail(ErrorCode::kBadInput, "place_segments: there are ", sources, " sources, at most ", kMostSources);
   }
-  expect_shape("place_segments: first", first, {sources + 1});
+  expect_shape("place_segments: first", holders.first, {sources + 1});
+  expect_shape("place_segments: bucket", holders.bucket, {table.extent(1)});
   expect_shape("place_segments: segments", segments, {held, sources, kNumbers});
   const Held seen{table.data<std::int32_t>(),
                   row_offsets.data<std::int32_t>(),
+                  holders.bucket.data<std::int32_t>(),
                   static_cast<std::int32_t>(sources),
                   static_cast<std::int32_t>(table.extent(1)),
-                  0,
                   static_cast<std::int32_t>(held),
                   static_cast<std::int32_t>(block)};
-  launch("place_segments", place_kernel, {1, kPlaceThreads}, stream, seen, first.data<std::int32_t>(), holder,
+  launch("place_segments", place_kernel, {1, kPlaceThreads}, stream, seen, holders.first.data<std::int32_t>(), holder,
          segments.data<std::int32_t>());
 }
 
-void size_messages(const Tensor& table, const Tensor& first, int source, const Tensor& sizes, const Stream& stream) {
+void size_messages(const Tensor& table, const Holders& holders, int source, const Tensor& sizes, const Stream& stream) {
   expect_rank("size_messages: table", table, 2);
-  expect_shape("size_messages: first", first, {table.extent(0) + 1});
+  expect_shape("size_messages: first", holders.first, {table.extent(0) + 1});
+  expect_shape("size_messages: bucket", holders.bucket, {table.extent(1)});
   expect_shape("size_messages: sizes", sizes, {table.extent(0), 2});
   launch("size_messages", size_kernel, {table.extent(0), 2}, stream, table.data<std::int32_t>(),
-         first.data<std::int32_t>(), table.extent(1), source, sizes.data<std::int32_t>());
+         holders.first.data<std::int32_t>(), holders.bucket.data<std::int32_t>(), table.extent(1), source,
+         sizes.data<std::int32_t>());
 }
 
 void gather_segments(const Tensor& segments, const SegmentRows& arrived, const SegmentRows& by_bucket,

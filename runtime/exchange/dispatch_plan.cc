@@ -4,7 +4,6 @@
 #include <numeric>
 #include <utility>
 
-#include "kernels/memory/copy.h"
 #include "kernels/memory/error.h"
 #include "kernels/routing/buckets.h"
 #include "kernels/routing/segments.h"
@@ -151,20 +150,7 @@ std::int64_t most_rows(const Placement& placement, std::int64_t tokens, std::int
 }
 
 DispatchPlanner::DispatchPlanner(const Placement& placement, int rank, const Stream& stream, bool by_message)
-    : placement_(&placement),
-      rank_(rank),
-      stream_(&stream),
-      by_message_(by_message),
-      memory_(static_cast<std::size_t>(placement.ranks() + 1) * sizeof(std::int32_t), stream.device()),
-      first_(memory_.data(), DType::kI32, {placement.ranks() + 1}, stream.device()) {
-  check(stream.device() == kCpu || placement.is_contiguous(),
-        "placement: on a device ranks hold contiguous runs of experts; another map is not there yet");
-  host_first_.push_back(0);
-  for (int r = 0; r < placement.ranks(); ++r) {
-    host_first_.push_back(host_first_.back() + static_cast<std::int32_t>(placement.experts_of(r).count()));
-  }
-  copy(Tensor(host_first_.data(), DType::kI32, first_.shape()), first_, stream);
-}
+    : placement_(&placement), rank_(rank), stream_(&stream), by_message_(by_message), there_(placement, stream) {}
 
 DispatchPlan DispatchPlanner::plan(const Routed& routed, const Tensor& rows, const PlannedRows& planned,
                                    Arena& arena) const {
@@ -180,14 +166,15 @@ DispatchPlan DispatchPlanner::plan(const Routed& routed, const Tensor& rows, con
   plan.row_ends = buckets.row_ends;
   plan.padded_rows = planned.padded;
   plan.message_rows = planned.message;
-  plan.first_place = Tensor(const_cast<std::int32_t*>(host_first_.data()), DType::kI32, first_.shape());
+  plan.first_place = there_.first();
   plan.places = {routing.offsets, arena.make<std::int32_t>(routing.expert.shape()),
                  arena.make<std::int32_t>(routing.expert.shape())};
-  cuda::place_buckets(rows, first_, rank_, planned.padded, buckets, *stream_);
+  cuda::place_buckets(rows, there_.holders(), rank_, planned.padded, buckets, *stream_);
   if (by_message_) {
     plan_messages(routed, rows, plan, arena);
   } else {
-    cuda::scatter_buckets(routing.expert, routing.kept, routed.earlier, first_, buckets, plan.places, *stream_);
+    cuda::scatter_buckets(routing.expert, routing.kept, routed.earlier, there_.holders(), buckets, plan.places,
+                          *stream_);
   }
   return plan;
 }
@@ -196,12 +183,12 @@ void DispatchPlanner::plan_messages(const Routed& routed, const Tensor& rows, Di
   const Routing& routing = routed.routing;
   const std::int64_t ranks = placement_->ranks(), held = placement_->experts_of(rank_).count();
   const cuda::BucketPlaces sent{arena.make<std::int32_t>({routing.experts}), {}, {}};
-  cuda::place_buckets(rows.rows(rank_, 1), first_, 0, 0, sent, *stream_);
-  cuda::scatter_buckets(routing.expert, routing.kept, routed.earlier, first_, sent, plan.places, *stream_);
+  cuda::place_buckets(rows.rows(rank_, 1), there_.holders(), 0, 0, sent, *stream_);
+  cuda::scatter_buckets(routing.expert, routing.kept, routed.earlier, there_.holders(), sent, plan.places, *stream_);
   plan.arrivals = arena.make<std::int32_t>({held, ranks, 3});
-  cuda::place_segments(rows, first_, rank_, plan.message_rows, plan.expert_offsets, plan.arrivals, *stream_);
+  cuda::place_segments(rows, there_.holders(), rank_, plan.message_rows, plan.expert_offsets, plan.arrivals, *stream_);
   plan.sizes = arena.make<std::int32_t>({ranks, 2});
-  cuda::size_messages(rows, first_, rank_, plan.sizes, *stream_);
+  cuda::size_messages(rows, there_.holders(), rank_, plan.sizes, *stream_);
 }
 
 }  // namespace coe

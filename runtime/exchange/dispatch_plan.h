@@ -3,12 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "kernels/memory/arena.h"
-#include "kernels/memory/buffer.h"
 #include "kernels/routing/rows.h"
 #include "runtime/ranks/placement.h"
+#include "runtime/ranks/stream_placement.h"
 #include "runtime/routing/router.h"
 
 namespace coe {
@@ -75,8 +74,7 @@ struct PlannedRows {
 /// Makes the plans of one rank, of routings on any device. Views placement and stream.
 class DispatchPlanner {
  public:
-  /// `by_message`: on a device whose memory peers do not see. Throws kBadInput for a placement of other than contiguous
-  /// runs on a device.
+  /// `by_message`: on a device whose memory peers do not see.
   DispatchPlanner(const Placement& placement, int rank, const Stream& stream, bool by_message = false);
 
   /// From the rows of all ranks, int32 [R, N], which routed.counts are part of.
@@ -90,9 +88,7 @@ class DispatchPlanner {
   int rank_;
   const Stream* stream_;
   bool by_message_;
-  std::vector<std::int32_t> host_first_;
-  Buffer memory_;
-  Tensor first_;  ///< int32 [R + 1] on the stream's device: as first_place
+  StreamPlacement there_;
 };
 
 }  // namespace coe

@@ -11,7 +11,7 @@ namespace coe {
 /// Rows between devices that do not see one another's memory, as one message a peer: put together by (peer, expert,
 /// token), received by (source, expert, token), and moved to their places by (expert, source, token). Where sizes are
 /// not fixed a flight waits for its stream once, for the counts. `group` is the expert-parallel group, which has
-/// messages and whose ranks hold contiguous runs of experts; rows are of `dtype`. Views the stream.
+/// messages; rows are of `dtype`. Views the stream.
 class MessageExchange : public Exchange {
  public:
   MessageExchange(const Group& group, std::int64_t hidden, DType dtype, const Stream& stream);

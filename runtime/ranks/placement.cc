@@ -47,14 +47,4 @@ std::int64_t Placement::most_held() const {
   return most;
 }
 
-bool Placement::is_contiguous() const {
-  std::int64_t next = 0;
-  for (const ExpertIds& ids : held_) {
-    for (const std::int64_t expert : ids) {
-      if (expert != next++) return false;
-    }
-  }
-  return true;
-}
-
 }  // namespace coe

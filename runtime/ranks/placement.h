@@ -38,8 +38,6 @@ class Placement {
   const ExpertIds& experts_of(int rank) const { return held_[static_cast<std::size_t>(rank)]; }
   /// The most experts of any rank.
   std::int64_t most_held() const;
-  /// Whether all ranks' experts, one rank after another, are in ascending order.
-  bool is_contiguous() const;
 
  private:
   std::vector<ExpertIds> held_;

@@ -44,11 +44,7 @@ Admission::Admission(const LayerConfig& config, const Router& router, RowTables&
       tables_(&tables),
       group_(group),
       room_(static_cast<std::size_t>(config.experts)),
-      host_all_{0, static_cast<std::int32_t>(config.experts)},
-      all_memory_(sizeof(host_all_), router.stream().device()),
-      all_(all_memory_.data(), DType::kI32, {2}, router.stream().device()) {
-  copy(Tensor(host_all_.data(), DType::kI32, {2}), all_, router.stream());
-}
+      all_(Placement(config.experts, 1), router.stream()) {}
 
 Task Admission::admit(const Call& call, Routed& routed, Tensor& table, FrameArena& frames) {
   return on_host() ? admit_on_host(call, routed, table, frames) : admit_on_stream(call, routed, table, frames);
@@ -73,7 +69,7 @@ Task Admission::admit_on_stream(const Call& call, Routed& routed, Tensor& table,
   const StreamGrants grants{policy, capacity, group_.rank(), call.arena.make<std::int32_t>(table.shape())};
   clear(grants.taken, stream);
   const StreamAsks asks = asks_of(routed.routing, call.arena);
-  list_asks(policy, asks, {routed.counts, routed.earlier}, all_, tables_->scores(0), call.arena, stream);
+  list_asks(policy, asks, {routed.counts, routed.earlier}, all_.holders(), tables_->scores(0), call.arena, stream);
   if (policy == DropPolicy::kProbability) {
     tables_->tell_scores(call.phase);
     co_await tables_->told();
@@ -87,7 +83,7 @@ Task Admission::admit_on_stream(const Call& call, Routed& routed, Tensor& table,
   for (int round = 1; round <= rounds; ++round) {
     const ChoiceCounts counts =
         ask_next_best(rule, call.bias, routed, asks.granted, round, standbys, call.arena, stream);
-    list_asks(policy, standbys.asks, counts, all_, tables_->scores(round), call.arena, stream);
+    list_asks(policy, standbys.asks, counts, all_.holders(), tables_->scores(round), call.arena, stream);
     tables_->tell(counts.totals, round, call.phase);
     co_await tables_->told();
     grant_asks(grants, standbys.asks, tables_->table(round), tables_->score_lists(round), call.arena, stream);

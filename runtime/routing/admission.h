@@ -1,14 +1,13 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
 #include "comm/posted_collective.h"
 #include "kernels/memory/arena.h"
-#include "kernels/memory/buffer.h"
 #include "runtime/config/config.h"
 #include "runtime/ranks/row_tables.h"
+#include "runtime/ranks/stream_placement.h"
 #include "runtime/routing/router.h"
 #include "runtime/routing/stream_asks.h"
 
@@ -56,9 +55,7 @@ class Admission {
   Group group_;
   std::vector<std::int64_t> room_;
   PostedCollective talk_;
-  std::array<std::int32_t, 2> host_all_;
-  Buffer all_memory_;
-  Tensor all_;  ///< int32 [2] on the stream's device: 0, N
+  StreamPlacement all_;  ///< as if one rank held all experts
 };
 
 }  // namespace coe

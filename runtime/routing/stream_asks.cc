@@ -17,7 +17,7 @@ StreamAsks asks_of(const Routing& routing, Arena& arena) {
           arena.make<std::int32_t>(shape)};
 }
 
-void list_asks(DropPolicy policy, const StreamAsks& asks, const ChoiceCounts& counts, const Tensor& all,
+void list_asks(DropPolicy policy, const StreamAsks& asks, const ChoiceCounts& counts, const cuda::Holders& all,
                const Tensor& scores, Arena& arena, const Stream& stream) {
   const std::int64_t experts = counts.totals.elements();
   ArenaScope scratch(arena);

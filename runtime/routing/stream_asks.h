@@ -29,9 +29,9 @@ struct StreamGrants {
   int rank;               ///< of those that share the places
   Tensor taken;           ///< int32 [R, N], rows granted in earlier rounds, to which this round's are added
 };
-/// Numbers the asks, which `counts` has counted, and lists their scores where places are given by score. all int32 [2]
-/// is 0, N.
-void list_asks(DropPolicy policy, const StreamAsks& asks, const ChoiceCounts& counts, const Tensor& all,
+/// Numbers the asks, which `counts` has counted, and lists their scores where places are given by score. `all` says
+/// that one holds all buckets.
+void list_asks(DropPolicy policy, const StreamAsks& asks, const ChoiceCounts& counts, const cuda::Holders& all,
                const Tensor& scores, Arena& arena, const Stream& stream);
 /// table int32 [R, N] asks of all ranks; score_lists int64 [R] where their scores stand.
 void grant_asks(const StreamGrants& grants, const StreamAsks& asks, const Tensor& table, const Tensor& score_lists,

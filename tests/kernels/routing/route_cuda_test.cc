@@ -1,16 +1,15 @@
 #include <limits>
 
-#include "kernels/routing/buckets.h"
 #include "kernels/routing/route.h"
 #include "kernels/routing/sigmoid.h"
 #include "kernels/routing/softmax.h"
 #include "kernels/routing/topk.h"
-#include "tests/kernels/memory/on_device.h"
+#include "tests/kernels/routing/held_buckets.h"
 
 namespace coe {
 namespace {
 
-class RouteCuda : public OnCuda {
+class RouteCuda : public BucketsOnCuda {
  protected:
   cuda::DeviceChoices choices(std::int64_t tokens, std::int64_t most) {
     return {room(DType::kI32, {tokens + 1}),
@@ -107,7 +106,8 @@ TEST_F(RouteCuda, ReluChoosesWhatIsPositive) {
 
 TEST_F(RouteCuda, PlacesStandByBucketSourceAndToken) {
   // Source 1 of two; buckets 0 and 1 are held by source 0, bucket 2 by source 1; source 0 has 1, 0 and 2 choices.
-  const Ints offsets({5}, {0, 2, 3, 3, 5}), bucket({5}, {0, 2, 1, 1, 2}), first({3}, {0, 2, 3});
+  const Ints offsets({5}, {0, 2, 3, 3, 5}), bucket({5}, {0, 2, 1, 1, 2});
+  const cuda::Holders holders = put(HeldBuckets({{0, 1}, {2}}));
   const Tensor kept = put(Owned<std::uint8_t>({5}, {1, 1, 1, 1, 0}));
   const Tensor counts = room(DType::kI32, {3, 3}), totals = room(DType::kI32, {3});
   cuda::count_buckets(put(offsets), put(bucket), kept, counts, stream_);
@@ -116,14 +116,38 @@ TEST_F(RouteCuda, PlacesStandByBucketSourceAndToken) {
   EXPECT_EQ(get<std::int32_t>(totals).values(), (std::vector<std::int32_t>{1, 2, 1}));
   const Tensor table = put(Ints({2, 3}, {1, 0, 2, 1, 2, 1}));
   const cuda::BucketPlaces places{room(DType::kI32, {3}), room(DType::kI32, {2}), room(DType::kI32, {1})};
-  cuda::place_buckets(table, put(first), 1, 0, places, stream_);
+  cuda::place_buckets(table, holders, 1, 0, places, stream_);
   EXPECT_EQ(get<std::int32_t>(places.begin).values(), (std::vector<std::int32_t>{1, 2, 2}));
   EXPECT_EQ(get<std::int32_t>(places.row_offsets).values(), (std::vector<std::int32_t>{0, 3}));
   EXPECT_EQ(get<std::int32_t>(places.row_ends).values(), (std::vector<std::int32_t>{3}));
   const cuda::RowPlaces rows{put(offsets), room(DType::kI32, {5}), room(DType::kI32, {5})};
-  cuda::scatter_buckets(put(bucket), kept, counts, put(first), places, rows, stream_);
+  cuda::scatter_buckets(put(bucket), kept, counts, holders, places, rows, stream_);
   EXPECT_EQ(get<std::int32_t>(rows.holder).values(), (std::vector<std::int32_t>{0, 1, 0, 0, -1}));
   EXPECT_EQ(get<std::int32_t>(rows.row).values(), (std::vector<std::int32_t>{1, 2, 2, 3, -1}));
+}
+
+TEST_F(RouteCuda, PlacesFollowEachHoldersOwnOrder) {
+  // The same choices; source 0 holds bucket 1, source 1 bucket 2 and then bucket 0.
+  const Ints offsets({5}, {0, 2, 3, 3, 5}), bucket({5}, {0, 2, 1, 1, 2});
+  const cuda::Holders holders = put(HeldBuckets({{1}, {2, 0}}));
+  const Tensor kept = put(Owned<std::uint8_t>({5}, {1, 1, 1, 1, 0}));
+  const Tensor counts = room(DType::kI32, {3, 3}), totals = room(DType::kI32, {3});
+  cuda::count_buckets(put(offsets), put(bucket), kept, counts, stream_);
+  cuda::scan_buckets(counts, totals, stream_);
+  const Tensor table = put(Ints({2, 3}, {1, 0, 2, 1, 2, 1}));
+  const cuda::RowPlaces rows{put(offsets), room(DType::kI32, {5}), room(DType::kI32, {5})};
+  for (const std::int32_t padded : {0, 4}) {
+    const cuda::BucketPlaces places{room(DType::kI32, {3}), room(DType::kI32, {3}), room(DType::kI32, {2})};
+    cuda::place_buckets(table, holders, 1, padded, places, stream_);
+    const std::int32_t second = padded > 0 ? padded : 3;  // where bucket 0 begins, behind bucket 2's three rows
+    EXPECT_EQ(get<std::int32_t>(places.begin).values(), (std::vector<std::int32_t>{second + 1, 0, 2}));
+    EXPECT_EQ(get<std::int32_t>(places.row_offsets).values(),
+              (std::vector<std::int32_t>{0, second, padded > 0 ? 2 * padded : 5}));
+    EXPECT_EQ(get<std::int32_t>(places.row_ends).values(), (std::vector<std::int32_t>{3, second + 2}));
+    cuda::scatter_buckets(put(bucket), kept, counts, holders, places, rows, stream_);
+    EXPECT_EQ(get<std::int32_t>(rows.holder).values(), (std::vector<std::int32_t>{1, 1, 0, 0, -1}));
+    EXPECT_EQ(get<std::int32_t>(rows.row).values(), (std::vector<std::int32_t>{second + 1, 2, 0, 1, -1}));
+  }
 }
 
 }  // namespace

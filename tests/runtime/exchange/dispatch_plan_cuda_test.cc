@@ -2,6 +2,7 @@
 
 #include "runtime/exchange/dispatch_plan.h"
 #include "tests/kernels/memory/on_device.h"
+#include "tests/runtime/ranks/shuffled_placement.h"
 
 namespace coe {
 namespace {
@@ -118,7 +119,10 @@ TEST_F(DispatchPlanCuda, IsTheCpus) {
       const Choices choices(experts, each, 5);
       const auto ranks = static_cast<int>(each.size());
       for (const auto& [capacity, padded] : {std::pair{1 << 30, 0}, {7, 0}, {7, 8}, {7, 50}}) {
-        for (int r = 0; r < ranks; ++r) compare(choices, Placement(experts, ranks), capacity, padded, r);
+        for (int r = 0; r < ranks; ++r) {
+          compare(choices, Placement(experts, ranks), capacity, padded, r);
+          if (ranks > 1) compare(choices, shuffled_placement(experts, ranks, 2), capacity, padded, r);
+        }
       }
     }
   }

@@ -8,6 +8,7 @@
 #include "tests/comm/nccl_ranks.h"
 #include "tests/kernels/memory/on_device.h"
 #include "tests/ranks.h"
+#include "tests/runtime/ranks/shuffled_placement.h"
 #include "tests/runtime/ranks/splits.h"
 #include "tests/runtime/routing/routings.h"
 
@@ -76,15 +77,16 @@ struct Way {
 class StreamExchangeCuda : public OnCuda, public testing::WithParamInterface<Way> {
  protected:
   /// Ranks as threads on one device.
-  Sums on_device(const std::vector<Choices>& by_rank, std::int64_t padded, Transport& world);
+  Sums on_device(const std::vector<Choices>& by_rank, std::int64_t padded, const Placement& placement,
+                 Transport& world);
 };
 
-Sums StreamExchangeCuda::on_device(const std::vector<Choices>& by_rank, std::int64_t padded, Transport& world) {
+Sums StreamExchangeCuda::on_device(const std::vector<Choices>& by_rank, std::int64_t padded, const Placement& placement,
+                                   Transport& world) {
   const Stream stream(kCuda);
   const auto messages = make_device_messages({&world}, {kCuda, GetParam().reach, GetParam().sizes});
   const Group group{&world, world.deadline(), nullptr, messages.get()};
   Arena host, arena(1 << 20, kCuda);
-  const Placement placement(kExperts, world.size());
   const Routing routing = routing_of(kExperts, by_rank[static_cast<std::size_t>(world.rank())], host);
   const Input input(routing, world.rank());
   const auto up = [&](const Tensor& from) {
@@ -134,12 +136,13 @@ Sums StreamExchangeCuda::on_device(const std::vector<Choices>& by_rank, std::int
 }
 
 TEST_P(StreamExchangeCuda, BringsWhatMessagesBring) {
-  for (const std::int64_t padded : {0, 40}) {
+  for (const auto& [padded, shuffled] : {std::pair{0, false}, {40, false}, {0, true}, {40, true}}) {
     for (const int ranks : {1, 2, 4, 7}) {
       if (GetParam().reach == DeviceReach::kNccl && !nccl_connects(ranks)) GTEST_SKIP() << kNoNccl;
       const std::vector<Choices> by_rank = deal_unevenly(choices_of_tokens(37), ranks);
       on_ranks(ranks, [&](Transport& world) {
-        const Sums wanted = by_reference(by_rank, padded, world), got = on_device(by_rank, padded, world);
+        const Placement placement = shuffled ? shuffled_placement(kExperts, ranks, 4) : Placement(kExperts, ranks);
+        const Sums wanted = by_reference(by_rank, padded, world), got = on_device(by_rank, padded, placement, world);
         EXPECT_EQ(got.plain, wanted.plain);
         EXPECT_EQ(got.scalar, wanted.scalar);
         ASSERT_EQ(got.weighed.size(), wanted.weighed.size());

@@ -74,6 +74,37 @@ inline std::vector<float> gather_floats(Group group, std::span<const float> mine
   return all;
 }
 
+/// What ranks hold one after another, in ascending expert id.
+inline std::vector<float> by_expert(const std::vector<float>& by_rank, const Placement& placement) {
+  std::vector<float> all(by_rank.size());
+  const std::int64_t width = std::ssize(all) / placement.experts();
+  auto next = by_rank.begin();
+  for (int rank = 0; rank < placement.ranks(); ++rank) {
+    for (const std::int64_t expert : placement.experts_of(rank)) {
+      std::copy_n(next, width, all.begin() + expert * width);
+      next += width;
+    }
+  }
+  return all;
+}
+
+inline std::vector<IterationCounters> added_up(Group world, std::span<const IterationCounters> mine) {
+  std::vector<IterationCounters> all;
+  for (IterationCounters sum : mine) {
+    all_reduce_sum<std::int64_t>(world, sum.load, {"load"});
+    all_reduce_sum<std::int64_t>(world, {&sum.tokens, 1}, {"tokens"});
+    all_reduce_sum<std::int64_t>(world, {&sum.dropped, 1}, {"dropped"});
+    all_reduce_sum<std::int64_t>(world, {&sum.rerouted, 1}, {"rerouted"});
+    all_reduce_sum<std::int64_t>(world, {&sum.bytes_sent, 1}, {"bytes"});
+    all.push_back(sum);
+  }
+  return all;
+}
+
+inline Placement placement_of(std::int64_t experts, int ranks, bool shuffled) {
+  return shuffled ? shuffled_placement(experts, ranks, 3) : Placement(experts, ranks);
+}
+
 /// How a layer's rows travel.
 struct ChainExchange {
   bool by_reference = false;  ///< else the fastest way that adds up in this order
@@ -89,7 +120,7 @@ class ChainRun {
   ChainRun(const ChainCase& chain, Transport& world, std::int64_t expert_parallel = 0, ChainExchange way = {})
       : case_(chain),
         groups_(world, expert_parallel, kDefaultDeadline),
-        placement_(placement_of(chain.layer.experts, groups_.experts().size(), way)),
+        placement_(placement_of(chain.layer.experts, groups_.experts().size(), way.shuffled)),
         experts_(placement_.experts_of(groups_.experts().rank())),
         parameters_(chain_specs(chain.layer, "", experts_), true),
         exchange_(exchange_of(groups_.experts(), chain.layer, way)),
@@ -136,9 +167,6 @@ class ChainRun {
   Arena& arena() { return arena_; }
 
  private:
-  static Placement placement_of(std::int64_t experts, int ranks, ChainExchange way) {
-    return way.shuffled ? shuffled_placement(experts, ranks, 3) : Placement(experts, ranks);
-  }
   static std::unique_ptr<Exchange> exchange_of(Group group, const LayerConfig& layer, ChainExchange way) {
     if (way.by_reference) return std::make_unique<ReferenceExchange>(group, layer.hidden);
     if (way.logged) {
@@ -153,20 +181,6 @@ class ChainRun {
     return tensor_of<float>({batch_.tokens(), case_.layer.hidden}, part_of(all, floats), arena_);
   }
 
-  /// What ranks hold one after another, in ascending expert id.
-  std::vector<float> by_expert(const std::vector<float>& by_rank) const {
-    std::vector<float> all(by_rank.size());
-    const std::int64_t width = std::ssize(all) / placement_.experts();
-    auto next = by_rank.begin();
-    for (int rank = 0; rank < placement_.ranks(); ++rank) {
-      for (const std::int64_t expert : placement_.experts_of(rank)) {
-        std::copy_n(next, width, all.begin() + expert * width);
-        next += width;
-      }
-    }
-    return all;
-  }
-
   ChainResult gather(const ChainOutput& output, const Tensor& dx) {
     const Group world = groups_.world();
     ChainResult result{.y = gather_floats(world, output.y.span<float>()),
@@ -175,18 +189,10 @@ class ChainRun {
                        .balance = *output.balance_loss.data<double>()};
     const Tensor gradients = parameters_.experts().gradient;
     all_reduce_sum<float>(groups_.replicas(), gradients.span<float>(), {"replicas"});
-    result.expert_gradients = by_expert(gather_floats(groups_.experts(), gradients.span<float>()));
+    result.expert_gradients = by_expert(gather_floats(groups_.experts(), gradients.span<float>()), placement_);
     all_reduce_sum<float>(world, result.replicated_gradients, {"gradients"});
     all_reduce_sum<double>(world, {&result.balance, 1}, {"balance"});
-    for (const IterationCounters& mine : layer_.counters()) {
-      IterationCounters sum = mine;
-      all_reduce_sum<std::int64_t>(world, sum.load, {"load"});
-      all_reduce_sum<std::int64_t>(world, {&sum.tokens, 1}, {"tokens"});
-      all_reduce_sum<std::int64_t>(world, {&sum.dropped, 1}, {"dropped"});
-      all_reduce_sum<std::int64_t>(world, {&sum.rerouted, 1}, {"rerouted"});
-      all_reduce_sum<std::int64_t>(world, {&sum.bytes_sent, 1}, {"bytes"});
-      result.counters.push_back(sum);
-    }
+    result.counters = added_up(world, layer_.counters());
     return result;
   }
 

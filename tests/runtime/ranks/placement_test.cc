@@ -50,9 +50,6 @@ TEST(Placement, AnyMapKeepsTheOrderOfEachRank) {
   EXPECT_EQ(placement.rank_of(3), 0);
   EXPECT_EQ(placement.rank_of(4), 2);
   EXPECT_EQ(placement.experts_of(2)[1], 4);
-  EXPECT_FALSE(placement.is_contiguous());
-  EXPECT_TRUE(Placement(7, 3).is_contiguous());
-  EXPECT_TRUE(Placement(Held{ids({0}), ids({1, 2})}).is_contiguous());
 }
 
 TEST(Placement, EveryExpertIsHeldOnce) {
