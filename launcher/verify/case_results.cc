@@ -45,17 +45,17 @@ void CaseResults::gather(const std::string& name, std::span<const float> mine) {
     whole.insert(whole.end(), part.begin(), part.end());
 }
 
-void CaseResults::gather_gradients(const Parameters& parameters, const Placement& placement,
-                                   const std::function<std::vector<ParameterSpec>(const ExpertIds&)>& specs_of) {
+void CaseResults::gather_gradients(const Parameters& parameters,
+                                   const std::function<std::vector<ParameterSpec>(int rank)>& specs_of) {
   for (const Parameter& parameter : parameters.all()) {
     const auto gradient = parameter.gradient.span<float>();
     if (!parameter.expert && gradient.data() != nullptr)
       values_["grad." + parameter.name].assign(gradient.begin(), gradient.end());
   }
   const auto parts = gather_floats(*groups_, parameters.experts().gradient.span<float>());
-  for (int rank = 0; rank < placement.ranks(); ++rank) {
-    auto next = parts[static_cast<std::size_t>(rank)].begin();
-    for (const ParameterSpec& spec : specs_of(placement.experts_of(rank))) {
+  for (std::size_t rank = 0; rank < parts.size(); ++rank) {
+    auto next = parts[rank].begin();
+    for (const ParameterSpec& spec : specs_of(static_cast<int>(rank))) {
       if (!spec.expert) continue;
       values_["grad." + spec.name].assign(next, next + spec.shape.elements());
       next += spec.shape.elements();

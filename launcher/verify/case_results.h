@@ -9,7 +9,6 @@
 #include "kernels/memory/tensor.h"
 #include "launcher/verify/case_file.h"
 #include "runtime/model/parameters.h"
-#include "runtime/ranks/placement.h"
 #include "runtime/ranks/rank_groups.h"
 
 namespace coe {
@@ -24,9 +23,9 @@ class CaseResults {
   /// Puts together what every rank has of one tensor, in rank order. Collective.
   void gather(const std::string& name, std::span<const float> mine);
   /// All gradients as "grad.<parameter>": replicated ones of this rank, expert ones from who holds them. `specs_of`
-  /// lists the parameters of a rank that holds the given experts. Collective.
-  void gather_gradients(const Parameters& parameters, const Placement& placement,
-                        const std::function<std::vector<ParameterSpec>(const ExpertIds&)>& specs_of);
+  /// lists the parameters of a rank. Collective.
+  void gather_gradients(const Parameters& parameters,
+                        const std::function<std::vector<ParameterSpec>(int rank)>& specs_of);
 
   const std::vector<float>& at(const std::string& name) const { return values_.at(name); }
   /// The largest ||got - expected|| / ||expected|| (absolute where all is zero expected) over all tensors that the file

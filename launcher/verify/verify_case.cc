@@ -54,7 +54,7 @@ CaseOutcome verify_on_cuda(const CaseFile& file, const RankGroups& groups, const
   file.load_weights(parameters);
   CaseResults results(groups);
   run_cuda_layer(file, groups, placement, stream, parameters, results);
-  results.gather_gradients(parameters, placement, specs_of);
+  results.gather_gradients(parameters, [&](int rank) { return specs_of(placement.experts_of(rank)); });
   const std::vector<std::string> digested = {"output", "grad.input"};
   return judge(file, results, digested, specs_of({0, config.experts}));
 }
@@ -99,7 +99,7 @@ CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups, Exchang
     results.gather("chosen." + std::to_string(t), flags(routing, routing.chosen));
     results.gather("kept." + std::to_string(t), flags(routing, routing.kept));
   }
-  results.gather_gradients(parameters, placement, specs_of);
+  results.gather_gradients(parameters, [&](int rank) { return specs_of(placement.experts_of(rank)); });
   const std::vector<std::string> digested = {"output", "grad.input"};
   return judge(file, results, digested, specs_of({0, config.experts}));
 }
@@ -124,7 +124,7 @@ CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups, const S
   Model model(
       file.model(), groups,
       {.order = order, .threads = threads, .tokens = stream.device() == kCpu ? 0 : most_tokens, .stream = &stream});
-  const auto specs_of = [&](const ExpertIds& experts) { return model_specs(model.config(), experts); };
+  const auto specs_of = [&](int rank) { return model_specs(model.config(), model.experts_of(rank)); };
   HostWeights weights(model, groups.world());
   file.load_weights(weights.memory());
   weights.write();
@@ -151,13 +151,13 @@ CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups, const S
       results.add("loss", {losses.front()});
       results.add("aux_loss", {summed(groups, part.balance)});
       results.add("grad_norm", {static_cast<float>(norm)});
-      results.gather_gradients(weights.read_gradients(), model.placement(), specs_of);
+      results.gather_gradients(weights.read_gradients(), specs_of);
     }
     optimiser.update(step, norm);
   }
   results.add("losses", losses);
   const std::vector<std::string> digested = {"logits"};
-  return judge(file, results, digested, specs_of({0, file.layer().experts}));
+  return judge(file, results, digested, model_specs(model.config(), {0, file.layer().experts}));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "launcher/verify/case_results.h"
+#include "runtime/ranks/placement.h"
 
 namespace coe {
 

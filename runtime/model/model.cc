@@ -46,14 +46,33 @@ std::int64_t group_tokens(const RankGroups& groups, const ModelUse& use) {
 }
 
 /// In training or, where that needs more, in validation; on a device, where nobody can count them, all there can be.
-std::int64_t expert_rows(const LayerConfig& layer, const RankGroups& groups, const Placement& placement,
+std::int64_t expert_rows(const LayerConfig& layer, const RankGroups& groups, std::span<const Placement> placements,
                          const ModelUse& use) {
   if (use.tokens == 0) return 0;
   const auto rows = [&](const LayerConfig& config) {
-    if (use.stream->device() != kCpu) return most_rows(config, placement, group_tokens(groups, use));
-    return layer_size(config, {.tokens = use.tokens, .ranks = groups.experts().size(), .learning = use.trained}).rows;
+    if (use.stream->device() == kCpu) {
+      const int ranks = groups.experts().size();
+      return layer_size(config, {.tokens = use.tokens, .ranks = ranks, .learning = use.trained}).rows;
+    }
+    std::int64_t most = 0;
+    for (const Placement& one : placements) most = std::max(most, most_rows(config, one, group_tokens(groups, use)));
+    return most;
   };
   return std::max(rows(layer), rows(with_capacity(layer, use.capacity_factor)));
+}
+
+/// Those of the use, or contiguous ones.
+std::vector<Placement> placements_of(const ModelConfig& model, const RankGroups& groups, const ModelUse& use) {
+  const auto layers = static_cast<std::size_t>(model.layers);
+  const int ranks = groups.experts().size();
+  if (use.placements.empty()) return std::vector(layers, Placement(model.layer.experts, ranks));
+  check(use.placements.size() == layers, "model: there are ", use.placements.size(), " placements for ", layers,
+        " layers");
+  for (const Placement& one : use.placements) {
+    check(one.experts() == model.layer.experts && one.ranks() == ranks, "model: a placement of ", one.experts(),
+          " experts over ", one.ranks(), " ranks, there are ", model.layer.experts, " over ", ranks);
+  }
+  return use.placements;
 }
 
 /// Throws kBadInput for a number that is none of the vocabulary's, which a device does not look for.
@@ -72,12 +91,11 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
       dtype_(use.dtype),
       capacity_factor_(use.capacity_factor),
       recompute_(use.recompute),
-      placement_(config.layer.experts, groups.experts().size()),
-      parameters_(model_specs(config_, placement_.experts_of(groups.experts().rank()), expert_order(stream_->device())),
-                  use.trained, *stream_, dtype_),
+      placements_(placements_of(config, groups, use)),
+      parameters_(model_specs(config_, experts(), expert_order(stream_->device())), use.trained, *stream_, dtype_),
       exchange_(make_exchange(use.order, groups.experts(), {config.hidden, dtype_},
                               ChainLayer::flight_hint(layers_kept(config, use), config.layer.iterations,
-                                                      expert_rows(config_.layer, groups, placement_, use), use.chunks),
+                                                      expert_rows(config_.layer, groups, placements_, use), use.chunks),
                               *stream_)),
       workspace_(make_layer_workspace(config_.layer, groups, use.tokens, *stream_, use.chunks)),
       rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float),
@@ -87,7 +105,7 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
       saved_(static_cast<std::size_t>(config.layers)) {
   make_rope_tables();
   if (stream_->device() != kCpu) times_.there = &clock_.emplace(*stream_);
-  const ChainContext context{groups_, &placement_, exchange_.get(), &workspace_, &times_, use.threads, stream_};
+  const std::vector<ExpertIds> held = experts();
   for (int l = 0; l < config.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.";
     const AttentionWeights weights{trained(layer + "input_layernorm.weight"), trained(attention + "q_proj.weight"),
@@ -98,8 +116,16 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
       post_attention_norms_.push_back(trained(layer + "post_attention_layernorm.weight"));
     }
     const LayerConfig chain = chain_config(config_);
-    chains_.emplace_back(chain, l, context, chain_weights(chain, layer + "mlp.", experts(), parameters_));
+    const auto at = static_cast<std::size_t>(l);
+    const ChainContext context{groups_, &placements_[at], exchange_.get(), &workspace_, &times_, use.threads, stream_};
+    chains_.emplace_back(chain, l, context, chain_weights(chain, layer + "mlp.", held[at], parameters_));
   }
+}
+
+std::vector<ExpertIds> Model::experts_of(int rank) const {
+  std::vector<ExpertIds> held;
+  for (const Placement& one : placements_) held.push_back(one.experts_of(rank));
+  return held;
 }
 
 void Model::make_rope_tables() {

@@ -37,9 +37,10 @@ struct ModelUse {
   int chunks = 1;                          ///< of a forward, see ChainLayer
   std::int64_t tokens = 0;  ///< the most that a rank has in one forward: exchanges make room for them at once, for none
                             ///< where it is 0
-  double capacity_factor = 0;             ///< of logits() and loss(), see ValidationConfig
-  const Stream* stream = &host_stream();  ///< of the device on which the model is, viewed; there `tokens` is not 0
-  DType dtype = DType::kF32;              ///< of activations, and of matrices as products read them
+  double capacity_factor = 0;              ///< of logits() and loss(), see ValidationConfig
+  const Stream* stream = &host_stream();   ///< of the device on which the model is, viewed; there `tokens` is not 0
+  DType dtype = DType::kF32;               ///< of activations, and of matrices as products read them
+  std::vector<Placement> placements = {};  ///< of each layer over the expert-parallel group; empty: contiguous runs
 };
 
 /// A decoder: embedding, then per layer attention and a chain layer, final norm, untied head (Hugging Face's
@@ -62,9 +63,9 @@ class Model {
 
   const ModelConfig& config() const { return config_; }
   Parameters& parameters() { return parameters_; }
-  const Placement& placement() const { return placement_; }
-  /// Those of every layer that this rank holds.
-  const ExpertIds& experts() const { return placement_.experts_of(groups_->experts().rank()); }
+  /// Of each layer the experts that `rank` of the expert-parallel group holds.
+  std::vector<ExpertIds> experts_of(int rank) const;
+  std::vector<ExpertIds> experts() const { return experts_of(groups_->experts().rank()); }
   const Stream& stream() const { return *stream_; }
 
   /// ids [T] int32 -> logits fp32 [T, V] (overwritten; there when the stream is done). Unlike training, it and loss()
@@ -136,7 +137,7 @@ class Model {
   DType dtype_;
   double capacity_factor_;
   Recompute recompute_;
-  Placement placement_;
+  std::vector<Placement> placements_;  ///< of each layer
   Parameters parameters_;
   std::unique_ptr<Exchange> exchange_;
   LayerWorkspace workspace_;

@@ -116,7 +116,12 @@ ChainWeights chain_weights(const LayerConfig& config, const std::string& prefix,
   return weights;
 }
 
-std::vector<ParameterSpec> model_specs(const ModelConfig& config, const ExpertIds& experts, ExpertOrder order) {
+std::vector<ParameterSpec> model_specs(const ModelConfig& config, const ExpertIds& experts) {
+  return model_specs(config, std::vector(static_cast<std::size_t>(config.layers), experts));
+}
+
+std::vector<ParameterSpec> model_specs(const ModelConfig& config, std::span<const ExpertIds> experts,
+                                       ExpertOrder order) {
   const std::int64_t hidden = config.hidden;
   std::vector<ParameterSpec> specs = {{"model.embed_tokens.weight", {config.vocab, hidden}}};
   for (std::int64_t l = 0; l < config.layers; ++l) {
@@ -128,7 +133,8 @@ std::vector<ParameterSpec> model_specs(const ModelConfig& config, const ExpertId
     if (config.residual_stream == ResidualStream::kAuthors) {
       specs.push_back({layer + "post_attention_layernorm.weight", {hidden}});
     }
-    std::ranges::copy(chain_specs(config.layer, layer + "mlp.", experts, order), std::back_inserter(specs));
+    std::ranges::copy(chain_specs(config.layer, layer + "mlp.", experts[static_cast<std::size_t>(l)], order),
+                      std::back_inserter(specs));
   }
   specs.push_back({"model.norm.weight", {hidden}});
   specs.push_back({"lm_head.weight", {config.vocab, hidden}});

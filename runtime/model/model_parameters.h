@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,10 @@ std::vector<ParameterSpec> chain_specs(const LayerConfig& config, const std::str
 ChainWeights chain_weights(const LayerConfig& config, const std::string& prefix, const ExpertIds& experts,
                            Parameters& parameters);
 
-/// All parameters of a decoder on a rank that holds `experts` of every layer.
-std::vector<ParameterSpec> model_specs(const ModelConfig& config, const ExpertIds& experts,
+/// All parameters of a decoder on a rank that holds experts[l] of layer l, or the same `experts` of every layer.
+std::vector<ParameterSpec> model_specs(const ModelConfig& config, std::span<const ExpertIds> experts,
                                        ExpertOrder order = ExpertOrder::kByExpert);
+std::vector<ParameterSpec> model_specs(const ModelConfig& config, const ExpertIds& experts);
 
 /// Draws all weights, each keyed by (seed, its name), so that they do not depend on who holds them: gates uniform
 /// within 1/sqrt(D), norms 1, router noise and bias 0, all others normal with deviation 0.02 (the Chain-of-Experts

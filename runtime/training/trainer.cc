@@ -24,8 +24,8 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 }  // namespace
 
 Trainer::Trainer(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid,
-                 FlightRecorder* recorder)
-    : state_(std::make_unique<State>(config, world, train, valid, recorder)) {
+                 FlightRecorder* recorder, const std::vector<Placement>& placements)
+    : state_(std::make_unique<State>(config, world, train, valid, recorder, placements)) {
   initialise(config.model, config.training.seed, state_->host_weights.memory());
   state_->host_weights.write();
 }

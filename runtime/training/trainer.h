@@ -7,12 +7,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "comm/flight_recorder.h"
 #include "comm/transport.h"
 #include "runtime/config/config.h"
 #include "runtime/data/token_source.h"
 #include "runtime/layer/step_trace.h"
+#include "runtime/ranks/placement.h"
 #include "runtime/ranks/stop.h"
 #include "runtime/routing/routing_record.h"
 #include "runtime/training/checkpoint.h"
@@ -25,10 +27,10 @@ namespace coe {
 class Trainer {
  public:
   /// Builds the model and draws its weights (the same at any number of ranks). The transport and the sources are
-  /// viewed, not owned, and so is the recorder of what goes on between the ranks, if there is one. Throws kBadInput
-  /// where the configuration does not fit the number of ranks.
+  /// viewed, not owned, and so is the recorder of what goes on between the ranks, if there is one. `placements` of each
+  /// layer's experts as in ModelUse. Throws kBadInput where the configuration does not fit the number of ranks.
   Trainer(const Config& config, Transport& world, const TokenSource& train, const TokenSource& valid,
-          FlightRecorder* recorder = nullptr);
+          FlightRecorder* recorder = nullptr, const std::vector<Placement>& placements = {});
   ~Trainer();
 
   /// One optimiser step. Where a loss or the gradient norm is not finite, it names the first place that is not, and

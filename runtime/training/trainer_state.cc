@@ -36,7 +36,8 @@ std::int64_t numbers_per_iteration(const LayerConfig& layer) { return layer.expe
 }  // namespace
 
 Trainer::State::State(const Config& wanted, Transport& world, const TokenSource& train_source,
-                      const TokenSource& valid_source, FlightRecorder* flight_recorder)
+                      const TokenSource& valid_source, FlightRecorder* flight_recorder,
+                      const std::vector<Placement>& placements)
     : config(wanted),
       stream(make_stream(wanted)),
       recorder(flight_recorder),
@@ -50,7 +51,8 @@ Trainer::State::State(const Config& wanted, Transport& world, const TokenSource&
              .tokens = training_use(wanted, world.size()).tokens,
              .capacity_factor = wanted.validation.capacity_factor,
              .stream = &stream,
-             .dtype = dtype_of(wanted.training.dtype)}),
+             .dtype = dtype_of(wanted.training.dtype),
+             .placements = placements}),
       host_weights(model, groups.world()),
       optimiser(wanted.training, groups, model.parameters(), stream),
       train(&train_source),

@@ -20,7 +20,7 @@ namespace coe {
 /// What a Trainer has, and the parts of its step.
 struct Trainer::State {
   State(const Config& wanted, Transport& world, const TokenSource& train_source, const TokenSource& valid_source,
-        FlightRecorder* flight_recorder);
+        FlightRecorder* flight_recorder, const std::vector<Placement>& placements);
 
   /// Calls visit(tokens, batch, routing, first sequence) for every micro-batch of the step that comes next.
   template <class Visit>

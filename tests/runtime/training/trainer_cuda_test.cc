@@ -11,6 +11,7 @@
 #include "runtime/training/trainer.h"
 #include "tests/comm/nccl_ranks.h"
 #include "tests/kernels/memory/on_device.h"
+#include "tests/runtime/ranks/shuffled_placement.h"
 #include "tests/runtime/training/two_layer_config.h"
 
 namespace coe {
@@ -71,12 +72,13 @@ struct Curve {
 };
 
 /// Calls work(trainer) on every rank.
-void with_trainer(const Config& config, Transport& world, const std::function<void(Trainer&)>& work) {
+void with_trainer(const Config& config, Transport& world, const std::function<void(Trainer&)>& work,
+                  const std::vector<Placement>& placements = {}) {
   const auto open = [&](Split split) {
     return make_token_source(config.data, split, config.model.sequence, config.model.vocab, config.training.seed);
   };
   const auto training = open(Split::kTrain), validation = open(Split::kValidation);
-  Trainer trainer(config, world, *training, *validation);
+  Trainer trainer(config, world, *training, *validation, nullptr, placements);
   work(trainer);
 }
 
@@ -94,14 +96,15 @@ void go_on(Trainer& trainer, int steps, Curve& curve) {
   curve.validation = trainer.validate();
 }
 
-Curve train(const Config& config, int ranks = 1, int steps = 5) {
+Curve train(const Config& config, int ranks = 1, int steps = 5, const std::vector<Placement>& placements = {}) {
   Curve curve;
   run_local_ranks(ranks, [&](Transport& world) {
-    with_trainer(config, world, [&](Trainer& trainer) {
+    const auto work = [&](Trainer& trainer) {
       Curve mine;
       go_on(trainer, steps, mine);
       if (world.rank() == 0) curve = mine;
-    });
+    };
+    with_trainer(config, world, work, placements);
   });
   return curve;
 }
@@ -173,6 +176,20 @@ TEST_F(TrainerCuda, ReplicasOfExpertsTrainAsOne) {
     if (reach == DeviceReach::kNccl && !nccl_connects(4)) GTEST_SKIP() << kNoNccl;
     config.exchange.devices = reach;
     expect_near(train(config, 4, 3), wanted, 1e-5);
+  }
+}
+
+TEST_F(TrainerCuda, LayersThatPlaceTheirExpertsApartTrainToTheSameBits) {
+  Config config = on(Device::Kind::kCuda, small_config());
+  config.training.clip = 0;  // its norm is added up in the order in which experts lie
+  const std::vector<Placement> placements = {shuffled_placement(8, 3, 1), shuffled_placement(8, 3, 2)};
+  for (const DeviceReach reach : {DeviceReach::kMapped, DeviceReach::kHost, DeviceReach::kNccl}) {
+    if (reach == DeviceReach::kNccl && !nccl_connects(3)) GTEST_SKIP() << kNoNccl;
+    config.exchange.devices = reach;
+    const Curve wanted = train(config, 3, 3), got = train(config, 3, 3, placements);
+    EXPECT_EQ(got.losses, wanted.losses);
+    EXPECT_EQ(got.validation, wanted.validation);
+    EXPECT_EQ(got.counted, wanted.counted);
   }
 }
 

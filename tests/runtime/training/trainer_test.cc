@@ -15,6 +15,7 @@
 #include "comm/collectives.h"
 #include "runtime/data/maths/maths_problems.h"
 #include "tests/ranks.h"
+#include "tests/runtime/ranks/shuffled_placement.h"
 #include "tests/runtime/training/two_layer_config.h"
 
 namespace coe {
@@ -32,8 +33,8 @@ struct Curve {
 };
 
 Curve train(const Config& config, Transport& world, int steps, const TokenSource& training,
-            const TokenSource& validation) {
-  Trainer trainer(config, world, training, validation);
+            const TokenSource& validation, const std::vector<Placement>& placements = {}) {
+  Trainer trainer(config, world, training, validation, nullptr, placements);
   Curve curve;
   for (int step = 0; step < steps; ++step) {
     const StepReport report = trainer.step();
@@ -45,11 +46,11 @@ Curve train(const Config& config, Transport& world, int steps, const TokenSource
 }
 
 /// Trains `steps` steps on the built-in text.
-Curve train(const Config& config, Transport& world, int steps) {
+Curve train(const Config& config, Transport& world, int steps, const std::vector<Placement>& placements = {}) {
   const auto open = [&](Split split) {
     return make_token_source(config.data, split, config.model.sequence, config.model.vocab, config.training.seed);
   };
-  return train(config, world, steps, *open(Split::kTrain), *open(Split::kValidation));
+  return train(config, world, steps, *open(Split::kTrain), *open(Split::kValidation), placements);
 }
 
 void expect_near(const std::vector<double>& got, const std::vector<double>& expected, double relative) {
@@ -88,6 +89,51 @@ TEST(TrainerOnRanks, TheFirstStepsOfTheQuickstartMakeNoBufferGrow) {
       for (int step = 0; step < 3; ++step) EXPECT_EQ(trainer.step().buffer_growths, 0) << name << " step " << step;
     });
   }
+}
+
+TEST(TrainerOnRanks, LayersThatPlaceTheirExpertsApartTrainToTheSameBits) {
+  Config config = tiny_config();
+  config.training.clip = 0;  // its norm is added up in the order in which experts lie
+  for (const int ranks : {2, 4}) {
+    on_ranks(ranks, [&](Transport& world) {
+      const std::vector<Placement> placements = {shuffled_placement(8, ranks, 1), shuffled_placement(8, ranks, 2)};
+      const Curve wanted = train(config, world, 4), got = train(config, world, 4, placements);
+      EXPECT_EQ(got.losses, wanted.losses);
+      EXPECT_EQ(got.validation, wanted.validation);
+      expect_near(got.norms, wanted.norms, 1e-12);
+    });
+  }
+}
+
+TEST(TrainerOnRanks, ACheckpointGoesOnWhereExpertsLieApart) {
+  Config config = tiny_config();
+  config.training.clip = 0;
+  config.output.directory = std::filesystem::path(testing::TempDir()) / "trainer_apart";
+  const auto open = [&](Split split) {
+    return make_token_source(config.data, split, config.model.sequence, config.model.vocab, config.training.seed);
+  };
+  on_ranks(2, [&](Transport& world) {
+    const auto training = open(Split::kTrain), validation = open(Split::kValidation);
+    Trainer first(config, world, *training, *validation, nullptr,
+                  {shuffled_placement(8, 2, 1), shuffled_placement(8, 2, 2)});
+    Trainer second(config, world, *training, *validation);
+    for (int step = 0; step < 2; ++step) first.step();
+    first.save();
+    ASSERT_TRUE(second.resume().has_value());
+    for (int step = 0; step < 2; ++step) EXPECT_EQ(second.step().loss, first.step().loss);
+    all_gather_bytes({&world}, {}, {"done"});
+    if (world.rank() == 0) std::filesystem::remove_all(config.output.directory);
+  });
+}
+
+TEST(TrainerOnRanks, PlacementsThatDoNotFitTheModelAreRefused) {
+  on_ranks(2, [&](Transport& world) {
+    const std::vector<Placement> too_few = {Placement(8, 2)}, too_wide(2, Placement(8, 4)),
+                                 of_others(2, Placement(9, 2));
+    for (const std::vector<Placement>& placements : {too_few, too_wide, of_others}) {
+      EXPECT_THROW(train(tiny_config(), world, 1, placements), Error);
+    }
+  });
 }
 
 TEST(TrainerOnRanks, FiftyStepsDoNotDependOnTheNumberOfRanks) {
