@@ -117,8 +117,6 @@ void check_device(const Config& config) {
   }
   check(config.exchange.order == ExchangeOrder::kExact,
         "exchange.order: must be \"exact\" with training.device \"cuda\"");
-  check(config.exchange.chunks == 1, "exchange.chunks: ", config.exchange.chunks,
-        ", must be 1 with training.device \"cuda\"");
   check(config.exchange.sizes == MessageSizes::kHost || config.model.layer.drop_policy != DropPolicy::kNone,
         "exchange.sizes: \"padded\" needs layer.drop_policy, whose capacity it is padded to");
   const std::int64_t width = config.model.hidden / config.model.heads;

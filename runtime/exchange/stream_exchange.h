@@ -13,7 +13,8 @@ namespace coe {
 /// Rows are copied once between ranks whose streams share a device: they are written straight to their final place, and
 /// results are read from where the experts left them. How many there are stays on the device, so that windows are made
 /// for the bound that the plan knows; who may touch what follows from the meetings of the streams, of which every
-/// flight has one each way. A flight's results are combined before the next flight's experts begin.
+/// flight has one each way. All ranks go on with flights of several chunks in one order, and a window that was given
+/// back first is taken first: its last use then lies before the meeting that the taker's chunk has followed last.
 class StreamExchange : public Exchange {
  public:
   /// `group` is the expert-parallel group; rows are of `dtype`. Views the stream. Collective.
@@ -31,6 +32,7 @@ class StreamExchange : public Exchange {
   struct Place {
     std::unique_ptr<StreamWindow> window;
   };
+  StreamMeeting& take_meeting();
   /// The next of a pool, with room for so many rows.
   Place& take(FlightPool<Place>& pool, std::int64_t rows);
 
@@ -38,7 +40,7 @@ class StreamExchange : public Exchange {
   std::int64_t hidden_;
   DType dtype_;
   const Stream* stream_;
-  StreamMeeting meeting_;
+  FlightPool<StreamMeeting> meetings_;  ///< of the flights under way: a stream follows one before it arrives anew
   FlightPool<Place> arrivals_, results_;
   FlightPool<Buffers> flights_;
   int growths_ = 0;

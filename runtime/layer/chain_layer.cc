@@ -26,8 +26,6 @@ ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext&
       experts_(weights_.experts, context.threads, *context.stream),
       counters_(config.iterations, config.experts, *context.stream),
       counts_(context.workspace->group.size()) {
-  check(stream().device() == kCpu || context.workspace->chunks() == 1, "layer on a device: exchange.chunks is ",
-        context.workspace->chunks(), ", must be 1");
   for (int t = 0; t < iterations(); ++t) {
     gates_.emplace_back(config, layer, t, weights_.gates[static_cast<std::size_t>(t)], *router_);
   }
@@ -35,7 +33,7 @@ ChainLayer::ChainLayer(const LayerConfig& config, int layer, const ChainContext&
 }
 
 FlightHint ChainLayer::flight_hint(std::int64_t layers, std::int64_t iterations, std::int64_t rows, int chunks) {
-  return {.rows = (rows + chunks - 1) / chunks,
+  return {.rows = rows,
           .arrivals = chunks + kSpare + static_cast<int>(layers * iterations) * chunks,
           .results = chunks + kSpare};
 }
@@ -62,13 +60,15 @@ std::size_t ChainLayer::chunks() const {
 ChainSaved& ChainLayer::begin_chunks(const Batch& batch, std::size_t chunks, ChainSaved* saved) {
   ChainSaved& all = saved != nullptr ? *saved : unsaved_;
   all.chunks.resize(chunks);
+  const int ranks = context_.groups->experts().size();
+  if (stream().device() != kCpu && batch.sequences > batch.most_sequences(ranks)) {
+    fail(ErrorCode::kInternal, "layer on a device: a rank has ", batch.sequences, " of ", batch.group_sequences,
+         " sequences of ", ranks, " ranks, which must have even shares");
+  }
   for (std::size_t c = 0; c < chunks; ++c) {
     ChunkSaved& chunk = all.chunks[c];
-    const Share sequences = share_of(batch.sequences, std::ssize(all.chunks), static_cast<std::int64_t>(c));
-    chunk.batch = batch;
-    chunk.batch.first_sequence += sequences.first;
-    chunk.batch.sequences = sequences.count;
-    chunk.tokens = {sequences.first * batch.length, chunk.batch.tokens()};
+    chunk.batch = chunk_of(batch, static_cast<std::int64_t>(c), std::ssize(all.chunks), ranks);
+    chunk.tokens = {(chunk.batch.first_sequence - batch.first_sequence) * batch.length, chunk.batch.tokens()};
     chunk.iterations.resize(saved != nullptr ? static_cast<std::size_t>(config_.iterations) : 2);
     if (chunks > 1) chunk.begin = context_.workspace->arenas[c].mark();
   }

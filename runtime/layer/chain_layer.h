@@ -81,10 +81,10 @@ struct ChainOutput {
 /// summed chunk by chunk. Where capacity drops, or routing is recorded, there is one.
 class ChainLayer {
  public:
-  /// Throws kBadInput where a device shall work on several chunks.
   ChainLayer(const LayerConfig& config, int layer, const ChainContext& context, ChainWeights weights);
 
-  /// What the Exchange of so many layers, each followed by a backward, shall make room for; `rows` as in FlightHint.
+  /// What the Exchange of so many layers, each followed by a backward, shall make room for; `rows`, of a chunk, as in
+  /// FlightHint.
   static constexpr int kInFlight = 2;  ///< flights of one chunk whose results are not yet taken
   static FlightHint flight_hint(std::int64_t layers, std::int64_t iterations, std::int64_t rows = 0, int chunks = 1);
 
@@ -170,8 +170,6 @@ class ChainLayer {
     void meet() {}
     void take() {}
   };
-  /// [N] of all chunks, which have noted theirs.
-  Tensor add_up_chunks(Arena& arena) const;
   /// Awaited: all replicas' counts, int64 [N] each, are in `all`.
   Timed<RowTables::Told> tell_replicas(int t, const Tensor& counts, const Forward& pass);
   void balance(int t, const Tensor& world_counts, Forward& pass);
@@ -212,7 +210,7 @@ class ChainLayer {
   LayerCounters counters_;
   RoutingCounter* counter_ = nullptr;
   ChainSaved unsaved_;          ///< where no backward follows: of an iteration and of the one that it enters
-  std::vector<Tensor> counts_;  ///< int64 [N] of each chunk, in one iteration
+  std::vector<Tensor> counts_;  ///< totals of each chunk, in one iteration
   std::vector<Task> passes_;
   FrameArena frames_;
 };

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <functional>
 
 #include "comm/device_messages.h"
 #include "kernels/decoder/rms_norm.h"
@@ -40,7 +39,7 @@ Task ChainLayer::pass_forward(Forward pass, FrameArena& frames) {
         counts_[pass.chunk] = world_counts;
         co_await Turn();
         here(t);
-        world_counts = add_up_chunks(pass.arena);
+        world_counts = add_up_totals(counts_, pass.arena, stream());
       }
       if (context_.groups->replicas().size() > 1) {
         co_await tell_replicas(t, world_counts, pass);
@@ -118,15 +117,6 @@ Timed<RowTables::Told> ChainLayer::tell(int t, const Tensor& counts, int round, 
   const PartTimer timer(*context_.times, Part::kPlan);
   tables(pass).tell(counts, round, phase("plan", t));
   return {*context_.times, Part::kPlan, tables(pass).told()};
-}
-
-Tensor ChainLayer::add_up_chunks(Arena& arena) const {
-  const Tensor sums = arena.zeros<std::int64_t>({config_.experts});
-  for (const Tensor& counts : counts_) {
-    std::ranges::transform(sums.span<std::int64_t>(), counts.span<std::int64_t>(), sums.data<std::int64_t>(),
-                           std::plus<>());
-  }
-  return sums;
 }
 
 Timed<RowTables::Told> ChainLayer::tell_replicas(int t, const Tensor& counts, const Forward& pass) {

@@ -13,7 +13,7 @@ LayerWorkspace make_layer_workspace(const LayerConfig& config, const RankGroups&
     workspace.replicas.push_back(make_row_tables(groups.replicas(), {.experts = config.experts}, stream));
   }
   workspace.own = make_row_tables(groups.alone(), room, stream);
-  if (chunks > 1) workspace.arenas.resize(static_cast<std::size_t>(chunks));
+  for (int c = 0; chunks > 1 && c < chunks; ++c) workspace.arenas.emplace_back(0, stream.device());
   return workspace;
 }
 

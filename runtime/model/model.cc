@@ -41,24 +41,36 @@ std::int64_t layers_kept(const ModelConfig& config, const ModelUse& use) {
   return use.recompute == Recompute::kLayer ? 1 : config.layers;
 }
 
-std::int64_t group_tokens(const RankGroups& groups, const ModelUse& use) {
-  return use.tokens * groups.experts().size();
+int chunks_of(const LayerConfig& layer, const ModelUse& use) {
+  return layer.drop_policy == DropPolicy::kNone ? use.chunks : 1;
 }
 
-/// In training or, where that needs more, in validation; on a device, where nobody can count them, all there can be.
-std::int64_t expert_rows(const LayerConfig& layer, const RankGroups& groups, std::span<const Placement> placements,
+std::int64_t divided(std::int64_t total, std::int64_t parts) { return (total + parts - 1) / parts; }
+
+/// The most that the group has in one chunk.
+std::int64_t chunk_tokens(const ModelConfig& model, const RankGroups& groups, const ModelUse& use, int chunks) {
+  const std::int64_t mine =
+      chunks == 1 ? use.tokens : divided(divided(use.tokens, model.sequence), chunks) * model.sequence;
+  return mine * groups.experts().size();
+}
+
+/// Of one chunk, in training or, where that needs more, in validation; on a device, where nobody can count them, all
+/// there can be.
+std::int64_t expert_rows(const ModelConfig& model, const RankGroups& groups, std::span<const Placement> placements,
                          const ModelUse& use) {
   if (use.tokens == 0) return 0;
+  const int chunks = chunks_of(model.layer, use), ranks = groups.experts().size();
   const auto rows = [&](const LayerConfig& config) {
     if (use.stream->device() == kCpu) {
-      const int ranks = groups.experts().size();
-      return layer_size(config, {.tokens = use.tokens, .ranks = ranks, .learning = use.trained}).rows;
+      return divided(layer_size(config, {.tokens = use.tokens, .ranks = ranks, .learning = use.trained}).rows, chunks);
     }
     std::int64_t most = 0;
-    for (const Placement& one : placements) most = std::max(most, most_rows(config, one, group_tokens(groups, use)));
+    for (const Placement& one : placements) {
+      most = std::max(most, most_rows(config, one, chunk_tokens(model, groups, use, chunks)));
+    }
     return most;
   };
-  return std::max(rows(layer), rows(with_capacity(layer, use.capacity_factor)));
+  return std::max(rows(model.layer), rows(with_capacity(model.layer, use.capacity_factor)));
 }
 
 /// Those of the use, or contiguous ones.
@@ -93,11 +105,12 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
       recompute_(use.recompute),
       placements_(placements_of(config, groups, use)),
       parameters_(model_specs(config_, experts(), expert_order(stream_->device())), use.trained, *stream_, dtype_),
-      exchange_(make_exchange(use.order, groups.experts(), {config.hidden, dtype_},
-                              ChainLayer::flight_hint(layers_kept(config, use), config.layer.iterations,
-                                                      expert_rows(config_.layer, groups, placements_, use), use.chunks),
-                              *stream_)),
-      workspace_(make_layer_workspace(config_.layer, groups, use.tokens, *stream_, use.chunks)),
+      exchange_(make_exchange(
+          use.order, groups.experts(), {config.hidden, dtype_},
+          ChainLayer::flight_hint(layers_kept(config, use), config.layer.iterations,
+                                  expert_rows(config_, groups, placements_, use), chunks_of(config.layer, use)),
+          *stream_)),
+      workspace_(make_layer_workspace(config_.layer, groups, use.tokens, *stream_, chunks_of(config.layer, use))),
       rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float),
                    stream_->device()),
       embedding_(trained("model.embed_tokens.weight")),

@@ -34,7 +34,7 @@ struct ModelUse {
   ExchangeOrder order = ExchangeOrder::kExact;
   Recompute recompute = Recompute::kNone;  ///< what loss_and_gradients() computes twice
   int threads = 1;                         ///< of this rank, for its experts
-  int chunks = 1;                          ///< of a forward, see ChainLayer
+  int chunks = 1;                          ///< of a forward, see ChainLayer; with a capacity there is one
   std::int64_t tokens = 0;  ///< the most that a rank has in one forward: exchanges make room for them at once, for none
                             ///< where it is 0
   double capacity_factor = 0;              ///< of logits() and loss(), see ValidationConfig

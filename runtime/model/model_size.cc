@@ -82,7 +82,8 @@ ModelSize model_size(const ModelConfig& model, const TrainingUse& use) {
   const std::int64_t again = (keeps_attention ? 0 : attention) + (keeps_chain ? 0 : chain_kept);
   const std::int64_t working = (model.layers + 2) * rows + std::max(head_floats(model, use.tokens), again + work);
   const std::int64_t layers_kept = keeps_chain ? model.layers : 1;
-  const FlightHint flights = ChainLayer::flight_hint(layers_kept, layer.iterations, chain.rows, use.chunks);
+  const FlightHint flights =
+      ChainLayer::flight_hint(layers_kept, layer.iterations, (chain.rows + use.chunks - 1) / use.chunks, use.chunks);
   const std::int64_t places = flights.arrivals + flights.results;
   const auto number = static_cast<std::int64_t>(size_of(use.dtype));
   return {.kept_bytes = static_cast<std::size_t>(number * model.layers * kept),

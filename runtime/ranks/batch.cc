@@ -1,5 +1,7 @@
 #include "runtime/ranks/batch.h"
 
+#include <algorithm>
+
 #include "runtime/ranks/share.h"
 
 namespace coe {
@@ -15,6 +17,16 @@ Batch deal_batch(std::int64_t sequences, std::int64_t length, const RankGroups& 
           .length = length,
           .group_sequences = last.first + last.count - first.first,
           .world_sequences = sequences};
+}
+
+Batch chunk_of(const Batch& batch, std::int64_t index, std::int64_t chunks, int ranks) {
+  const Share mine = share_of(batch.sequences, chunks, index);
+  const std::int64_t most = (batch.most_sequences(ranks) + chunks - 1) / chunks;
+  Batch chunk = batch;
+  chunk.first_sequence += mine.first;
+  chunk.sequences = mine.count;
+  chunk.group_sequences = std::min(batch.group_sequences, ranks * most);
+  return chunk;
 }
 
 }  // namespace coe

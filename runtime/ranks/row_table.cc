@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "kernels/memory/copy.h"
 #include "kernels/routing/buckets.h"
 
 namespace coe {
@@ -25,6 +26,21 @@ Tensor RowTable::totals(Arena& arena, const Stream& stream) const {
   auto* sum = sums.data<std::int64_t>();
   for (int rank = 0; rank < ranks(); ++rank) std::transform(sum, sum + experts(), of(rank), sum, std::plus<>());
   return sums;
+}
+
+Tensor add_up_totals(std::span<const Tensor> totals, Arena& arena, const Stream& stream) {
+  const std::int64_t experts = totals.front().elements();
+  if (totals.front().on_host()) {
+    const Tensor sums = arena.zeros<std::int64_t>({experts});
+    auto* sum = sums.data<std::int64_t>();
+    for (const Tensor& each : totals) std::transform(sum, sum + experts, each.data<std::int64_t>(), sum, std::plus<>());
+    return sums;
+  }
+  const Tensor table = arena.make<std::int32_t>({std::ssize(totals), experts});
+  for (std::int64_t i = 0; i < std::ssize(totals); ++i) {
+    copy(totals[static_cast<std::size_t>(i)], table[i].reshaped(totals.front().shape()), stream);
+  }
+  return RowTable(table).totals(arena, stream);
 }
 
 }  // namespace coe

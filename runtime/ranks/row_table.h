@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "kernels/memory/arena.h"
 #include "kernels/memory/stream.h"
@@ -30,5 +31,8 @@ class RowTable {
  private:
   Tensor rows_;
 };
+
+/// The sums of several tables' totals() of the same experts, of whatever type these are.
+Tensor add_up_totals(std::span<const Tensor> totals, Arena& arena, const Stream& stream);
 
 }  // namespace coe

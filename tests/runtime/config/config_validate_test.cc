@@ -57,8 +57,6 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"training.dtype=bf16"}, "training.dtype: \"bf16\" needs training.device \"cuda\""},
         Refused{{"training.device=cuda", "exchange.order=partial-sums"},
                 "exchange.order: must be \"exact\" with training.device \"cuda\""},
-        Refused{{"training.device=cuda", "exchange.chunks=2"},
-                "exchange.chunks: 2, must be 1 with training.device \"cuda\""},
         Refused{{"training.device=cuda", "exchange.sizes=padded"},
                 "exchange.sizes: \"padded\" needs layer.drop_policy, whose capacity it is padded to"},
         Refused{{"training.device=cuda", "model.hidden=264", "model.heads=2"},

@@ -52,12 +52,26 @@ class ChainOnDevice {
     layer_.backward(dy, saved, dx, arena_);
     return gather(output, dx);
   }
+  /// y of a forward that no backward follows, and of another.
+  std::vector<std::vector<float>> run_forward_twice() {
+    std::vector<std::vector<float>> all;
+    const Tensor x = uploaded(case_.x);
+    for (int i = 0; i < 2; ++i) {
+      const ChainOutput output =
+          layer_.forward(x, batch_, {.l1_coeff = case_.l1_coeff, .random = case_.random}, nullptr, arena_);
+      all.push_back(gather_floats(groups_.world(), read<float>(output.y)));
+    }
+    return all;
+  }
+  int growths() const { return exchange_->growths(); }
 
  private:
   const ExpertIds& held() const { return placement_.experts_of(groups_.experts().rank()); }
   FlightHint hint(const DeviceChain& way) const {
-    return ChainLayer::flight_hint(1, case_.layer.iterations,
-                                   most_rows(case_.layer, placement_, batch_.group_tokens()), way.chunks);
+    const int chunks = case_.layer.drop_policy == DropPolicy::kNone ? way.chunks : 1;
+    const Batch one = chunk_of(batch_, 0, chunks, groups_.experts().size());
+    return ChainLayer::flight_hint(1, case_.layer.iterations, most_rows(case_.layer, placement_, one.group_tokens()),
+                                   chunks);
   }
   ChainWeights drawn() {
     std::ranges::for_each(parameters_.all(), draw);

@@ -51,6 +51,30 @@ TEST(BatchOnRanks, TwoGroupsOfTwoCountTheirOwnSequences) {
   });
 }
 
+TEST(Batch, ChunksTogetherHaveEverySequenceOnce) {
+  // Of three ranks with 3, 2 and 2 sequences the first, in chunks of 2 and 1; the others have at most 1 in each.
+  const Batch batch{.first_sequence = 4, .sequences = 3, .length = 5, .group_sequences = 7, .world_sequences = 9};
+  const Batch first = chunk_of(batch, 0, 2, 3), second = chunk_of(batch, 1, 2, 3);
+  EXPECT_EQ(first.first_sequence, 4);
+  EXPECT_EQ(first.sequences, 2);
+  EXPECT_EQ(second.first_sequence, 6);
+  EXPECT_EQ(second.sequences, 1);
+  for (const Batch& chunk : {first, second}) {
+    EXPECT_EQ(chunk.group_sequences, 6) << "at most, as no rank knows who has the longer share";
+    EXPECT_EQ(chunk.most_tokens(3), 10);
+    EXPECT_EQ(chunk.world_sequences, 9);
+    EXPECT_EQ(chunk.length, 5);
+  }
+}
+
+TEST(Batch, OneChunkIsTheWholeAndManyMayBeEmpty) {
+  const Batch batch{.first_sequence = 4, .sequences = 3, .length = 5, .group_sequences = 7, .world_sequences = 9};
+  EXPECT_EQ(chunk_of(batch, 0, 1, 3).sequences, 3);
+  EXPECT_EQ(chunk_of(batch, 0, 1, 3).group_sequences, 7);
+  EXPECT_EQ(chunk_of(batch, 8, 9, 3).sequences, 0);
+  EXPECT_EQ(chunk_of(batch, 8, 9, 3).group_sequences, 3);
+}
+
 TEST(BatchOnRanks, AGroupMayHaveNoSequence) {
   on_ranks(4, [](Transport& world) {
     const RankGroups groups(world, 2, kDefaultDeadline);

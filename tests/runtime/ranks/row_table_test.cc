@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "kernels/memory/error.h"
 #include "tests/runtime/routing/tensors.h"
 
@@ -25,6 +27,14 @@ TEST(RowTable, TotalsOfManyRanksAreNotCutOff) {
   const RowTable table(tensor_of<std::int32_t>({3, 1}, {2'000'000'000, 2'000'000'000, 7}, arena));
   EXPECT_EQ(table.total(0), 4'000'000'007);
   EXPECT_EQ(*table.totals(arena, host_stream()).data<std::int64_t>(), 4'000'000'007);
+}
+
+TEST(RowTable, TotalsOfSeveralAddUp) {
+  Arena arena;
+  const std::array<Tensor, 2> totals = {tensor_of<std::int64_t>({2}, {4'000'000'000, 1}, arena),
+                                        tensor_of<std::int64_t>({2}, {4'000'000'000, 2}, arena)};
+  EXPECT_EQ(values_of<std::int64_t>(add_up_totals(totals, arena, host_stream())),
+            (std::vector<std::int64_t>{8'000'000'000, 3}));
 }
 
 TEST(RowTable, OfOneAxisIsABug) {

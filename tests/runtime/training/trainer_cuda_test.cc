@@ -193,6 +193,22 @@ TEST_F(TrainerCuda, LayersThatPlaceTheirExpertsApartTrainToTheSameBits) {
   }
 }
 
+TEST_F(TrainerCuda, ChunksTrainAsOne) {
+  for (Config config : {small_config(), authors_wiring(), remoe(), all_routing()}) {
+    SCOPED_TRACE(model_name(config.model.layer));
+    config = on(Device::Kind::kCuda, config);
+    const Curve wanted = train(config, 1, 3);
+    config.exchange.chunks = 2;
+    for (const DeviceReach reach : {DeviceReach::kMapped, DeviceReach::kHost, DeviceReach::kNccl}) {
+      if (reach == DeviceReach::kNccl && !nccl_connects(2)) GTEST_SKIP() << kNoNccl;
+      config.exchange.devices = reach;
+      const Curve got = train(config, 2, 3);
+      expect_near(got, wanted, 1e-5);
+      EXPECT_EQ(got.counted, wanted.counted);
+    }
+  }
+}
+
 TEST_F(TrainerCuda, CheckpointsGoOnOnTheOtherDevice) {
   const Curve wanted = train(small_config(), 1, 4);
   for (const Device::Kind first : {Device::Kind::kCpu, Device::Kind::kCuda}) {
