@@ -79,11 +79,13 @@ class AwaitedSignals : public Awaited {
   std::size_t next_ = 0;  ///< all before it were heard
 };
 
-class AwaitedStream : public Awaited {
+/// A Stream or an Event.
+template <class Work>
+class AwaitedWork : public Awaited {
  public:
-  AwaitedStream(const Group& group, const Stream& stream) : group_(group), stream_(stream) {}
+  AwaitedWork(const Group& group, const Work& work) : group_(group), work_(work) {}
   bool done() override {
-    if (stream_.done()) return true;
+    if (work_.done()) return true;
     group_.transport->check_peers();
     if (group_.messages != nullptr) group_.messages->check();
     return false;
@@ -98,7 +100,7 @@ class AwaitedStream : public Awaited {
 
  private:
   const Group& group_;
-  const Stream& stream_;
+  const Work& work_;
 };
 
 /// "rank 0 (node1, pid 7) waits for rank 3 (node2, pid 9) in dispatch of layer 1"
@@ -200,7 +202,12 @@ void wait(const Group& group, const Signals& signals, std::span<const AwaitedSig
 }
 
 void wait(const Group& group, const Stream& stream, const Phase& phase) {
-  AwaitedStream awaited(group, stream);
+  AwaitedWork awaited(group, stream);
+  wait(group, awaited, 0, phase);
+}
+
+void wait(const Group& group, const Event& event, const Phase& phase) {
+  AwaitedWork awaited(group, event);
   wait(group, awaited, 0, phase);
 }
 

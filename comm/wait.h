@@ -45,7 +45,8 @@ struct AwaitedSignal {
 void wait(const Group& group, const Signals& signals, std::span<const AwaitedSignal> awaited, std::uint64_t bytes_in,
           const Phase& phase);
 
-/// Waits until all the work given to the stream is done.
+/// Waits until all the work given to the stream is done, or that before the event.
 void wait(const Group& group, const Stream& stream, const Phase& phase);
+void wait(const Group& group, const Event& event, const Phase& phase);
 
 }  // namespace coe

@@ -71,10 +71,6 @@ int run_eval(std::span<const std::string> arguments) {
     const PinnedTeam team = pinning.pin(world);
     Config own = config;
     own.distributed.threads = team.threads();
-    if (recording) {  // which is done where the host sees what is chosen
-      own.training.device = Device::Kind::kCpu;
-      own.training.dtype = Precision::kF32;
-    }
     TrainedModel trained(own, checkpoint, training_use(own, world.size()).tokens, world);
     std::optional<RoutingRecording> record;
     if (recording) {

@@ -125,9 +125,6 @@ int run_train(std::span<const std::string> arguments) {
   const bool resume = parsed->resume != Resume::kNo;
   check_expert_parallel(config.distributed.expert_parallel, launched_ranks());
   check_share(config, launched_ranks());
-  const bool on_host = config.training.device == Device::Kind::kCpu;
-  check(!parsed->record || on_host,
-        "--record-routing: needs training.device \"cpu\", where the host sees what is chosen");
   std::optional<RecordingOptions> recording;
   if (parsed->record) recording = recording_options(*parsed->record, model, resume);
   const Pinning pinning(static_cast<int>(config.distributed.threads));

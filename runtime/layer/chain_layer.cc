@@ -38,11 +38,6 @@ FlightHint ChainLayer::flight_hint(std::int64_t layers, std::int64_t iterations,
           .results = chunks + kSpare};
 }
 
-void ChainLayer::record_routing(RoutingCounter* counter) {
-  check(counter == nullptr || stream().device() == kCpu, "routing is recorded on the cpu alone");
-  counter_ = counter;
-}
-
 void ChainLayer::update_router_bias(int iteration, float rate, std::span<const std::int64_t> load) {
   const Tensor& bias = gates_[static_cast<std::size_t>(iteration)].bias();
   if (bias.elements() == 0) return;
@@ -53,7 +48,7 @@ void ChainLayer::update_router_bias(int iteration, float rate, std::span<const s
 }
 
 std::size_t ChainLayer::chunks() const {
-  const bool one = config_.drop_policy != DropPolicy::kNone || counter_ != nullptr;
+  const bool one = config_.drop_policy != DropPolicy::kNone || routings_ != nullptr;
   return one ? 1 : context_.workspace->group.size();
 }
 

@@ -24,7 +24,7 @@
 #include "runtime/routing/balance.h"
 #include "runtime/routing/gate.h"
 #include "runtime/routing/routing_context.h"
-#include "runtime/routing/routing_record.h"
+#include "runtime/routing/routing_reader.h"
 
 namespace coe {
 
@@ -112,9 +112,8 @@ class ChainLayer {
   /// Of every iteration. On a device waits for the stream.
   std::span<IterationCounters> counters() { return counters_.read(context_.groups->world()); }
   void clear_counters() { counters_.clear(); }
-  /// Every forward's routing is counted in `counter`, which is viewed; nullptr ends it.
-  /// Throws kBadInput on a device.
-  void record_routing(RoutingCounter* counter);
+  /// Every forward's routing is added to `routings`, which are viewed; nullptr ends it.
+  void record_routing(RoutingReader* routings) { routings_ = routings; }
 
  private:
   /// What the iterations of one chunk's forward have in common.
@@ -208,7 +207,7 @@ class ChainLayer {
   Experts experts_;
   std::optional<SharedExpert> shared_;
   LayerCounters counters_;
-  RoutingCounter* counter_ = nullptr;
+  RoutingReader* routings_ = nullptr;
   ChainSaved unsaved_;          ///< where no backward follows: of an iteration and of the one that it enters
   std::vector<Tensor> counts_;  ///< totals of each chunk, in one iteration
   std::vector<Task> passes_;

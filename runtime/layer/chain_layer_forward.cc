@@ -165,7 +165,7 @@ void ChainLayer::plan(int t, const Tensor& table, Forward& pass) {
   const bool whole_group = table.extent(0) > 1;
   counters_.add_sent(t, saved.chosen, saved.routed, saved.plan,
                      table[whole_group ? context_.groups->experts().rank() : 0]);
-  if (counter_ != nullptr) counter_->count(layer_, t, saved.routed.routing);
+  if (routings_ != nullptr) routings_->add(layer_, t, saved.routed.routing);
 }
 
 Flight ChainLayer::dispatch(int t, Forward& pass) {

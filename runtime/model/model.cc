@@ -115,6 +115,7 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
                    stream_->device()),
       embedding_(trained("model.embed_tokens.weight")),
       head_(config.norm_eps, trained("model.norm.weight"), trained("lm_head.weight"), *stream_),
+      routings_(groups.world(), *stream_),
       saved_(static_cast<std::size_t>(config.layers)) {
   make_rope_tables();
   if (stream_->device() != kCpu) times_.there = &clock_.emplace(*stream_);
@@ -176,7 +177,8 @@ const PartTimes& Model::read_times() {
 }
 
 void Model::record_routing(RoutingCounter* counter) {
-  for (ChainLayer& chain : chains_) chain.record_routing(counter);
+  routings_.count_in(counter);
+  for (ChainLayer& chain : chains_) chain.record_routing(counter == nullptr ? nullptr : &routings_);
 }
 
 Tensor Model::placed(const Tensor& host, Arena& arena) const {
@@ -204,9 +206,10 @@ Model::Call Model::begin(const Tensor& ids, const Batch& batch, const RoutingCon
   return call;
 }
 
-LossPart Model::losses_of(const Call& call) const {
+LossPart Model::losses_of(const Call& call) {
   constexpr Phase kPhase{"reading losses"};
   const std::vector<double> losses = read_back<double>(call.losses, groups_->world(), *stream_, kPhase);
+  routings_.finish();
   return {losses.front(), std::accumulate(losses.begin() + 1, losses.end(), 0.0)};
 }
 

@@ -18,7 +18,7 @@
 #include "runtime/ranks/batch.h"
 #include "runtime/ranks/placement.h"
 #include "runtime/ranks/rank_groups.h"
-#include "runtime/routing/routing_record.h"
+#include "runtime/routing/routing_reader.h"
 
 namespace coe {
 
@@ -89,7 +89,8 @@ class Model {
   /// On the host alone: the routing of the last loss_and_gradients() in one layer and iteration; views that call's
   /// arena. Not where layers are computed again: their memory then serves the next.
   const Routing& last_routing(std::int64_t layer, std::int64_t iteration) const;
-  /// Every forward's routing is counted in `counter`, which is viewed; nullptr ends it.
+  /// Every forward's routing is counted in `counter`, which is viewed, by the end of loss() or loss_and_gradients();
+  /// nullptr ends it.
   void record_routing(RoutingCounter* counter);
   /// Since they were last cleared; on a device as the stream goes through them, once it is done, and nothing after it
   /// until they are cleared again.
@@ -120,7 +121,7 @@ class Model {
   Tensor placed(const Tensor& host, Arena& arena) const;
   Tensor placed_labels(const Tensor& labels, Arena& arena) const;
   /// What has been added up, when the stream is done.
-  LossPart losses_of(const Call& call) const;
+  LossPart losses_of(const Call& call);
   Tensor forward(Call& call, Keep keep);
   void attention_forward(std::size_t layer, const Tensor& h, const Tensor& out, Call& call);
   Tensor chain_forward(std::size_t layer, const Tensor& h, bool save, Call& call);
@@ -149,6 +150,7 @@ class Model {
   Head head_;
   std::vector<TrainedTensor> post_attention_norms_;
   std::vector<AttentionBlock> attentions_;
+  RoutingReader routings_;
   std::vector<ChainLayer> chains_;
   std::vector<LayerSaved> saved_;
 };

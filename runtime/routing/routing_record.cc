@@ -14,6 +14,12 @@ std::span<T> block_of(std::span<T> all, std::int64_t index, std::int64_t size) {
   return all.subspan(static_cast<std::size_t>(index * size), static_cast<std::size_t>(size));
 }
 
+/// None where the tensor is empty: then all are 1.
+std::span<const std::uint8_t> flags_of(const Tensor& set) {
+  if (set.elements() == 0) return {};
+  return set.span<std::uint8_t>();
+}
+
 /// The same member function for reading and for counting.
 template <class Record>
 auto pairs_from(Record& record, std::int64_t layer, std::int64_t iteration) {
@@ -75,18 +81,20 @@ void RoutingCounter::count(std::int64_t layer, std::int64_t iteration, const Rou
   now_.offsets.assign(1, 0);
   now_.experts.clear();
   const auto offsets = routing.offsets.span<std::int32_t>();
-  const auto chosen = routing.chosen.span<std::uint8_t>();
+  const auto chosen = flags_of(routing.chosen), kept = flags_of(routing.kept);
   for (std::int64_t t = 0; t < routing.tokens(); ++t) {
     const auto token = static_cast<std::size_t>(t);
     for (std::int32_t j = offsets[token]; j < offsets[token + 1]; ++j) {
-      if (routing.kept.data<std::uint8_t>()[j] != 0) now_.experts.push_back(routing.expert.data<std::int32_t>()[j]);
+      const bool has_place = kept.empty() || kept[static_cast<std::size_t>(j)] != 0;
+      if (has_place) now_.experts.push_back(routing.expert.data<std::int32_t>()[j]);
     }
     now_.offsets.push_back(static_cast<std::int32_t>(now_.experts.size()));
   }
   const std::int64_t pass = layer * record_.iterations + iteration;
   const auto load = block_of(std::span(record_.load), pass, record_.experts);
   for (const std::int32_t expert : now_.experts) ++load[static_cast<std::size_t>(expert)];
-  record_.dropped[static_cast<std::size_t>(pass)] += std::ranges::count(chosen, 1) - std::ssize(now_.experts);
+  const std::int64_t wanted = chosen.empty() ? routing.choices() : std::ranges::count(chosen, 1);
+  record_.dropped[static_cast<std::size_t>(pass)] += wanted - std::ssize(now_.experts);
   count_pairs(now_, now_, block_of(std::span(record_.coactivation), pass, record_.experts * record_.experts));
   if (pass == 0) {
     record_.tokens += routing.tokens();

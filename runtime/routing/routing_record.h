@@ -51,7 +51,7 @@ class RoutingCounter {
   /// Goes on from `record`; of all ranks' counters one may have counts to go on from.
   explicit RoutingCounter(RoutingRecord record) : record_(std::move(record)) {}
 
-  /// Takes one iteration's routing after admission; a micro-batch goes through all iterations of all layers in order.
+  /// Takes a routing on the host, after admission; a micro-batch goes through all iterations of all layers in order.
   void count(std::int64_t layer, std::int64_t iteration, const Routing& routing);
   void count_step(std::int64_t step);
   /// What all ranks counted. Collective.

@@ -88,13 +88,6 @@ TEST_F(RoutingRecordingOfRuns, APlaceThatCannotBeWrittenIsRefusedAtOnce) {
   }
 }
 
-TEST_F(RoutingRecordingOfRuns, OnAGpuIsRefusedAtOnce) {
-  const Outcome refused = train("run", {"--set", "training.device=cuda"});
-  EXPECT_EQ(refused.code, 2);
-  EXPECT_THAT(refused.err, HasSubstr("--record-routing: needs training.device \"cpu\""));
-  EXPECT_FALSE(std::filesystem::exists(scratch_ / "run"));
-}
-
 TEST_F(RoutingRecordingOfRuns, ARecordOfAnotherModelIsNotGoneOnFrom) {
   ASSERT_EQ(train("run", {"--set", "training.steps=2"}).code, 0);
   const Outcome outcome = train("run", {"--resume", "--set", "model.layers=2"});

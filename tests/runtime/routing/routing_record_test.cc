@@ -6,26 +6,12 @@
 #include "runtime/model/model.h"
 #include "runtime/model/model_parameters.h"
 #include "tests/ranks.h"
-#include "tests/runtime/routing/routings.h"
+#include "tests/runtime/routing/recorded_model.h"
 
 namespace coe {
 namespace {
 
 using Counts = std::vector<std::int64_t>;
-
-ModelConfig model_of(std::int64_t layers, std::int64_t experts, std::int64_t iterations) {
-  ModelConfig config;
-  config.vocab = 32;
-  config.hidden = 16;
-  config.layers = layers;
-  config.heads = 2;
-  config.sequence = 8;
-  config.layer.expert_hidden = 12;
-  config.layer.experts = experts;
-  config.layer.top_k = 2;
-  config.layer.iterations = iterations;
-  return config;
-}
 
 RoutingRecord alone(const RoutingCounter& counter) {
   RoutingRecord record;

@@ -109,6 +109,21 @@ Curve train(const Config& config, int ranks = 1, int steps = 5, const std::vecto
   return curve;
 }
 
+/// Of two steps.
+RoutingRecord record_of(const Config& config, int ranks) {
+  RoutingRecord record;
+  run_local_ranks(ranks, [&](Transport& world) {
+    RoutingCounter counter(empty_routing_record(config.model));
+    with_trainer(config, world, [&](Trainer& trainer) {
+      trainer.record_routing(counter);
+      for (int step = 0; step < 2; ++step) trainer.step();
+    });
+    const RoutingRecord sum = counter.sum({&world});
+    if (world.rank() == 0) record = sum;
+  });
+  return record;
+}
+
 void expect_near(const Curve& got, const Curve& wanted, double allowed) {
   ASSERT_EQ(got.losses.size(), wanted.losses.size());
   for (std::size_t i = 0; i < wanted.losses.size(); ++i) {
@@ -206,6 +221,16 @@ TEST_F(TrainerCuda, ChunksTrainAsOne) {
       expect_near(got, wanted, 1e-5);
       EXPECT_EQ(got.counted, wanted.counted);
     }
+  }
+}
+
+TEST_F(TrainerCuda, TheRecordOfItsRoutingIsTheCpus) {
+  for (Config config : {small_config(), remoe(), all_routing()}) {
+    SCOPED_TRACE(model_name(config.model.layer));
+    const RoutingRecord wanted = record_of(config, 1);
+    config = on(Device::Kind::kCuda, config);
+    config.exchange.chunks = 2;  // of which there is one while routing is recorded
+    for (const int ranks : {1, 2}) EXPECT_EQ(record_of(config, ranks), wanted) << ranks << " ranks";
   }
 }
 
