@@ -111,6 +111,19 @@ void sum_small(Group group, std::span<T> values, const Phase& phase) {
   add_rows<T>(all, values);
 }
 
+/// part(rank) of this rank becomes the sum over all ranks' of it; `terms` has room for all of them.
+template <class T, class Part>
+void sum_own_part(Group group, const Part& part, std::span<T> terms, const Phase& phase) {
+  const std::span<T> mine = part(group.rank());
+  exchange_blocks(
+      group, [&](int peer) { return std::as_bytes(part(peer)); },
+      [&](int peer) {
+        return std::as_writable_bytes(terms.subspan(static_cast<std::size_t>(peer) * mine.size(), mine.size()));
+      },
+      phase);
+  if (!mine.empty()) add_rows<T>(terms, mine);
+}
+
 /// Every rank sums its part of `values` and gives it to all.
 template <class T>
 void sum_by_parts(Group group, std::span<T> values, std::span<T> scratch, const Phase& phase) {
@@ -120,14 +133,7 @@ void sum_by_parts(Group group, std::span<T> values, std::span<T> scratch, const 
     return values.subspan(begin, part_begin(values.size(), rank + 1, ranks) - begin);
   };
   const std::span<T> mine = part(group.rank());
-  const std::span<T> terms = scratch.first(mine.size() * static_cast<std::size_t>(ranks));
-  exchange_blocks(
-      group, [&](int peer) { return std::as_bytes(part(peer)); },
-      [&](int peer) {
-        return std::as_writable_bytes(terms.subspan(static_cast<std::size_t>(peer) * mine.size(), mine.size()));
-      },
-      phase);
-  if (!mine.empty()) add_rows<T>(terms, mine);
+  sum_own_part<T>(group, part, scratch.first(mine.size() * static_cast<std::size_t>(ranks)), phase);
   exchange_blocks(
       group, [&](int) { return std::as_bytes(mine); }, [&](int peer) { return std::as_writable_bytes(part(peer)); },
       phase);
@@ -215,6 +221,24 @@ template void all_reduce_sum(Group group, std::span<float> values, const Phase& 
 template void all_reduce_sum(Group group, std::span<double> values, const Phase& phase);
 template void all_reduce_sum(Group group, std::span<std::int32_t> values, const Phase& phase);
 template void all_reduce_sum(Group group, std::span<std::int64_t> values, const Phase& phase);
+
+template <class T>
+void reduce_scatter_sum(Group group, std::span<T> values, const Phase& phase) {
+  const auto ranks = static_cast<std::size_t>(group.size());
+  const std::size_t each = values.size() / ranks;
+  check(each * ranks == values.size(), "reduce_scatter: ", values.size(), " elements, must be equal parts for ", ranks,
+        " ranks");
+  if (ranks == 1 || each == 0) return;
+  const std::size_t at_once = std::min(each, std::max(kLeastSumScratch / ranks, kSumPart) / sizeof(T));
+  const Buffer scratch(at_once * ranks * sizeof(T));
+  for (std::size_t begin = 0; begin < each; begin += at_once) {
+    const std::size_t count = std::min(at_once, each - begin);
+    const auto part = [&](int rank) { return values.subspan(static_cast<std::size_t>(rank) * each + begin, count); };
+    sum_own_part<T>(group, part, {reinterpret_cast<T*>(scratch.data()), count * ranks}, phase);
+  }
+}
+
+template void reduce_scatter_sum(Group group, std::span<float> values, const Phase& phase);
 
 void all_to_all_blocks(Group group, std::size_t block, std::span<const std::byte> send,
                        std::span<const std::size_t> send_counts, std::span<std::byte> receive,

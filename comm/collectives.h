@@ -49,6 +49,11 @@ std::vector<std::vector<std::byte>> all_gather_bytes(Group group, std::span<cons
 template <class T>
 void all_reduce_sum(Group group, std::span<T> values, const Phase& phase);
 
+/// The same of a rank's own part alone, in place: `values` are size() parts of as many elements, of which this rank's
+/// becomes the sum over ranks; what the others then hold means nothing.
+template <class T>
+void reduce_scatter_sum(Group group, std::span<T> values, const Phase& phase);
+
 /// Rank r's `send_counts[p]` blocks of `block` bytes, laid out in rank order, go to rank p; `receive_counts[p]` come
 /// from it.
 void all_to_all_blocks(Group group, std::size_t block, std::span<const std::byte> send,

@@ -113,6 +113,24 @@ TEST(CollectivesOnRanks, SumsAreTakenInAscendingRankOrderWhateverTheirSize) {
   });
 }
 
+TEST(CollectivesOnRanks, EveryRankHasTheSumsOfItsOwnPart) {
+  for_each_ranks([](Transport& transport) {
+    for (const std::size_t each : {0, 1, 7, 4097, 300'001}) {
+      std::vector<float> values(each * static_cast<std::size_t>(transport.size()));
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] = term<float>(transport.rank(), i);
+      reduce_scatter_sum<float>({&transport}, values, kPhase);
+      const std::size_t first = each * static_cast<std::size_t>(transport.rank());
+      for (std::size_t i = first; i < first + each; ++i) {
+        float sum = term<float>(0, i);
+        for (int rank = 1; rank < transport.size(); ++rank) sum += term<float>(rank, i);
+        ASSERT_EQ(values[i], sum) << "element " << i << " of " << values.size();
+      }
+    }
+    std::vector<float> uneven(static_cast<std::size_t>(transport.size()) + 1);
+    if (transport.size() > 1) EXPECT_THROW(reduce_scatter_sum<float>({&transport}, uneven, kPhase), Error);
+  });
+}
+
 // 4 MiB over 32 ranks: 64 KiB from every rank at once are two rounds each way.
 TEST(Collectives, ASumOfManyRanksStaysOneOfLongMessages) {
   constexpr int kRanks = 32;
