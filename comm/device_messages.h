@@ -27,8 +27,9 @@ class DeviceMessages {
                       const Phase& phase) = 0;
   /// Every rank's `mine` in `all` [R, ...], in rank order; `mine` may be this rank's own part of it.
   virtual Ticket all_gather(const Tensor& mine, const Tensor& all, const Stream& stream, const Phase& phase) = 0;
-  /// values fp32 [n] become their sums over all ranks, the same bits on each.
-  virtual Ticket all_reduce_sum(const Tensor& values, const Stream& stream, const Phase& phase) = 0;
+  /// values fp32 [R n]: this rank's n, the parts being in rank order, become their sums over all ranks; what the others
+  /// then hold means nothing.
+  virtual Ticket reduce_scatter_sum(const Tensor& values, const Stream& stream, const Phase& phase) = 0;
   /// Once for each operation, in any order.
   virtual void follow(Ticket ticket, const Stream& stream) = 0;
 

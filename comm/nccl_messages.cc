@@ -85,7 +85,7 @@ class NcclMessages : public DeviceMessages {
   Ticket post(std::span<const Message> sends, std::span<const Message> receives, const Stream& stream,
               const Phase& phase) override;
   Ticket all_gather(const Tensor& mine, const Tensor& all, const Stream& stream, const Phase& phase) override;
-  Ticket all_reduce_sum(const Tensor& values, const Stream& stream, const Phase& phase) override;
+  Ticket reduce_scatter_sum(const Tensor& values, const Stream& stream, const Phase& phase) override;
   void follow(Ticket ticket, const Stream& stream) override;
   void check() const override;
   std::string_view name() const override { return "NCCL"; }
@@ -232,11 +232,13 @@ Ticket NcclMessages::all_gather(const Tensor& mine, const Tensor& all, const Str
   });
 }
 
-Ticket NcclMessages::all_reduce_sum(const Tensor& values, const Stream& stream, const Phase& phase) {
-  return begin(stream, phase, values.bytes(), values.bytes(), [&](ncclComm_t communicator) {
-    expect(ncclAllReduce(values.raw(), values.raw(), static_cast<std::size_t>(values.elements()), ncclFloat32, ncclSum,
-                         communicator, queue()),
-           "ncclAllReduce", communicator);
+Ticket NcclMessages::reduce_scatter_sum(const Tensor& values, const Stream& stream, const Phase& phase) {
+  const std::int64_t each = values.elements() / group_.size();
+  const Tensor mine = values.rows(group_.rank() * each, each);
+  return begin(stream, phase, values.bytes(), mine.bytes(), [&](ncclComm_t communicator) {
+    expect(ncclReduceScatter(values.raw(), mine.raw(), static_cast<std::size_t>(each), ncclFloat32, ncclSum,
+                             communicator, queue()),
+           "ncclReduceScatter", communicator);
   });
 }
 

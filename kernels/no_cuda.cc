@@ -164,7 +164,7 @@ void router_noise_backward(const Tensor&, const Tensor&, const Tensor&, const St
 void split_halves(const Tensor&, std::int64_t, const Tensor&, const Stream&) { no_cuda(); }
 void add_halves(const Tensor&, float, const Tensor&, const Stream&) { no_cuda(); }
 
-void sum_parts(const Tensor&, std::int64_t, std::int64_t, const Stream&) { no_cuda(); }
+void sum_parts(const Tensor&, std::int64_t, const Tensor&, const Stream&) { no_cuda(); }
 
 void tally(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void tally_rerouted(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }

@@ -7,8 +7,8 @@
 
 namespace coe::cuda {
 
-/// Element i of [first, first + count) of every part becomes the sum of all parts' element i, in their order. parts
-/// int64 [n] in the stream's memory: addresses of fp32 memory that the device sees.
-void sum_parts(const Tensor& parts, std::int64_t first, std::int64_t count, const Stream& stream);
+/// sums fp32 [count], element i = the sum of all parts' element first + i, in their order. parts int64 [n] in the
+/// stream's memory: addresses of fp32 memory that the device sees, and of which `sums` is none.
+void sum_parts(const Tensor& parts, std::int64_t first, const Tensor& sums, const Stream& stream);
 
 }  // namespace coe::cuda

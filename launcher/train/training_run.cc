@@ -101,7 +101,8 @@ void TrainingRun::begin() {
                   world_.size(), world_.size() == 1 ? "" : "s",
                   device_note(config_.training, trainer_.device_messages()), directory_.root.string()));
   if (const std::string note = look_ahead_note(config_.model.layer); !note.empty()) say(note);
-  if (const std::string idle = idle_keys(config_); !idle.empty()) say("set, but without effect here: " + idle);
+  if (const std::string idle = idle_keys(config_, world_.size()); !idle.empty())
+    say("set, but without effect here: " + idle);
   if (!trainer_.device_messages().empty()) {
     if (const std::string note = padding_note(config_, world_.size()); !note.empty()) say(note);
   }

@@ -71,10 +71,11 @@ const ConfigEntry& entry_of(const std::vector<ConfigEntry>& entries, std::string
 
 }  // namespace
 
-std::string idle_keys(const Config& config) {
+std::string idle_keys(const Config& config, std::int64_t ranks) {
   std::vector<Idle> idle;
   add_layer(config.model.layer, idle);
   add_training(config.training, idle);
+  if (ranks == 1) idle.push_back({"training.shard_optimiser", "one rank holds everything"});
   add_data(config.data, idle);
   add_exchange(config, idle);
   add_device(config, idle);

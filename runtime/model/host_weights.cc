@@ -7,9 +7,11 @@ namespace coe {
 
 Parameters& HostWeights::memory() {
   if (!is_copy()) return model_->parameters();
-  const bool trained = model_->parameters().replicated().gradient.elements() > 0;
-  if (!copy_) copy_.emplace(model_specs(model_->config(), model_->experts()), trained);
-  return *copy_;
+  if (copy_) return *copy_;
+  const Parameters& there = model_->parameters();
+  const bool trained = there.replicated().gradient.elements() > 0;
+  const auto specs = model_specs(model_->config(), model_->experts(), expert_order(model_->stream().device()));
+  return copy_.emplace(specs, trained, host_stream(), DType::kF32, there.sharing());
 }
 
 const Parameters& HostWeights::read() {

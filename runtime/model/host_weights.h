@@ -17,7 +17,7 @@ class HostWeights {
 
   /// Memory for values and moments, as they were last read or written.
   Parameters& memory();
-  /// The same, as they are now.
+  /// The same, as they are now; where values are in pieces, this rank's pieces of them.
   const Parameters& read();
   /// The same with this rank's gradients alone brought up to date.
   const Parameters& read_gradients();

@@ -104,7 +104,8 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
       capacity_factor_(use.capacity_factor),
       recompute_(use.recompute),
       placements_(placements_of(config, groups, use)),
-      parameters_(model_specs(config_, experts(), expert_order(stream_->device())), use.trained, *stream_, dtype_),
+      parameters_(model_specs(config_, experts(), expert_order(stream_->device())), use.trained, *stream_, dtype_,
+                  weight_sharing(groups, use.shards_state)),
       exchange_(make_exchange(
           use.order, groups.experts(), {config.hidden, dtype_},
           ChainLayer::flight_hint(layers_kept(config, use), config.layer.iterations,

@@ -41,6 +41,7 @@ struct ModelUse {
   const Stream* stream = &host_stream();   ///< of the device on which the model is, viewed; there `tokens` is not 0
   DType dtype = DType::kF32;               ///< of activations, and of matrices as products read them
   std::vector<Placement> placements = {};  ///< of each layer over the expert-parallel group; empty: contiguous runs
+  bool shards_state = false;               ///< see WeightSharing
 };
 
 /// A decoder: embedding, then per layer attention and a chain layer, final norm, untied head (Hugging Face's

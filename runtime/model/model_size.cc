@@ -5,6 +5,7 @@
 #include "runtime/layer/chain_layer.h"
 #include "runtime/layer/layer_size.h"
 #include "runtime/model/model_parameters.h"
+#include "runtime/ranks/deal.h"
 #include "runtime/ranks/placement.h"
 
 namespace coe {
@@ -37,18 +38,38 @@ std::int64_t head_floats(const ModelConfig& model, std::int64_t tokens) {
   return tokens * (2 * model.hidden + 1) + model.sequence * model.vocab;
 }
 
+/// Weights of one kind, and those of them that products read in fp32 always.
+struct Elements {
+  std::int64_t all = 0, unrounded = 0;
+};
+
+/// Of weights, gradients, moments and rounded copies on one of `holders` ranks that have the same.
+std::size_t bytes_of(const Elements& elements, std::int64_t holders, const TrainingUse& use) {
+  const Deal deal(elements.all, static_cast<int>(holders), 0);
+  const bool pieces = use.shards_state && holders > 1, rounds = use.dtype != DType::kF32;
+  const std::int64_t kept = pieces ? deal.own() : deal.elements();
+  const std::int64_t values = rounds ? kept : deal.elements();
+  const std::int64_t besides = pieces && rounds ? deal.longest() + elements.unrounded : 0;
+  const std::int64_t floats = values + deal.elements() + 2 * kept + besides;
+  return static_cast<std::size_t>(floats) * sizeof(float) +
+         (rounds ? static_cast<std::size_t>(deal.elements()) * size_of(use.dtype) : 0);
+}
+
 }  // namespace
 
 std::size_t weight_bytes(const ModelConfig& model, const TrainingUse& use) {
   const Placement placement(model.layer.experts, static_cast<int>(use.ranks));
   ModelConfig whole = model;
   whole.layer = layer_of(model);
-  const std::size_t number = 4 * sizeof(float) + (use.dtype == DType::kF32 ? 0 : size_of(use.dtype));
-  std::size_t bytes = 0;
+  Elements replicated, experts;
+  std::int64_t untrained = 0;
   for (const ParameterSpec& spec : model_specs(whole, placement.experts_of(0))) {
-    bytes += static_cast<std::size_t>(spec.shape.elements()) * (spec.trained ? number : sizeof(float));
+    Elements& kind = spec.expert ? experts : replicated;
+    (spec.trained ? kind.all : untrained) += spec.shape.elements();
+    if (spec.trained && !is_rounded(spec)) kind.unrounded += spec.shape.elements();
   }
-  return bytes;
+  return static_cast<std::size_t>(untrained) * sizeof(float) + bytes_of(replicated, use.ranks * use.replicas, use) +
+         bytes_of(experts, use.replicas, use);
 }
 
 TrainingUse training_use(const Config& config, std::int64_t ranks) {
@@ -59,7 +80,9 @@ TrainingUse training_use(const Config& config, std::int64_t ranks) {
           .recompute = config.training.recompute,
           .chunks = static_cast<int>(config.model.layer.drop_policy == DropPolicy::kNone ? config.exchange.chunks : 1),
           .device = config.training.device,
-          .dtype = dtype_of(config.training.dtype)};
+          .dtype = dtype_of(config.training.dtype),
+          .replicas = group == 0 ? 1 : ranks / group,
+          .shards_state = config.training.shard_optimiser};
 }
 
 ModelSize model_size(const ModelConfig& model, const TrainingUse& use) {

@@ -15,6 +15,8 @@ struct TrainingUse {
   int chunks = 1;
   Device::Kind device = Device::Kind::kCpu;  ///< where attention keeps its probabilities, or does not
   DType dtype = DType::kF32;                 ///< of activations
+  std::int64_t replicas = 1;                 ///< expert-parallel groups
+  bool shards_state = false;                 ///< see WeightSharing
 };
 
 /// That of a run on so many ranks, for the rank that has most tokens.

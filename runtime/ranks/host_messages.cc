@@ -109,16 +109,20 @@ Ticket HostMessages::all_gather(const Tensor& mine, const Tensor& all, const Str
   return post(sends, receives, stream, phase);
 }
 
-Ticket HostMessages::all_reduce_sum(const Tensor& values, const Stream& stream, const Phase& phase) {
-  const Piece whole{values.raw(), values.bytes()};
-  const Message message{group_.rank(), {&whole, 1}};
+Ticket HostMessages::reduce_scatter_sum(const Tensor& values, const Stream& stream, const Phase& phase) {
+  const std::int64_t each = values.elements() / group_.size(), first = group_.rank() * each;
+  const Tensor mine = values.rows(first, each);
+  const Piece whole{values.raw(), values.bytes()}, own{mine.raw(), mine.bytes()};
+  const Message leaving{group_.rank(), {&whole, 1}}, coming{group_.rank(), {&own, 1}};
   Operation& operation = free_operation(stream);
   operation.phase = phase;
-  operation.coming.lay_out({&message, 1}, stream.device());
-  operation.coming.from_device(stream);
+  operation.leaving.lay_out({&leaving, 1}, stream.device());
+  operation.coming.lay_out({&coming, 1}, stream.device());
+  operation.leaving.from_device(stream);
   wait(group_, stream, phase);
-  const Tensor here = operation.coming.only(DType::kF32, values.shape());
-  coe::all_reduce_sum<float>(group_, here.span<float>(), phase);
+  const Tensor here = operation.leaving.only(DType::kF32, values.shape());
+  coe::reduce_scatter_sum<float>(group_, here.span<float>(), phase);
+  copy(here.rows(first, each), operation.coming.only(DType::kF32, mine.shape()), host_stream());
   operation.ticket = coe::post(group_, {}, {}, phase);
   return operation.ticket;
 }

@@ -18,7 +18,7 @@ class HostMessages : public DeviceMessages {
   Ticket post(std::span<const Message> sends, std::span<const Message> receives, const Stream& stream,
               const Phase& phase) override;
   Ticket all_gather(const Tensor& mine, const Tensor& all, const Stream& stream, const Phase& phase) override;
-  Ticket all_reduce_sum(const Tensor& values, const Stream& stream, const Phase& phase) override;
+  Ticket reduce_scatter_sum(const Tensor& values, const Stream& stream, const Phase& phase) override;
   void follow(Ticket ticket, const Stream& stream) override;
   std::string_view name() const override { return "messages of the hosts"; }
 

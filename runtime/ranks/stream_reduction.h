@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -10,29 +11,37 @@
 
 namespace coe {
 
-/// Adds numbers up over ranks that see one another's memory on devices: each rank sums a share of all of them, in rank
-/// order, and gives the sums to everybody, so that all have the same bits. What a rank moves over the wire is what a
-/// ring moves, 2 (R - 1) / R of the numbers each way, in two meetings. Views the stream.
+/// Sums and gathers numbers over ranks that see one another's memory on devices, each in one meeting: a rank sums its
+/// own part of all, in rank order, and reads the parts of others. Views the stream.
 class StreamReduction {
  public:
-  /// For so many numbers at a time; more go piece by piece. Collective. Throws kBadInput where the group's transport
-  /// does not reach peers on the device.
+  /// For at most so many numbers at a time. Collective. Throws kBadInput where the group's transport does not reach
+  /// peers on the device.
   StreamReduction(const Group& group, std::int64_t numbers, const Stream& stream);
 
-  /// values fp32 [n] become their sums over all ranks, which have as many; done when the stream is. Collective. Throws
+  /// values fp32 [R n]: this rank's n become their sums over all ranks; done when the stream is. Collective. Throws
   /// kPeer where a rank does not come.
-  void add_up(const Tensor& values, const Phase& phase);
+  void reduce_scatter_sum(const Tensor& values, const Phase& phase);
+  /// Every rank's mine fp32 [n] in all [R n], in rank order; `mine` may be this rank's own part of it. The same.
+  void all_gather(const Tensor& mine, const Tensor& all, const Phase& phase);
 
  private:
-  void add_up_piece(const Tensor& piece, const Phase& phase);
+  static constexpr std::size_t kHalves = 2;
+
+  /// Puts `values` where all see them, in one half of the window, and waits until everybody has: the other half is
+  /// nobody's to read then. Returns which half.
+  std::size_t show(const Tensor& values, const Phase& phase);
+  std::byte* part_of(int rank, std::size_t half) const { return window_->of(rank) + half * half_bytes_; }
 
   Group group_;
   const Stream* stream_;
   StreamMeeting meeting_;
+  std::size_t half_bytes_;
   std::unique_ptr<Window> window_;
   std::vector<std::int64_t> addresses_;
   Buffer address_memory_;
-  Tensor parts_;  ///< int64 [R], where all ranks' parts begin
+  std::array<Tensor, kHalves> parts_;  ///< int64 [R], where all ranks' parts begin
+  std::size_t shown_ = 0;
 };
 
 }  // namespace coe

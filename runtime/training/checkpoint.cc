@@ -14,6 +14,7 @@
 #include "runtime/files/durable_file.h"
 #include "runtime/files/safetensors.h"
 #include "runtime/training/checkpoint_manifest.h"
+#include "runtime/training/checkpoint_tensors.h"
 
 namespace coe {
 namespace {
@@ -24,40 +25,40 @@ constexpr Phase kSaving{.name = "saving a checkpoint"};
 constexpr Phase kLoading{.name = "loading a checkpoint"};
 constexpr Phase kLooking{.name = "looking for a checkpoint"};
 
-/// One of a parameter's tensors and how a shard names it.
-struct Kept {
-  const char* suffix;
-  Tensor Parameter::*tensor;
+/// A file that this rank writes.
+struct OwnFile {
+  std::string name;
+  WrittenTensors written;
 };
-constexpr Kept kKept[] = {{"", &Parameter::value},
-                          {".first_moment", &Parameter::first_moment},
-                          {".second_moment", &Parameter::second_moment}};
 
-/// Writes this rank's parameters of one kind; no file where it has none.
-std::vector<Shard> write_shard(const fs::path& directory, const std::string& file, const Parameters& parameters,
-                               bool expert, WorkSigns& signs) {
-  Shard shard{file, {}};
-  std::vector<NamedTensor> tensors;
-  for (const Parameter& parameter : parameters.all()) {
-    if (parameter.expert != expert) continue;
-    for (const Kept& kept : kKept) {
-      const Tensor& tensor = parameter.*kept.tensor;
-      if (tensor.raw() != nullptr) tensors.push_back({parameter.name + kept.suffix, tensor});
-    }
+/// Weights that several ranks hold are written by the first of them, or where their state lies in pieces by all.
+std::vector<OwnFile> own_files(const Parameters& parameters, const Group& world, const Group& replicas,
+                               bool with_experts) {
+  std::vector<OwnFile> files;
+  const auto add = [&](std::string name, WrittenTensors written) {
+    if (!written.tensors.empty()) files.push_back({std::move(name), std::move(written)});
+  };
+  if (parameters.replicated().in_pieces) {
+    add(fmt::format("replicated_{:03}.safetensors", world.rank()), gather_written_tensors(parameters, false, world));
+  } else if (world.rank() == 0) {
+    add("replicated.safetensors", written_tensors(parameters, false));
   }
-  if (tensors.empty()) return {};
-  shard.digest = write_safetensors(directory / file, {{"format", "coe-checkpoint-shard-1"}}, std::move(tensors),
-                                   [&](std::uint64_t bytes) { signs.did(bytes); });
-  return {std::move(shard)};
+  const std::string experts = fmt::format("experts_{:03}.safetensors", world.rank());
+  if (parameters.experts().in_pieces) {
+    add(experts, gather_written_tensors(parameters, true, replicas));
+  } else if (with_experts) {
+    add(experts, written_tensors(parameters, true));
+  }
+  return files;
 }
 
-std::vector<Shard> write_shards(const fs::path& directory, const Parameters& parameters, int rank, bool with_experts,
-                                WorkSigns& signs) {
+std::vector<Shard> write_shards(const fs::path& directory, std::vector<OwnFile>& files, WorkSigns& signs) {
   std::vector<Shard> shards;
-  if (rank == 0) shards = write_shard(directory, "replicated.safetensors", parameters, false, signs);
-  if (!with_experts) return shards;
-  const std::string file = fmt::format("experts_{:03}.safetensors", rank);
-  for (Shard& shard : write_shard(directory, file, parameters, true, signs)) shards.push_back(std::move(shard));
+  for (auto& [name, written] : files) {
+    shards.push_back(
+        {name, write_safetensors(directory / name, {{"format", "coe-checkpoint-shard-1"}}, std::move(written.tensors),
+                                 [&](std::uint64_t bytes) { signs.did(bytes); })});
+  }
   return shards;
 }
 
@@ -104,7 +105,7 @@ std::string damage_in(const std::function<void()>& work) {
 /// What a rank does with one shard: it reads `wanted`, and checks all of it where it is the one to.
 struct ShardWork {
   bool checks_all = false;
-  std::map<std::string, Tensor> wanted;  ///< where a tensor of the shard goes
+  std::map<std::string, WantedTensor> wanted;  ///< where a tensor of the shard goes
 };
 
 /// Every shard is checked by one rank: by the one that wrote it, where as many ranks read it.
@@ -121,23 +122,20 @@ std::vector<ShardWork> plan_shards(const fs::path& directory, const CheckpointMa
     works[i].checks_all = checker_of(i, world.size()) == world.rank();
     for (const auto& [name, sum] : manifest.shards[i].digest.tensors) shard_of[name] = i;
   }
-  for (const Parameter& parameter : parameters.all()) {
-    for (const Kept& kept : kKept) {
-      const Tensor& into = parameter.*kept.tensor;
-      if (into.raw() == nullptr) continue;
-      const std::string name = parameter.name + kept.suffix;
-      const auto shard = shard_of.find(name);
-      check(shard != shard_of.end(), directory.string(), ": has no tensor ", name);
-      works[shard->second].wanted.emplace(name, into);
-    }
+  for (auto& [name, wanted] : wanted_tensors(parameters)) {
+    const auto shard = shard_of.find(name);
+    check(shard != shard_of.end(), directory.string(), ": has no tensor ", name);
+    if (!wanted.parts.empty()) works[shard->second].wanted.emplace(name, std::move(wanted));
   }
   return works;
 }
 
-void read_tensor(const fs::path& path, const std::string& name, const Tensor& from, const Tensor& into) {
-  check(from.dtype() == DType::kF32 && from.shape() == into.shape(), path.string(), ": tensor ", name, " is ",
-        name_of(from.dtype()), " ", from.shape().text(), ", must be F32 ", into.shape().text());
-  std::memcpy(into.raw(), from.raw(), into.bytes());
+void read_tensor(const fs::path& path, const std::string& name, const Tensor& from, const WantedTensor& wanted) {
+  check(from.dtype() == DType::kF32 && from.shape() == wanted.shape, path.string(), ": tensor ", name, " is ",
+        name_of(from.dtype()), " ", from.shape().text(), ", must be F32 ", wanted.shape.text());
+  for (const auto& [first, into] : wanted.parts) {
+    std::memcpy(into.raw(), from.raw() + static_cast<std::size_t>(first) * sizeof(float), into.bytes());
+  }
 }
 
 /// Throws Damage for what is not as the manifest says.
@@ -243,7 +241,8 @@ std::vector<fs::path> agreed_checkpoints(const fs::path& place, Group world, con
 }  // namespace
 
 fs::path save_checkpoint(const CheckpointPlace& place, const TrainingState& state, const ModelConfig& model,
-                         const Parameters& parameters, Group world, std::int64_t expert_parallel) {
+                         const Parameters& parameters, Group world, std::int64_t expert_parallel,
+                         const Group& replicas) {
   const fs::path checkpoint = checkpoint_path(place.directory, state.step);
   std::optional<UnfinishedCheckpoint> unfinished;  // of rank 0; goes when every rank has stopped writing
   on_first_rank(world, place.patience, kSaving, [&] {
@@ -252,9 +251,8 @@ fs::path save_checkpoint(const CheckpointPlace& place, const TrainingState& stat
   });
   const fs::path directory = UnfinishedCheckpoint::path_for(checkpoint);
   const bool with_experts = expert_parallel == 0 || world.rank() < expert_parallel;
-  const auto write = [&](WorkSigns& signs) {
-    return shards_text(write_shards(directory, parameters, world.rank(), with_experts, signs));
-  };
+  std::vector<OwnFile> files = own_files(parameters, world, replicas, with_experts);
+  const auto write = [&](WorkSigns& signs) { return shards_text(write_shards(directory, files, signs)); };
   const auto publish = [&](const std::vector<std::string>& written, WorkSigns& signs) {
     CheckpointManifest manifest{state, model_entries(model), {}};
     for (const std::string& text : written) {

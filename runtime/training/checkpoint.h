@@ -24,12 +24,14 @@ struct CheckpointPlace {
 };
 
 /// Writes directory/step_N: the replicated parameters from rank 0, the experts from each rank of the first
-/// expert-parallel group (`expert_parallel` ranks; 0: all), under their global names, and a manifest. It appears in one
-/// step when everything is on disk; then old ones are removed, and where one cannot be, that is only said. Returns its
-/// path. Collective; where any rank fails, every rank throws that rank's error (kSystem) and nothing stays.
+/// expert-parallel group (`expert_parallel` ranks; 0: all), or where their state lies in pieces a part from each of the
+/// ranks that hold them (of the experts' these are `replicas`), under their global names, and a manifest: who reads it
+/// need not know how state was kept. It appears in one step when everything is on disk; then old ones are removed, and
+/// where one cannot be, that is only said. Returns its path. Collective; where any rank fails, every rank throws that
+/// rank's error (kSystem) and nothing stays.
 std::filesystem::path save_checkpoint(const CheckpointPlace& place, const TrainingState& state,
                                       const ModelConfig& model, const Parameters& parameters, Group world,
-                                      std::int64_t expert_parallel);
+                                      std::int64_t expert_parallel, const Group& replicas = {});
 
 /// A checkpoint that was loaded.
 struct FoundCheckpoint {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 
 #include "comm/collectives.h"
-#include "comm/device_messages.h"
 #include "kernels/decoder/adamw.h"
 #include "kernels/memory/copy.h"
 #include "kernels/memory/error.h"
@@ -31,50 +31,100 @@ double annealed(const TrainingConfig& config, std::int64_t step) {
 Optimiser::Optimiser(const TrainingConfig& config, const RankGroups& groups, Parameters& parameters,
                      const Stream& stream)
     : config_(config), groups_(&groups), stream_(&stream), memory_(0, stream.device()), scratch_(0, stream.device()) {
-  for (const FlatParameters* weights : {&parameters.replicated(), &parameters.experts()})
-    wholes_.push_back(whole(*weights));
+  add_kind(parameters.replicated(), groups.world(), {"gradient reduction"}, {"gathering weights"});
+  add_kind(parameters.experts(), groups.replicas(), {"expert gradient reduction"}, {"gathering expert weights"});
 }
 
-Optimiser::Whole Optimiser::whole(const FlatParameters& weights) {
+void Optimiser::add_kind(const FlatParameters& weights, const Group& group, const Phase& reduction,
+                         const Phase& gathering) {
+  if (weights.deal.ranks() != group.size()) {
+    fail(ErrorCode::kInternal, "optimiser: weights are dealt to ", weights.deal.ranks(), " ranks, the group has ",
+         group.size());
+  }
+  kinds_.push_back({&weights, PieceCollectives(group, weights.deal.longest(), *stream_), reduction, gathering});
+  kinds_.back().runs = runs_of(weights);
+}
+
+std::vector<Optimiser::Run> Optimiser::runs_of(const FlatParameters& weights) {
+  const Deal& deal = weights.deal;
+  if (!weights.in_pieces) {
+    const Share all{0, deal.elements()};
+    return deal.elements() == 0 ? std::vector<Run>() : std::vector<Run>{run_of(weights, all, all)};
+  }
+  std::vector<Run> runs;
+  for (std::int64_t i = 0; i < deal.stretches(); ++i) runs.push_back(run_of(weights, deal.piece(i), deal.kept(i)));
+  return runs;
+}
+
+Optimiser::Run Optimiser::run_of(const FlatParameters& weights, const Share& share, const Share& kept) {
+  std::vector<std::int64_t> offsets = {0};
   std::vector<std::uint8_t> decayed;
-  for (const bool is_vector : weights.vectors) decayed.push_back(config_.decay == Decay::kAll || !is_vector ? 1 : 0);
-  std::vector<std::int64_t> offsets = weights.offsets;
+  for (std::size_t i = 0; i < weights.vectors.size(); ++i) {
+    const std::int64_t end = std::min(weights.offsets[i + 1] - share.first, share.count);
+    if (end <= offsets.back()) continue;
+    offsets.push_back(end);
+    decayed.push_back(config_.decay == Decay::kAll || !weights.vectors[i] ? 1 : 0);
+  }
   const auto placed = [&](void* numbers, DType dtype, std::size_t count) {
     const Tensor there = memory_.make(dtype, {static_cast<std::int64_t>(count)});
     copy(Tensor(numbers, dtype, there.shape()), there, *stream_);
     return there;
   };
-  return {&weights, placed(offsets.data(), DType::kI64, offsets.size()),
+  const auto of = [&](const Tensor& all) {
+    const Share& part = all.elements() == weights.deal.elements() ? share : kept;
+    return all.rows(part.first, part.count);
+  };
+  // What products read in bf16 of pieces is made of whole stretches, when they have been gathered.
+  const bool rounds = weights.rounded.elements() > 0 && !weights.in_pieces;
+  return {of(weights.gradient),
+          of(weights.value),
+          of(weights.first_moment),
+          of(weights.second_moment),
+          rounds ? of(weights.rounded) : Tensor(),
+          placed(offsets.data(), DType::kI64, offsets.size()),
           placed(decayed.data(), DType::kU8, decayed.size())};
 }
 
-void Optimiser::add_up(const Group& group, const Tensor& gradients, Reduction& reduction, const Phase& phase) {
-  if (gradients.on_host()) return all_reduce_sum<float>(group, gradients.span<float>(), phase);
-  if (group.size() == 1) return;
-  if (group.messages != nullptr) {
-    return group.messages->follow(group.messages->all_reduce_sum(gradients, *stream_, phase), *stream_);
-  }
-  constexpr std::int64_t kAtOnce = std::int64_t{1} << 24;
-  if (!reduction) reduction.emplace(group, std::min(gradients.elements(), kAtOnce), *stream_);
-  reduction->add_up(gradients, phase);
-}
-
 void Optimiser::reduce_gradients() {
-  add_up(groups_->world(), wholes_[0].weights->gradient, world_reduction_, {"gradient reduction"});
-  add_up(groups_->replicas(), wholes_[1].weights->gradient, replicas_reduction_, {"expert gradient reduction"});
+  for (Kind& kind : kinds_) {
+    const FlatParameters& weights = *kind.weights;
+    for (std::int64_t i = 0; i < weights.deal.stretches(); ++i) {
+      const auto [first, count] = weights.deal.stretch(i);
+      const Tensor all = weights.gradient.rows(first, count);
+      kind.ranks.reduce_scatter_sum(all, kind.reduction);
+      if (!weights.in_pieces) kind.ranks.all_gather(weights.piece(weights.gradient, i), all, kind.reduction);
+    }
+  }
 }
 
+void Optimiser::gather_weights(Kind& kind) {
+  const FlatParameters& weights = *kind.weights;
+  for (std::int64_t i = 0; i < weights.deal.stretches(); ++i) {
+    const auto [first, count] = weights.deal.stretch(i);
+    const bool pieces = weights.values_in_pieces();
+    const Tensor all = pieces ? weights.stretch.rows(0, count) : weights.value.rows(first, count);
+    kind.ranks.all_gather(weights.piece(weights.value, i), all, kind.gathering);
+    if (pieces) weights.take_stretch(i, *stream_);
+  }
+}
+
+// Every rank counts its own pieces, in one order, whoever keeps the state.
 double Optimiser::gradient_norm() {
   constexpr Phase kPhase{"gradient norm"};
+  std::int64_t pieces = 0;
+  for (const Kind& kind : kinds_) pieces += kind.weights->deal.stretches();
   ArenaScope scratch(scratch_);
-  const Tensor sums = scratch_.make<double>({std::ssize(wholes_)});
-  for (std::size_t i = 0; i < wholes_.size(); ++i) {
-    sum_of_squares(wholes_[i].weights->gradient, sums.rows(static_cast<std::int64_t>(i), 1), scratch_, *stream_);
+  const Tensor sums = scratch_.make<double>({pieces});
+  std::int64_t next = 0;
+  for (const Kind& kind : kinds_) {
+    for (std::int64_t i = 0; i < kind.weights->deal.stretches(); ++i) {
+      sum_of_squares(kind.weights->piece(kind.weights->gradient, i), sums.rows(next++, 1), scratch_, *stream_);
+    }
   }
   const std::vector<double> squares = read_back<double>(sums, groups_->world(), *stream_, kPhase);
-  double sharded = squares[1];
-  all_reduce_sum<double>(groups_->experts(), {&sharded, 1}, kPhase);
-  return std::sqrt(sharded + squares[0]);
+  double sum = std::accumulate(squares.begin(), squares.end(), 0.0);
+  all_reduce_sum<double>(groups_->world(), {&sum, 1}, kPhase);
+  return std::sqrt(sum);
 }
 
 void Optimiser::update(std::int64_t step, double gradient_norm) {
@@ -89,10 +139,12 @@ void Optimiser::update(std::int64_t step, double gradient_norm) {
   if (config_.clip > 0) {
     options.gradient_scale = static_cast<float>(std::min(1.0, config_.clip / (gradient_norm + kFloor)));
   }
-  for (const auto& [weights, offsets, decayed] : wholes_) {
-    if (weights->gradient.elements() == 0) continue;
-    adamw(options, offsets, decayed, weights->gradient, weights->value, weights->first_moment, weights->second_moment,
-          weights->rounded, *stream_);
+  for (Kind& kind : kinds_) {
+    for (const Run& run : kind.runs) {
+      adamw(options, run.offsets, run.decayed, run.gradient, run.value, run.first_moment, run.second_moment,
+            run.rounded, *stream_);
+    }
+    if (kind.weights->in_pieces) gather_weights(kind);
   }
 }
 

@@ -1,15 +1,14 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "kernels/memory/arena.h"
 #include "kernels/memory/stream.h"
 #include "runtime/config/config.h"
 #include "runtime/model/parameters.h"
+#include "runtime/ranks/piece_collectives.h"
 #include "runtime/ranks/rank_groups.h"
-#include "runtime/ranks/stream_reduction.h"
 
 namespace coe {
 
@@ -19,35 +18,49 @@ double learning_rate_at(const TrainingConfig& config, std::int64_t step);
 /// by fixed steps, come to rest with the weights by it.
 double annealed(const TrainingConfig& config, std::int64_t step);
 
-/// AdamW over this rank's weights with what must be agreed between ranks. Views groups, parameters and their stream.
+/// AdamW over this rank's weights with what must be agreed between ranks. Gradients of weights that several ranks hold
+/// are summed piece by piece, each on one rank, and then given to all; or, where the state is in pieces, a rank updates
+/// its pieces and it is the weights that are given to all: the same numbers travel, and all have the same bits. Views
+/// groups, parameters and their stream.
 class Optimiser {
  public:
+  /// Throws kInternal unless the parameters are shared as the groups are.
   Optimiser(const TrainingConfig& config, const RankGroups& groups, Parameters& parameters,
             const Stream& stream = host_stream());
 
-  /// Adds up gradients over ranks: replicated ones over the world, expert ones over the replicas. Collective.
+  /// Adds up gradients over ranks: replicated ones over the world, expert ones over the replicas. Where the state is in
+  /// pieces only this rank's pieces of them mean something then. Collective.
   void reduce_gradients();
-  /// The norm of the whole model's gradient, each sharded expert counted once; the same bits on every rank. Collective.
+  /// The norm of the whole model's reduced gradient, each weight counted once; the same bits on every rank, and whether
+  /// the state is in pieces or not. Collective.
   double gradient_norm();
-  /// One step on the reduced gradients, clipped to config.clip by `gradient_norm`.
+  /// One step on the reduced gradients, clipped to config.clip by `gradient_norm`. Collective.
   void update(std::int64_t step, double gradient_norm);
 
  private:
-  /// What one step goes over at once.
-  struct Whole {
-    const FlatParameters* weights;
+  /// What AdamW goes over at once.
+  struct Run {
+    Tensor gradient, value, first_moment, second_moment, rounded;
     Tensor offsets, decayed;  ///< int64 [tensors + 1], uint8 [tensors], where the weights are
   };
-  Whole whole(const FlatParameters& weights);
-  using Reduction = std::optional<StreamReduction>;  ///< made where it is needed
-  void add_up(const Group& group, const Tensor& gradients, Reduction& reduction, const Phase& phase);
+  /// Weights that the same ranks hold.
+  struct Kind {
+    const FlatParameters* weights;
+    PieceCollectives ranks;
+    Phase reduction, gathering;
+    std::vector<Run> runs = {};
+  };
+  void add_kind(const FlatParameters& weights, const Group& group, const Phase& reduction, const Phase& gathering);
+  std::vector<Run> runs_of(const FlatParameters& weights);
+  /// That of `share` of the weights; `kept` is where its state lies in what is in pieces.
+  Run run_of(const FlatParameters& weights, const Share& share, const Share& kept);
+  void gather_weights(Kind& kind);
 
   TrainingConfig config_;
   const RankGroups* groups_;
   const Stream* stream_;
   Arena memory_, scratch_;
-  Reduction world_reduction_, replicas_reduction_;  ///< of gradients on devices that see one another's memory
-  std::vector<Whole> wholes_;                       ///< replicated, then expert ones
+  std::vector<Kind> kinds_;  ///< replicated, then expert ones
 };
 
 }  // namespace coe

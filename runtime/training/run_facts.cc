@@ -40,11 +40,11 @@ bool is_one_of(const std::string& key, std::initializer_list<std::string_view> k
 }
 
 /// Whether a key changes no number of a run: where output goes and when, how long ranks wait, on how many threads, what
-/// is computed again.
+/// is computed again, who keeps what.
 bool is_idle(const std::string& key) {
   return key.starts_with("output.") ||
          is_one_of(key, {"validation.every", "distributed.deadline_seconds", "distributed.disk_deadline_seconds",
-                         "distributed.threads", "training.recompute"});
+                         "distributed.threads", "training.recompute", "training.shard_optimiser"});
 }
 
 bool is_silent(const FactChange& change, const TrainingConfig& training) {

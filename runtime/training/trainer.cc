@@ -92,7 +92,7 @@ std::filesystem::path Trainer::save() {
   State& state = *state_;
   state.expect_finite_weights("checkpoint after step " + std::to_string(state.progress.step));
   return save_checkpoint(state.checkpoint_place(), state.progress, state.model.config(), state.host_weights.memory(),
-                         state.groups.world(), state.groups.experts().size());
+                         state.groups.world(), state.groups.experts().size(), state.groups.replicas());
 }
 
 std::optional<FoundCheckpoint> Trainer::resume() {

@@ -77,9 +77,9 @@ ncclResult_t ncclRecv(void* recvbuff, std::size_t count, ncclDataType_t datatype
                       cudaStream_t stream);
 ncclResult_t ncclAllGather(const void* sendbuff, void* recvbuff, std::size_t sendcount, ncclDataType_t datatype,
                            ncclComm_t comm, cudaStream_t stream);
-/// Sums of ncclFloat32 alone, in the order of ranks.
-ncclResult_t ncclAllReduce(const void* sendbuff, void* recvbuff, std::size_t count, ncclDataType_t datatype,
-                           ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream);
+/// Sums of ncclFloat32 alone, in the order of ranks; sendbuff has recvcount elements for each of them.
+ncclResult_t ncclReduceScatter(const void* sendbuff, void* recvbuff, std::size_t recvcount, ncclDataType_t datatype,
+                               ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream);
 
 ncclResult_t ncclGroupStart();
 ncclResult_t ncclGroupEnd();

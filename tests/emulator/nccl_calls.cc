@@ -90,7 +90,7 @@ ncclResult_t check(ncclComm_t comm, const Operation& one, cudaStream_t stream) {
   if (one.count > 0 && ((reads && one.from == nullptr) || (writes && one.to == nullptr))) {
     return refuse(ncclInvalidArgument, "the memory is a null pointer");
   }
-  if (one.kind == Kind::kAllReduce && one.type != ncclFloat32) {
+  if (one.kind == Kind::kReduceScatter && one.type != ncclFloat32) {
     return refuse(ncclInvalidArgument, "only sums of ncclFloat32 are emulated");
   }
   if (stream == nullptr) return refuse(ncclInvalidArgument, "the stream is the default one");
@@ -196,9 +196,9 @@ ncclResult_t ncclAllGather(const void* sendbuff, void* recvbuff, std::size_t sen
   return take(comm, {Kind::kAllGather, -1, sendbuff, recvbuff, sendcount, datatype}, stream);
 }
 
-ncclResult_t ncclAllReduce(const void* sendbuff, void* recvbuff, std::size_t count, ncclDataType_t datatype,
-                           ncclRedOp_t /*op*/, ncclComm_t comm, cudaStream_t stream) {
-  return take(comm, {Kind::kAllReduce, -1, sendbuff, recvbuff, count, datatype}, stream);
+ncclResult_t ncclReduceScatter(const void* sendbuff, void* recvbuff, std::size_t recvcount, ncclDataType_t datatype,
+                               ncclRedOp_t /*op*/, ncclComm_t comm, cudaStream_t stream) {
+  return take(comm, {Kind::kReduceScatter, -1, sendbuff, recvbuff, recvcount, datatype}, stream);
 }
 
 ncclResult_t ncclGroupStart() {

@@ -7,12 +7,12 @@ namespace coe::emulator {
 
 /// One operation that a rank of a communicator posted.
 struct NcclCall {
-  enum class Kind { kSend, kReceive, kAllGather, kAllReduce };
+  enum class Kind { kSend, kReceive, kAllGather, kReduceScatter };
 
   Kind kind;
   int rank;
   int peer;           ///< -1 for a collective operation
-  std::size_t bytes;  ///< the message's; what this rank gives to a collective operation
+  std::size_t bytes;  ///< the message's; what this rank gives to a gather, gets of a sum
   int group;          ///< which of the rank's groups on its communicator, from 0
 
   bool operator==(const NcclCall&) const = default;

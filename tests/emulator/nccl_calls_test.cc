@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <functional>
 #include <numeric>
+#include <span>
 #include <thread>
 
 #include "tests/emulator/on_cliques.h"
@@ -79,7 +81,7 @@ TEST_F(NcclCallsCuda, AnUnevenAllToAllDeliversEveryMessage) {
   }
 }
 
-TEST_F(NcclCallsCuda, CollectiveOperationsGiveAllRanksTheSameBits) {
+TEST_F(NcclCallsCuda, CollectiveOperationsSumAndGatherInTheOrderOfRanks) {
   // In float, the sum of these depends on the order in which they are added.
   const std::vector<float> parts = {3e7F, 1.1F, -3e7F, 0.3F, 7e6F, -7e6F, 1e-3F};
   for (const int ranks : {1, 2, 4, 7}) {
@@ -87,15 +89,18 @@ TEST_F(NcclCallsCuda, CollectiveOperationsGiveAllRanksTheSameBits) {
     const float wanted = std::accumulate(wanted_parts.begin() + 1, wanted_parts.end(), wanted_parts.front());
     on_threads(ranks, [&](ncclComm_t comm, int rank) {
       for (int round = 0; round < 8; ++round) {
-        std::vector<float> sums(5, parts[static_cast<std::size_t>(rank)]), all(static_cast<std::size_t>(ranks), -1);
-        all[static_cast<std::size_t>(rank)] = sums[0];
-        const float mine = sums[0];
+        const auto own = static_cast<std::size_t>(rank), all_ranks = static_cast<std::size_t>(ranks);
+        const float mine = parts[own];
+        // The first part is twice the others, so that nobody takes another's for its own.
+        std::vector<float> sums(5 * all_ranks, mine), all(all_ranks, -1);
+        std::fill_n(sums.begin(), 5, 2 * mine);
+        const std::span<float> part = std::span(sums).subspan(5 * own, 5);
         ncclGroupStart();
-        ncclAllReduce(sums.data(), sums.data(), sums.size(), ncclFloat32, ncclSum, comm, stream_);
+        ncclReduceScatter(sums.data(), part.data(), part.size(), ncclFloat32, ncclSum, comm, stream_);
         ncclAllGather(&mine, all.data(), sizeof mine, ncclInt8, comm, stream_);
         ASSERT_EQ(ncclGroupEnd(), ncclInProgress);
         ASSERT_EQ(await(comm), ncclSuccess);
-        EXPECT_EQ(sums, std::vector<float>(5, wanted));
+        EXPECT_EQ(std::vector<float>(part.begin(), part.end()), std::vector<float>(5, rank == 0 ? 2 * wanted : wanted));
         EXPECT_EQ(all, wanted_parts);
       }
     });
@@ -137,9 +142,9 @@ TEST_F(NcclCallsCuda, TheRecordHoldsWhatEachRankPostedInItsOrder) {
   begin(2);
   const Bytes x(3);
   Bytes got(3), all(6);
-  float sum = 1;
-  ncclAllReduce(&sum, &sum, 1, ncclFloat32, ncclSum, comms_[1], stream_);
-  ncclAllReduce(&sum, &sum, 1, ncclFloat32, ncclSum, comms_[0], stream_);
+  std::array<float, 2> sums = {};
+  ncclReduceScatter(sums.data(), sums.data(), 1, ncclFloat32, ncclSum, comms_[1], stream_);
+  ncclReduceScatter(sums.data(), sums.data(), 1, ncclFloat32, ncclSum, comms_[0], stream_);
   expect_all(ncclSuccess);
   ncclGroupStart();
   send(comms_[0], x, 1);
@@ -148,9 +153,9 @@ TEST_F(NcclCallsCuda, TheRecordHoldsWhatEachRankPostedInItsOrder) {
   ncclAllGather(x.data(), all.data(), 3, ncclUint8, comms_[1], stream_);
   ASSERT_EQ(state_of(comms_[1]), ncclSuccess);
   receive(comms_[1], got, 0);
-  const std::vector<NcclCall> wanted = {{Kind::kAllReduce, 0, -1, 4, 0}, {Kind::kSend, 0, 1, 3, 1},
-                                        {Kind::kAllGather, 0, -1, 3, 1}, {Kind::kAllReduce, 1, -1, 4, 0},
-                                        {Kind::kAllGather, 1, -1, 3, 1}, {Kind::kReceive, 1, 0, 3, 2}};
+  const std::vector<NcclCall> wanted = {{Kind::kReduceScatter, 0, -1, 4, 0}, {Kind::kSend, 0, 1, 3, 1},
+                                        {Kind::kAllGather, 0, -1, 3, 1},     {Kind::kReduceScatter, 1, -1, 4, 0},
+                                        {Kind::kAllGather, 1, -1, 3, 1},     {Kind::kReceive, 1, 0, 3, 2}};
   EXPECT_TRUE(take_nccl_calls() == wanted);
   expect_all(ncclSuccess);
   EXPECT_EQ(send(comms_[0], {}, 1), ncclInvalidUsage);
@@ -162,7 +167,7 @@ TEST_F(NcclCallsCuda, AGroupWithARefusedCallPostsNothing) {
   Bytes x(4);
   ncclGroupStart();
   EXPECT_EQ(send(comms_[0], x, 1), ncclSuccess);
-  EXPECT_EQ(ncclAllReduce(x.data(), x.data(), 1, ncclInt32, ncclSum, comms_[0], stream_), ncclInvalidArgument);
+  EXPECT_EQ(ncclReduceScatter(x.data(), x.data(), 1, ncclInt32, ncclSum, comms_[0], stream_), ncclInvalidArgument);
   EXPECT_STREQ(ncclGetLastError(comms_[0]), "only sums of ncclFloat32 are emulated");
   EXPECT_EQ(ncclGroupEnd(), ncclInvalidArgument);
   EXPECT_THAT(take_nccl_calls(), testing::IsEmpty());

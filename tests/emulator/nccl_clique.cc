@@ -33,11 +33,12 @@ std::vector<std::byte> gathered(std::span<Operation* const> ones) {
   return all;
 }
 
+/// A part for each rank.
 std::vector<std::byte> summed(std::span<Operation* const> ones) {
   const auto* const x = static_cast<const float*>(ones.front()->from);
-  std::vector<float> sums(x, x + ones.front()->count);
+  std::vector<float> sums(x, x + ones.front()->count * ones.size());
   for (const Operation* one : ones.subspan(1)) {
-    std::ranges::transform(sums, std::span(static_cast<const float*>(one->from), one->count), sums.begin(),
+    std::ranges::transform(sums, std::span(static_cast<const float*>(one->from), sums.size()), sums.begin(),
                            std::plus<float>());
   }
   const auto bytes = std::as_bytes(std::span(sums));
@@ -92,7 +93,7 @@ bool Operation::agrees_with(const Operation& other) const {
 }
 std::size_t Operation::bytes() const { return count * size_of(type); }
 std::string Operation::text() const {
-  return fmt::format("{} of {} elements of type {}", kind == Kind::kAllGather ? "all-gather" : "all-reduce", count,
+  return fmt::format("{} of {} elements of type {}", kind == Kind::kAllGather ? "all-gather" : "reduce-scatter", count,
                      static_cast<int>(type));
 }
 
@@ -225,10 +226,12 @@ bool Clique::finish_collective() {
     ones.push_back(one);
   }
   if (ones.size() < members_.size()) return false;
-  const std::vector<std::byte> result = ones.front()->kind == Kind::kAllGather ? gathered(ones) : summed(ones);
-  for (Operation* one : ones) {
-    if (!result.empty()) std::memcpy(one->to, result.data(), result.size());
-    one->done = true;
+  const bool gathers = ones.front()->kind == Kind::kAllGather;
+  const std::vector<std::byte> result = gathers ? gathered(ones) : summed(ones);
+  const std::size_t bytes = gathers ? result.size() : ones.front()->bytes();
+  for (std::size_t rank = 0; rank < ones.size(); ++rank) {
+    if (bytes > 0) std::memcpy(ones[rank]->to, result.data() + (gathers ? 0 : rank * bytes), bytes);
+    ones[rank]->done = true;
   }
   return true;
 }

@@ -52,8 +52,8 @@ TEST_F(NcclCliqueCuda, CollectiveOperationsThatDifferAreSeenByAll) {
   const std::vector<std::pair<std::string, std::function<void(ncclComm_t)>>> others = {
       {"all-gather of 5 elements of type 7", [&](ncclComm_t comm) { gather(5, ncclFloat32, comm); }},
       {"all-gather of 4 elements of type 2", [&](ncclComm_t comm) { gather(4, ncclInt32, comm); }},
-      {"all-reduce of 4 elements of type 7",
-       [&](ncclComm_t comm) { ncclAllReduce(x.data(), x.data(), 4, ncclFloat32, ncclSum, comm, stream_); }}};
+      {"reduce-scatter of 4 elements of type 7",
+       [&](ncclComm_t comm) { ncclReduceScatter(x.data(), x.data(), 4, ncclFloat32, ncclSum, comm, stream_); }}};
   for (const auto& [text, post] : others) {
     begin(3);
     gather(4, ncclFloat32, comms_[0]);

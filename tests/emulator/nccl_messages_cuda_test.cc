@@ -127,7 +127,7 @@ TEST_F(NcclMessagesCuda, ALentCommunicatorIsUsedAndLeftAlone) {
     const Buffer memory(8, kCuda);
     const Tensor number(memory.data(), DType::kF32, {1}, kCuda);
     fill(number, 3, stream_);
-    messages->follow(messages->all_reduce_sum(number, stream_, kPhase), stream_);
+    messages->follow(messages->reduce_scatter_sum(number, stream_, kPhase), stream_);
     EXPECT_EQ(get<float>(number).values().front(), 3);
   }
   EXPECT_EQ(emulator::live_nccl_communicators(), 1);

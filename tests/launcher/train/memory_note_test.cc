@@ -29,12 +29,18 @@ TEST(MemoryNote, SaysWhatIsTakenAndWhatTheOthersWouldTake) {
   };
   const std::string note = memory_note(config, 10);
   // Of 8 experts one a rank: 8 x (4 x 64 x 64 + 3 x 64 x 32 + 8 x 64) + 2 x 256 x 64 weights and a few.
-  EXPECT_EQ(note,
-            "a rank takes about 3 MiB for weights with gradients and moments, and for activations and the rows "
-            "exchanged for them " +
-                mebibytes(Recompute::kAttention) + " MiB with training.recompute \"attention\"; " +
-                mebibytes(Recompute::kNone) + " with \"none\", " + mebibytes(Recompute::kLayer) + " with \"layer\"");
+  EXPECT_EQ(
+      note,
+      "a rank takes about 3 MiB for weights with gradients and moments (2 with training.shard_optimiser), and for "
+      "activations and the rows exchanged for them " +
+          mebibytes(Recompute::kAttention) + " MiB with training.recompute \"attention\"; " +
+          mebibytes(Recompute::kNone) + " with \"none\", " + mebibytes(Recompute::kLayer) + " with \"layer\"");
   EXPECT_GT(std::stoi(mebibytes(Recompute::kNone)), std::stoi(mebibytes(Recompute::kAttention)) + 7 * 8);
+  config.training.shard_optimiser = true;
+  EXPECT_THAT(memory_note(config, 10),
+              testing::HasSubstr("about 2 MiB for weights with gradients and moments (3 without "
+                                 "training.shard_optimiser), and"));
+  EXPECT_THAT(memory_note(config, 1), testing::HasSubstr("for weights with gradients and moments, and"));
 }
 
 }  // namespace

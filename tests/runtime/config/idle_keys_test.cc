@@ -13,7 +13,7 @@ Config config_of(const std::vector<std::string>& settings) {
       "a test", settings);
 }
 
-TEST(IdleKeys, WhatHasItsDefaultIsNotNamed) { EXPECT_EQ(idle_keys(config_of({})), ""); }
+TEST(IdleKeys, WhatHasItsDefaultIsNotNamed) { EXPECT_EQ(idle_keys(config_of({}), 1), ""); }
 
 TEST(IdleKeys, EachIsNamedWithItsReason) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
@@ -40,7 +40,13 @@ TEST(IdleKeys, EachIsNamedWithItsReason) {
         "layer.capacity_factor=1.5"},
        "exchange.sizes \"padded\" (exchange.devices is mapped, which sends no messages)"},
       {{"data.end_token=10", "data.documents=separate"}, "data.end_token 10 (this data says where documents end)"}};
-  for (const auto& [settings, line] : cases) EXPECT_EQ(idle_keys(config_of(settings)), line);
+  for (const auto& [settings, line] : cases) EXPECT_EQ(idle_keys(config_of(settings), 1), line);
+}
+
+TEST(IdleKeys, NothingIsShardedOverOneRank) {
+  const Config config = config_of({"training.shard_optimiser=true"});
+  EXPECT_EQ(idle_keys(config, 1), "training.shard_optimiser true (one rank holds everything)");
+  EXPECT_EQ(idle_keys(config, 2), "");
 }
 
 TEST(IdleKeys, WhatCountsIsNotNamed) {
@@ -48,10 +54,11 @@ TEST(IdleKeys, WhatCountsIsNotNamed) {
                                  "layer.router_bias_rate=0.5", "layer.groups=4", "layer.groups_kept=2",
                                  "layer.norm_topk_prob=true", "layer.gate=shared", "training.schedule=cosine",
                                  "exchange.chunks=2", "training.final_learning_rate=0.5", "training.decay=matrices",
-                                 "data.train=x.jsonl", "data.fields=['a']"})),
+                                 "data.train=x.jsonl", "data.fields=['a']"}),
+                      1),
             "");
-  EXPECT_EQ(idle_keys(config_of({"data.end_token=10", "data.documents=separate", "data.train=x.txt"})), "");
-  EXPECT_EQ(idle_keys(config_of({"data.train=x.txt", "data.valid=y.jsonl", "data.fields=['a']"})), "");
+  EXPECT_EQ(idle_keys(config_of({"data.end_token=10", "data.documents=separate", "data.train=x.txt"}), 1), "");
+  EXPECT_EQ(idle_keys(config_of({"data.train=x.txt", "data.valid=y.jsonl", "data.fields=['a']"}), 1), "");
 }
 
 }  // namespace

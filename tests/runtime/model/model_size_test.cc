@@ -1,6 +1,7 @@
 #include "runtime/model/model_size.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include "comm/make_transport.h"
 #include "kernels/memory/random.h"
@@ -112,6 +113,45 @@ TEST(ModelSize, WeightsAreThoseThatParametersHold) {
   EXPECT_EQ(weight_bytes(config, {.tokens = 16}), bytes);
   EXPECT_LT(weight_bytes(config, {.tokens = 16, .ranks = 4}), bytes);
   EXPECT_GT(weight_bytes(config, {.tokens = 16, .dtype = DType::kBF16}), bytes);
+}
+
+/// What malloc has given and not got back.
+std::size_t allocated() {
+  const struct mallinfo2 now = mallinfo2();
+  return now.uordblks + now.hblkhd;
+}
+
+// In bf16 they would lie on a device: what it says of that is checked against what was asked for, on the host.
+TEST(ModelSize, WeightsInPiecesTakeWhatItSays) {
+  ModelConfig config = model_of(ResidualStream::kAuthors, 96);
+  config.hidden = config.layer.hidden = 160;  // names and such take their part of a small one
+  config.layer.iteration_norm = false;
+  for (const auto& [ranks, group] : {std::pair(1, 1), std::pair(4, 4), std::pair(4, 2), std::pair(8, 2)}) {
+    for (const bool shards : {false, true}) {
+      const TrainingUse use{.tokens = 96, .ranks = group, .replicas = ranks / group, .shards_state = shards};
+      const auto specs = model_specs(config, Placement(config.layer.experts, group).experts_of(0));
+      for (const DType dtype : {DType::kF32, DType::kBF16}) {
+        TrainingUse rounded = use;
+        rounded.dtype = dtype;
+        const std::size_t before = allocated();
+        const Parameters parameters(specs, true, host_stream(), dtype, {{ranks, 0}, {ranks / group, 0}, shards});
+        const auto taken = static_cast<double>(allocated() - before);
+        const auto said = static_cast<double>(weight_bytes(config, rounded));
+        EXPECT_NEAR(static_cast<double>(parameters.bytes()), said, 0.01 * said) << ranks << " " << group << shards;
+        if (before == 0) continue;  // a malloc that does not tell, as sanitizers'
+        EXPECT_NEAR(taken, said, 0.05 * said) << ranks << " " << group << shards;
+      }
+    }
+  }
+}
+
+TEST(ModelSize, ManyRanksKeepAlmostNoStateOfWhatTheyHoldAlike) {
+  const ModelConfig config = model_of(ResidualStream::kPrenorm, 96);
+  const auto bytes = [&](DType dtype, bool shards) {
+    return static_cast<double>(
+        weight_bytes(config, {.tokens = 96, .ranks = 1, .dtype = dtype, .replicas = 64, .shards_state = shards}));
+  };
+  EXPECT_NEAR(bytes(DType::kF32, true), bytes(DType::kF32, false) / 2, 0.1 * bytes(DType::kF32, false));
 }
 
 }  // namespace

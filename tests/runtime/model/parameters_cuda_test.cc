@@ -98,6 +98,38 @@ TEST_P(ParametersCuda, ExpertsOfALayerLieBehindOneAnotherAsGroupedProductsReadTh
   EXPECT_EQ(weights.gates[0].noise.value.raw(), there.at("noise.0.weight").value.raw());
 }
 
+// Two ranks hold the routers, norms and shared experts, of which this is the second; nobody else has its experts.
+TEST_P(ParametersCuda, InPiecesTheyGoToTheDeviceAndComeBackInTheSameOnes) {
+  const WeightSharing sharing{{2, 1}, {1, 0}, true};
+  const Parameters whole = drawn();
+  Parameters host(specs(ExpertOrder::kByMatrix), true, host_stream(), DType::kF32, sharing);
+  for (const Parameter& parameter : host.all())
+    std::ranges::copy(whole.at(parameter.name).value.span<float>(), parameter.value.data<float>());
+  const FlatParameters& flat = host.replicated();
+  for (const Tensor& moment : {flat.first_moment, flat.second_moment})
+    std::ranges::copy(normal(moment.elements(), 77), moment.data<float>());
+  Parameters there(specs(ExpertOrder::kByMatrix), true, stream_, GetParam(), sharing);
+  there.copy_from(host);
+  for (const Parameter& parameter : there.all()) {
+    const Tensor& value = whole.at(parameter.name).value;
+    const bool rounds = is_rounded(whole.at(parameter.name));
+    expect_same(parameter.working, value, rounds ? GetParam() : DType::kF32);
+    if (!parameter.expert && rounds && GetParam() == DType::kBF16) EXPECT_EQ(parameter.value.raw(), nullptr);
+  }
+  Parameters back(specs(ExpertOrder::kByMatrix), true, host_stream(), DType::kF32, sharing);
+  back.copy_from(there);
+  wait();
+  const auto same = [&](Tensor FlatParameters::*all, std::int64_t stretch) {
+    const FlatParameters& got = back.replicated();
+    return std::ranges::equal(got.piece(got.*all, stretch).span<float>(), flat.piece(flat.*all, stretch).span<float>());
+  };
+  for (std::int64_t i = 0; i < flat.deal.stretches(); ++i) {
+    EXPECT_TRUE(same(&FlatParameters::value, i));
+    EXPECT_TRUE(same(&FlatParameters::first_moment, i));
+    EXPECT_TRUE(same(&FlatParameters::second_moment, i));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Both, ParametersCuda, testing::Values(DType::kF32, DType::kBF16));
 
 }  // namespace

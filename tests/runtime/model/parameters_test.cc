@@ -109,5 +109,41 @@ TEST(Parameters, RefuseUnknownAndRepeatedNames) {
   EXPECT_THROW(Parameters(twice, true), Error);
 }
 
+/// As rank 1 of 2 that hold everything alike.
+Parameters in_pieces() { return Parameters(two_experts(), true, host_stream(), DType::kF32, {{2, 1}, {2, 1}, true}); }
+
+TEST(Parameters, InPiecesMomentsAreThoseOfThisRanksPiecesAlone) {
+  const Parameters parameters = in_pieces();
+  const FlatParameters& flat = parameters.experts();
+  // 80 elements, to which 16 are added so that both ranks have 48, a multiple of 16.
+  EXPECT_EQ(flat.gradient.elements(), 96);
+  EXPECT_EQ(flat.value.elements(), 96);
+  EXPECT_EQ(flat.first_moment.elements(), 48);
+  EXPECT_EQ(flat.second_moment.elements(), 48);
+  EXPECT_EQ(flat.offsets.back(), 96);
+  EXPECT_EQ(flat.piece(flat.gradient, 0).data<float>(), flat.gradient.data<float>() + 48);
+  EXPECT_EQ(flat.piece(flat.first_moment, 0).data<float>(), flat.first_moment.data<float>());
+  EXPECT_EQ(parameters.at("norm").value.elements(), 5);
+  EXPECT_EQ(parameters.at("norm").gradient.elements(), 5);
+  EXPECT_EQ(parameters.at("norm").first_moment.raw(), nullptr);
+  // Of 32 and 96 elements value, gradient and two halves.
+  EXPECT_EQ(parameters.bytes(), (32 + 96) * 3 * sizeof(float));
+}
+
+TEST(Parameters, OfOneRankAloneNothingIsInPieces) {
+  const Parameters parameters(two_experts(), true, host_stream(), DType::kF32, {{1, 0}, {1, 0}, true});
+  EXPECT_FALSE(parameters.replicated().in_pieces);
+  EXPECT_EQ(parameters.at("norm").first_moment.elements(), 5);
+}
+
+TEST(Parameters, OnesInPiecesTakeOverOnlyTheSamePieces) {
+  const Parameters mine = in_pieces();
+  for (const std::int64_t i : {0, 47}) mine.experts().second_moment.data<float>()[i] = static_cast<float>(i + 1);
+  Parameters same = in_pieces(), whole(two_experts(), true);
+  same.copy_from(mine);
+  EXPECT_EQ(same.experts().second_moment.data<float>()[47], 48);
+  EXPECT_THROW(same.copy_from(whole), Error);
+}
+
 }  // namespace
 }  // namespace coe

@@ -84,13 +84,14 @@ TEST_P(DeviceMessagesCuda, GatherAndAddUp) {
   on_all_ranks([](const Group& group, const Stream& stream) {
     constexpr std::int64_t kNumbers = 9;
     Arena arena(4096, kCuda);
-    const Tensor all = arena.make<float>({group.size(), kNumbers}), mine = all[group.rank()];
+    const Tensor flat = arena.make<float>({group.size() * kNumbers}), all = flat.reshaped({group.size(), kNumbers}),
+                 mine = all[group.rank()];
     fill(mine, static_cast<float>(group.rank() + 1), stream);
     group.messages->follow(group.messages->all_gather(mine, all, stream, kPhase), stream);
     const std::vector<float> gathered = read_back<float>(all, group, stream, kPhase);
     for (std::size_t i = 0; i < gathered.size(); ++i) EXPECT_EQ(gathered[i], static_cast<float>(i / kNumbers + 1));
-    group.messages->follow(group.messages->all_reduce_sum(mine, stream, kPhase), stream);
-    const auto sum = static_cast<float>(group.size() * (group.size() + 1) / 2);
+    group.messages->follow(group.messages->reduce_scatter_sum(flat, stream, kPhase), stream);
+    const auto sum = static_cast<float>((group.rank() + 1) * group.size());
     EXPECT_EQ(read_back<float>(mine, group, stream, kPhase), std::vector<float>(kNumbers, sum));
   });
 }

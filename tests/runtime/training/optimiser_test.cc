@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 
 #include "comm/local_transport.h"
+#include "kernels/memory/error.h"
 #include "runtime/ranks/placement.h"
 #include "tests/ranks.h"
 #include "tests/runtime/routing/tensors.h"
@@ -66,6 +69,10 @@ std::vector<ParameterSpec> seven_experts(const RankGroups& groups) {
   return specs;
 }
 
+Parameters shared(const std::vector<ParameterSpec>& specs, const RankGroups& groups, bool shards_state) {
+  return Parameters(specs, true, host_stream(), DType::kF32, weight_sharing(groups, shards_state));
+}
+
 /// The gradient of expert e is e + 1, that of the replicated weights 2: norm^2 is 2 (1 + 4 + ... + 49) + 3 * 4 = 292.
 void set_gradients(Parameters& parameters) {
   for (const Parameter& parameter : parameters.all()) {
@@ -76,7 +83,7 @@ void set_gradients(Parameters& parameters) {
 
 void expect_norm(Transport& world, std::int64_t expert_parallel) {
   const RankGroups groups(world, expert_parallel, kDefaultDeadline);
-  Parameters parameters(seven_experts(groups), true);
+  Parameters parameters = shared(seven_experts(groups), groups, false);
   set_gradients(parameters);
   const double norm = Optimiser({}, groups, parameters).gradient_norm();
   EXPECT_NEAR(norm, std::sqrt(292.0), 1e-9);
@@ -94,7 +101,7 @@ TEST(OptimiserOnRanks, TheNormCountsEveryShardedExpertOnce) {
 /// Every rank's gradients are those of set_gradients() times (its world rank + 1).
 void expect_reduction(Transport& world, std::int64_t expert_parallel, float replicated_factor, float expert_factor) {
   const RankGroups groups(world, expert_parallel, kDefaultDeadline);
-  Parameters parameters(seven_experts(groups), true);
+  Parameters parameters = shared(seven_experts(groups), groups, false);
   set_gradients(parameters);
   for (const Parameter& parameter : parameters.all()) {
     for (float& value : parameter.gradient.span<float>()) value *= static_cast<float>(world.rank() + 1);
@@ -115,6 +122,80 @@ TEST(OptimiserOnRanks, ReplicatedGradientsAddUpOverTheWorldAndShardedOnesOverRep
   });
   // Ranks 0 and 2 hold the same experts, 1 and 3 the others.
   on_ranks(4, [](Transport& world) { expect_reduction(world, 2, 10, world.rank() % 2 == 0 ? 4 : 6); });
+}
+
+/// Several stretches of replicated weights and of every rank's experts.
+std::vector<ParameterSpec> large_weights(const RankGroups& groups) {
+  std::vector<ParameterSpec> specs = {{"a", {300, 211}}, {"norm", {77}}, {"b", {211, 301}}};
+  const Placement placement(4, groups.experts().size());
+  for (const std::int64_t e : placement.experts_of(groups.experts().rank())) {
+    specs.push_back({"experts." + std::to_string(e), {211, 203}, true});
+  }
+  return specs;
+}
+
+/// What a rank's step makes of it: large ones too, which clipping scales.
+void draw_gradients(Parameters& parameters, int rank, int step) {
+  std::uint32_t bits = 12345U + 7U * static_cast<std::uint32_t>(rank) + 1000U * static_cast<std::uint32_t>(step);
+  for (const Parameter& parameter : parameters.all()) {
+    for (float& x : parameter.gradient.span<float>()) {
+      bits = bits * 1664525U + 1013904223U;
+      x = static_cast<float>(bits >> 8) / static_cast<float>(1 << 24) - 0.5F;
+    }
+  }
+}
+
+bool same_bits(const Tensor& one, const Tensor& other) {
+  return one.bytes() == other.bytes() && std::memcmp(one.raw(), other.raw(), one.bytes()) == 0;
+}
+
+void expect_state_of(const FlatParameters& pieces, const FlatParameters& whole) {
+  ASSERT_TRUE(pieces.in_pieces);
+  EXPECT_TRUE(same_bits(pieces.value, whole.value));
+  EXPECT_LT(pieces.first_moment.elements(), whole.first_moment.elements());
+  for (std::int64_t i = 0; i < whole.deal.stretches(); ++i) {
+    EXPECT_TRUE(same_bits(pieces.piece(pieces.first_moment, i), whole.piece(whole.first_moment, i))) << i;
+    EXPECT_TRUE(same_bits(pieces.piece(pieces.second_moment, i), whole.piece(whole.second_moment, i))) << i;
+  }
+}
+
+void expect_pieces_do_as_the_whole(Transport& world, std::int64_t expert_parallel) {
+  const RankGroups groups(world, expert_parallel, kDefaultDeadline);
+  const std::vector<ParameterSpec> specs = large_weights(groups);
+  Parameters whole = shared(specs, groups, false), pieces = shared(specs, groups, true);
+  TrainingConfig config = schedule_of(Schedule::kCosine);
+  config.decay = Decay::kMatrices;
+  config.weight_decay = 0.1F;
+  Optimiser one(config, groups, whole), other(config, groups, pieces);
+  for (int step = 1; step <= 3; ++step) {
+    for (Parameters* parameters : {&whole, &pieces}) draw_gradients(*parameters, world.rank(), step);
+    one.reduce_gradients();
+    other.reduce_gradients();
+    const double norm = one.gradient_norm();
+    EXPECT_GT(norm, config.clip);
+    EXPECT_EQ(other.gradient_norm(), norm);
+    one.update(step, norm);
+    other.update(step, norm);
+  }
+  expect_state_of(pieces.replicated(), whole.replicated());
+  if (groups.replicas().size() > 1) expect_state_of(pieces.experts(), whole.experts());
+}
+
+TEST(OptimiserOnRanks, StateInPiecesMovesEveryWeightAsStateOfTheWholeDoes) {
+  for (const int ranks : {2, 3, 4}) {
+    on_ranks(ranks, [](Transport& world) { expect_pieces_do_as_the_whole(world, 0); });
+  }
+  for (const std::int64_t expert_parallel : {1, 2}) {
+    on_ranks(4, [&](Transport& world) { expect_pieces_do_as_the_whole(world, expert_parallel); });
+  }
+}
+
+TEST(OptimiserOnRanks, WeightsMustBeSharedAsTheGroupsAre) {
+  on_ranks(2, [](Transport& world) {
+    const RankGroups groups(world, 0, kDefaultDeadline);
+    Parameters parameters(seven_experts(groups), true);
+    EXPECT_THROW(Optimiser({}, groups, parameters), Error);
+  });
 }
 
 /// One weight and its moments under AdamW in double.

@@ -234,6 +234,63 @@ TEST_F(TrainerCuda, TheRecordOfItsRoutingIsTheCpus) {
   }
 }
 
+void expect_same(const Curve& got, const Curve& wanted) {
+  EXPECT_EQ(got.losses, wanted.losses);
+  EXPECT_EQ(got.norms, wanted.norms);
+  EXPECT_EQ(got.validation, wanted.validation);
+}
+
+TEST_F(TrainerCuda, StateInPiecesTrainsBitForBitAsStateOfTheWhole) {
+  for (const DeviceReach reach : {DeviceReach::kMapped, DeviceReach::kHost, DeviceReach::kNccl}) {
+    if (reach == DeviceReach::kNccl && !nccl_connects(4)) GTEST_SKIP() << kNoNccl;
+    for (const Precision dtype : {Precision::kF32, Precision::kBF16}) {
+      SCOPED_TRACE(std::to_string(static_cast<int>(reach)) + " " + std::to_string(static_cast<int>(dtype)));
+      Config whole = on(Device::Kind::kCuda, small_config(), dtype);
+      whole.exchange.devices = reach;
+      Config pieces = whole;
+      pieces.training.shard_optimiser = true;
+      expect_same(train(pieces, 2, 3), train(whole, 2, 3));
+      whole.distributed.expert_parallel = pieces.distributed.expert_parallel = 2;
+      expect_same(train(pieces, 4, 3), train(whole, 4, 3));
+    }
+  }
+}
+
+/// Two steps each on the device in pieces, elsewhere, and so on, by checkpoints.
+Curve by_turns(const Config& config, const std::vector<std::pair<Device::Kind, bool>>& turns, Precision dtype) {
+  const auto directory = std::filesystem::path(testing::TempDir()) / ("coe_pieces_" + std::to_string(getpid()));
+  Curve curve;
+  for (const auto& [device, shards] : turns) {
+    Config own = on(device, config, device == Device::Kind::kCpu ? Precision::kF32 : dtype);
+    own.output.directory = directory;
+    own.training.shard_optimiser = shards;
+    run_local_ranks(2, [&](Transport& world) {
+      with_trainer(own, world, [&](Trainer& trainer) {
+        Curve mine;
+        trainer.resume();
+        go_on(trainer, 2, mine);
+        trainer.save();
+        if (world.rank() > 0) return;
+        curve.losses.insert(curve.losses.end(), mine.losses.begin(), mine.losses.end());
+        curve.norms.insert(curve.norms.end(), mine.norms.begin(), mine.norms.end());
+        curve.validation = mine.validation;
+      });
+    });
+  }
+  std::filesystem::remove_all(directory);
+  return curve;
+}
+
+TEST_F(TrainerCuda, CheckpointsOfPiecesAndOfTheWholeAreTheSame) {
+  using enum Device::Kind;
+  for (const Precision dtype : {Precision::kF32, Precision::kBF16}) {
+    const Curve whole = by_turns(small_config(), {{kCuda, false}, {kCpu, false}, {kCuda, false}}, dtype);
+    expect_same(by_turns(small_config(), {{kCuda, true}, {kCpu, true}, {kCuda, true}}, dtype), whole);
+    expect_same(by_turns(small_config(), {{kCuda, false}, {kCpu, true}, {kCuda, false}}, dtype), whole);
+    expect_same(by_turns(small_config(), {{kCuda, true}, {kCpu, false}, {kCuda, true}}, dtype), whole);
+  }
+}
+
 TEST_F(TrainerCuda, CheckpointsGoOnOnTheOtherDevice) {
   const Curve wanted = train(small_config(), 1, 4);
   for (const Device::Kind first : {Device::Kind::kCpu, Device::Kind::kCuda}) {

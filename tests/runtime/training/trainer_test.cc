@@ -445,6 +445,74 @@ TEST(TrainerOnRanks, ResumesWithRouterBiasNoiseAndJitter) {
   expect_resumption(with_all_routing(tiny_config()), "all_routing");
 }
 
+Config sharded(Config config) {
+  config.training.shard_optimiser = true;
+  return config;
+}
+
+TEST(TrainerOnRanks, StateInPiecesTrainsBitForBitAsStateOfTheWhole) {
+  Config replicas = tiny_config(), skipping = with_all_routing(tiny_config());
+  replicas.distributed.expert_parallel = 2;
+  skipping.training.micro_batch = 4;
+  skipping.training.decay = Decay::kMatrices;
+  for (const auto& [config, ranks] :
+       {std::pair(tiny_config(), 1), std::pair(tiny_config(), 2), std::pair(skipping, 3), std::pair(replicas, 4)}) {
+    const Curve whole = curve_of(config, ranks, 12), pieces = curve_of(sharded(config), ranks, 12);
+    EXPECT_EQ(pieces.losses, whole.losses) << ranks;
+    EXPECT_EQ(pieces.norms, whole.norms) << ranks;
+    EXPECT_EQ(pieces.validation, whole.validation) << ranks;
+  }
+}
+
+/// Trains from the newest checkpoint, or the start, so many steps; returns their losses and leaves a checkpoint.
+std::vector<double> go_on(const Config& config, int ranks, int steps) {
+  std::vector<double> losses;
+  on_ranks(ranks, [&](Transport& world) {
+    const auto source = make_token_source({}, Split::kTrain, config.model.sequence, config.model.vocab, 1);
+    Trainer trainer(config, world, *source, *source);
+    trainer.resume();
+    for (int step = 0; step < steps; ++step) {
+      const double loss = trainer.step().loss;
+      if (world.rank() == 0) losses.push_back(loss);
+    }
+    trainer.save();
+  });
+  return losses;
+}
+
+// A chain of checkpoints by whole and by pieces, on two and four ranks: each run goes on from what the last one left.
+void expect_interchange(const Config& config, const std::string& name) {
+  const std::string suffix = ranks_are_processes() ? "_mpi" : "_local";
+  const auto chain = [&](const std::string& folder, bool first, bool second, bool third) {
+    Config run = config;
+    run.output.directory = fresh_folder(name + folder + suffix);
+    on_ranks(4, [&](Transport& world) {
+      if (world.rank() == 0) std::filesystem::remove_all(run.output.directory);
+      barrier({&world}, {"test"});
+    });
+    std::vector<double> losses;
+    for (const auto& [ranks, shards] :
+         {std::pair(2, first), std::pair(2, second), std::pair(4, third), std::pair(2, first), std::pair(4, second)}) {
+      run.training.shard_optimiser = shards;
+      const std::vector<double> more = go_on(run, ranks, 2);
+      losses.insert(losses.end(), more.begin(), more.end());
+    }
+    return losses;
+  };
+  const std::vector<double> wanted = chain("whole", false, false, false);
+  EXPECT_EQ(chain("pieces", true, true, true), wanted);
+  EXPECT_EQ(chain("to_pieces", false, true, false), wanted);
+  EXPECT_EQ(chain("from_pieces", true, false, true), wanted);
+}
+
+TEST(TrainerOnRanks, CheckpointsOfPiecesAndOfTheWholeAreTheSame) { expect_interchange(tiny_config(), "interchange"); }
+
+TEST(TrainerOnRanks, SoTheyAreOfReplicas) {
+  Config config = with_all_routing(tiny_config());
+  config.distributed.expert_parallel = 2;
+  expect_interchange(config, "replicas");
+}
+
 TEST(TrainerOnRanks, AnEvenerLoadComesOfARouterBias) {
   Config config = tiny_config();
   config.model.layer.balance_loss = BalanceLoss::kNone;
