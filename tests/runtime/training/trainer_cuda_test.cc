@@ -5,6 +5,8 @@
 #include <functional>
 #include <limits>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "comm/make_transport.h"
@@ -241,22 +243,22 @@ void expect_same(const Curve& got, const Curve& wanted) {
 }
 
 TEST_F(TrainerCuda, StateInPiecesTrainsBitForBitAsStateOfTheWhole) {
-  for (const DeviceReach reach : {DeviceReach::kMapped, DeviceReach::kHost, DeviceReach::kNccl}) {
-    if (reach == DeviceReach::kNccl && !nccl_connects(4)) GTEST_SKIP() << kNoNccl;
-    for (const Precision dtype : {Precision::kF32, Precision::kBF16}) {
-      SCOPED_TRACE(std::to_string(static_cast<int>(reach)) + " " + std::to_string(static_cast<int>(dtype)));
-      Config whole = on(Device::Kind::kCuda, small_config(), dtype);
-      whole.exchange.devices = reach;
-      Config pieces = whole;
-      pieces.training.shard_optimiser = true;
-      expect_same(train(pieces, 2, 3), train(whole, 2, 3));
-      whole.distributed.expert_parallel = pieces.distributed.expert_parallel = 2;
-      expect_same(train(pieces, 4, 3), train(whole, 4, 3));
-    }
+  for (const auto& [reach, dtype, expert_parallel] :
+       {std::tuple(DeviceReach::kMapped, Precision::kBF16, 2), std::tuple(DeviceReach::kMapped, Precision::kF32, 0),
+        std::tuple(DeviceReach::kHost, Precision::kBF16, 0), std::tuple(DeviceReach::kNccl, Precision::kBF16, 2)}) {
+    const int ranks = expert_parallel == 0 ? 2 : 4;
+    if (reach == DeviceReach::kNccl && !nccl_connects(ranks)) GTEST_SKIP() << kNoNccl;
+    SCOPED_TRACE(std::to_string(static_cast<int>(reach)) + " " + std::to_string(static_cast<int>(dtype)));
+    Config whole = on(Device::Kind::kCuda, small_config(), dtype);
+    whole.exchange.devices = reach;
+    whole.distributed.expert_parallel = expert_parallel;
+    Config pieces = whole;
+    pieces.training.shard_optimiser = true;
+    expect_same(train(pieces, ranks, 2), train(whole, ranks, 2));
   }
 }
 
-/// Two steps each on the device in pieces, elsewhere, and so on, by checkpoints.
+/// A step on each device by turns, with state in pieces or not, by checkpoints.
 Curve by_turns(const Config& config, const std::vector<std::pair<Device::Kind, bool>>& turns, Precision dtype) {
   const auto directory = std::filesystem::path(testing::TempDir()) / ("coe_pieces_" + std::to_string(getpid()));
   Curve curve;
@@ -268,7 +270,7 @@ Curve by_turns(const Config& config, const std::vector<std::pair<Device::Kind, b
       with_trainer(own, world, [&](Trainer& trainer) {
         Curve mine;
         trainer.resume();
-        go_on(trainer, 2, mine);
+        go_on(trainer, 1, mine);
         trainer.save();
         if (world.rank() > 0) return;
         curve.losses.insert(curve.losses.end(), mine.losses.begin(), mine.losses.end());
@@ -283,12 +285,10 @@ Curve by_turns(const Config& config, const std::vector<std::pair<Device::Kind, b
 
 TEST_F(TrainerCuda, CheckpointsOfPiecesAndOfTheWholeAreTheSame) {
   using enum Device::Kind;
-  for (const Precision dtype : {Precision::kF32, Precision::kBF16}) {
-    const Curve whole = by_turns(small_config(), {{kCuda, false}, {kCpu, false}, {kCuda, false}}, dtype);
-    expect_same(by_turns(small_config(), {{kCuda, true}, {kCpu, true}, {kCuda, true}}, dtype), whole);
-    expect_same(by_turns(small_config(), {{kCuda, false}, {kCpu, true}, {kCuda, false}}, dtype), whole);
-    expect_same(by_turns(small_config(), {{kCuda, true}, {kCpu, false}, {kCuda, true}}, dtype), whole);
-  }
+  const Precision dtype = Precision::kBF16;
+  const Curve whole = by_turns(small_config(), {{kCuda, false}, {kCpu, false}, {kCuda, false}}, dtype);
+  expect_same(by_turns(small_config(), {{kCuda, true}, {kCpu, true}, {kCuda, true}}, dtype), whole);
+  expect_same(by_turns(small_config(), {{kCuda, true}, {kCpu, false}, {kCuda, true}}, dtype), whole);
 }
 
 TEST_F(TrainerCuda, CheckpointsGoOnOnTheOtherDevice) {
