@@ -45,6 +45,8 @@ class DeviceMessages {
   void end_with(DeviceMessages& other) { others_.push_back(&other); }
   /// Whether what is posted must have sizes that do not depend on what was routed, so that no host waits for counts.
   bool sizes_are_fixed() const { return sizes_are_fixed_; }
+  /// Whether the host waits for the stream where something is begun, so that nothing goes on beside the stream's work.
+  virtual bool waits_for_streams() const { return false; }
   /// By what they go, for a report.
   virtual std::string_view name() const = 0;
 

@@ -74,4 +74,12 @@ void PostedCollective::post(const Group& group, const Phase& phase) {
   ticket_ = coe::post(group, sends_, receives_, phase);
 }
 
+void PostedCollective::give_up() noexcept {
+  try {
+    group_.transport->give_up(ticket_);
+  } catch (const Error&) {
+    // A wait that failed took it back.
+  }
+}
+
 }  // namespace coe

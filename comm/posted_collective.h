@@ -34,6 +34,9 @@ class PostedCollective {
     PostedCollective* collective_;
   };
   Done done() { return Done(*this); }
+  /// Takes back what was posted, where nobody waited for it to the end: the group is then of no further use but to
+  /// abort.
+  void give_up() noexcept;
 
  private:
   /// One piece a rank of each, in rank order: out_ and in_ become blocks of these sizes.

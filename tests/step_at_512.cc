@@ -15,11 +15,14 @@
 #include "comm/task.h"
 #include "kernels/memory/arena.h"
 #include "kernels/memory/buffer.h"
+#include "kernels/memory/stream.h"
 #include "runtime/exchange/make_exchange.h"
 #include "runtime/layer/layer_size.h"
 #include "runtime/layer/part_times.h"
 #include "runtime/model/model_parameters.h"
 #include "runtime/model/model_size.h"
+#include "runtime/ranks/deal.h"
+#include "runtime/ranks/piece_collectives.h"
 #include "runtime/ranks/placement.h"
 #include "runtime/ranks/row_tables.h"
 #include "runtime/routing/admission.h"
@@ -235,9 +238,21 @@ std::int64_t weights_of(const std::vector<ParameterSpec>& specs, bool expert) {
 }
 
 void count_sums(const ModelConfig& model, std::int64_t replicated, Group group, StepTable& table) {
-  std::vector<float> gradients(static_cast<std::size_t>(replicated));
-  all_reduce_sum<float>(group, gradients, {"gradient reduction"});
-  table.line("all_reduce of replicated gradients", 1);
+  const Deal deal(replicated, kRanks, kRank);
+  PieceCollectives ranks(group, deal.longest(), host_stream());
+  Arena arena;
+  const Tensor gradients = arena.zeros<float>({deal.elements()});
+  const auto for_each_stretch = [&](const auto& visit) {
+    for (std::int64_t i = 0; i < deal.stretches(); ++i) {
+      const auto [first, count] = deal.stretch(i);
+      visit(gradients.rows(deal.piece(i).first, deal.piece(i).count), gradients.rows(first, count));
+    }
+  };
+  for_each_stretch([&](const Tensor&, const Tensor& all) { ranks.begin_sum(all, false, {"gradient reduction"}); });
+  ranks.finish();
+  table.line("reduce_scatter of replicated gradients", 1);
+  for_each_stretch([&](const Tensor& mine, const Tensor& all) { ranks.all_gather(mine, all, {"gathering"}); });
+  table.line("all_gather of these, or with shard_optimiser of weights", 1);
   std::vector<std::int64_t> routing(
       static_cast<std::size_t>(model.layers * model.layer.iterations * (model.layer.experts + 4)));
   all_reduce_sum<std::int64_t>(group, routing, {"routing report"});
@@ -255,7 +270,9 @@ void print_memory(const ModelConfig& model, std::int64_t replicated, std::int64_
   const auto line = [&](const char* what, double bytes) { fmt::print("| {} | {:.2f} |\n", what, bytes / kGiB); };
   fmt::print("\n| memory of a rank | GiB |\n|---|---|\n");
   line("weights, gradients and moments on every rank", 16.0 * static_cast<double>(replicated));
-  line("the same of its 2 experts a layer", 16.0 * static_cast<double>(experts));
+  const Deal deal(replicated, kRanks, kRank);
+  line("the same with shard_optimiser", 8.0 * static_cast<double>(deal.elements() + deal.own()));
+  line("weights, gradients and moments of its 2 experts a layer", 16.0 * static_cast<double>(experts));
   line("activations and work of a step (Arena)", static_cast<double>(size.arena_bytes()));
   line("rows on their way and kept for the backward (windows)", static_cast<double>(size.window_bytes));
   line("messages under way (mail)", static_cast<double>(layer.mail_bytes));

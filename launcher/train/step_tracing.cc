@@ -20,14 +20,15 @@ int row_of(const Span& span) {
   switch (span.track) {
     case Span::Track::kHost: return 0;
     case Span::Track::kStream: return 1;
-    case Span::Track::kFlight: return 2 + span.place.chunk;
+    case Span::Track::kReduction: return 2;
+    case Span::Track::kFlight: return 3 + span.place.chunk;
   }
   return 0;
 }
 
 std::string name_of_row(int row) {
-  if (row < 2) return row == 0 ? "thread" : "stream";
-  return "flights of chunk " + std::to_string(row - 2);
+  static constexpr const char* kRows[] = {"thread", "stream", "reductions"};
+  return row < 3 ? kRows[row] : "flights of chunk " + std::to_string(row - 3);
 }
 
 std::string_view name_of(const Span& span) {

@@ -17,9 +17,10 @@ struct Place {
 /// Something that took time; plain bytes, for other ranks to be told.
 struct Span {
   enum class Track : std::uint8_t {
-    kHost,    ///< the rank's thread
-    kStream,  ///< its stream's work on a device
-    kFlight   ///< rows of a chunk, from when they are sent until their results are combined
+    kHost,      ///< the rank's thread
+    kStream,    ///< its stream's work on a device
+    kFlight,    ///< rows of a chunk, from when they are sent until their results are combined
+    kReduction  ///< gradients, from when they are sent until they are added up
   };
   Track track = Track::kHost;
   Part part = Part::kData;

@@ -135,6 +135,26 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
     const ChainContext context{groups_, &placements_[at], exchange_.get(), &workspace_, &times_, use.threads, stream_};
     chains_.emplace_back(chain, l, context, chain_weights(chain, layer + "mlp.", held[at], parameters_));
   }
+  final_from_ = find_final();
+}
+
+std::vector<FinalFrom> Model::find_final() const {
+  const auto place = [](const Parameter& parameter, const FlatParameters& flat) {
+    return (parameter.gradient.raw() - flat.gradient.raw()) / static_cast<std::ptrdiff_t>(sizeof(float));
+  };
+  const FlatParameters &replicated = parameters_.replicated(), &sharded = parameters_.experts();
+  const auto layers = static_cast<std::size_t>(config_.layers);
+  std::vector<FinalFrom> all(layers + 1);
+  all[layers] = {place(parameters_.at("model.norm.weight"), replicated), sharded.deal.elements()};
+  for (std::size_t l = layers; l-- > 0;) {
+    const std::string layer = "model.layers." + std::to_string(l) + ".";
+    all[l] = {place(parameters_.at(layer + "input_layernorm.weight"), replicated), all[l + 1].experts};
+    for (const Parameter& parameter : parameters_.all()) {
+      if (!parameter.expert || !parameter.name.starts_with(layer)) continue;
+      all[l].experts = std::min(all[l].experts, static_cast<std::int64_t>(place(parameter, sharded)));
+    }
+  }
+  return all;
 }
 
 std::vector<ExpertIds> Model::experts_of(int rank) const {
@@ -317,7 +337,10 @@ Tensor Model::activations(const Tensor& ids, const Batch& batch, const RoutingCo
 }
 
 LossPart Model::loss_and_gradients(const Tensor& ids, const Tensor& labels, const Batch& batch, double scale,
-                                   const RoutingContext& routing, Arena& arena) {
+                                   const RoutingContext& routing, Arena& arena, const GradientsFinal& final) {
+  const auto tell = [&](const FinalFrom& from) {
+    if (final) final(from);
+  };
   Call call = begin(ids, batch, routing, arena);
   const Tensor there = placed_labels(labels, arena);
   const Keep keep{.attention = recompute_ == Recompute::kNone, .chain = recompute_ != Recompute::kLayer};
@@ -328,10 +351,17 @@ LossPart Model::loss_and_gradients(const Tensor& ids, const Tensor& labels, cons
     const PartTimer timer(times_, Part::kHead);
     head_.backward(h, there, batch.length, static_cast<float>(scale), call.cross_entropy(), d, arena);
   }
-  for (std::size_t l = chains_.size(); l-- > 0;) layer_backward(l, d, call);
-  times_.place = {.backward = true};
-  const PartTimer timer(times_, Part::kHead);
-  embedding_backward(call.ids, d, embedding_.gradient, arena, *stream_);
+  tell(final_from_.back());
+  for (std::size_t l = chains_.size(); l-- > 0;) {
+    layer_backward(l, d, call);
+    tell(final_from_[l]);
+  }
+  {
+    times_.place = {.backward = true};
+    const PartTimer timer(times_, Part::kHead);
+    embedding_backward(call.ids, d, embedding_.gradient, arena, *stream_);
+  }
+  tell({});
   return losses_of(call);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,6 +28,13 @@ struct LossPart {
   double cross_entropy = 0;  ///< sum over tokens, nats
   double balance = 0;        ///< balance, z and L1 losses, all layers and iterations
 };
+
+/// Gradients that a backward changes no more: all from these places on in the memory of their kind (FlatParameters).
+struct FinalFrom {
+  std::int64_t replicated = 0, experts = 0;
+};
+/// Is told of them between two parts of a backward, on every rank between the same ones, with less each time.
+using GradientsFinal = std::function<void(const FinalFrom&)>;
 
 /// What a model is going to be used for.
 struct ModelUse {
@@ -77,8 +85,9 @@ class Model {
   /// Forward and backward: adds up this rank's gradients of scale * cross-entropy sum + balance losses. What the
   /// backward computes again it finds as it was, bit for bit: random numbers are drawn by place, and routers' biases
   /// stay as they are; a layer's exchanges happen again, in the backward's order, which is that of all ranks.
+  /// Gradients on a device are final when the stream has come so far.
   LossPart loss_and_gradients(const Tensor& ids, const Tensor& labels, const Batch& batch, double scale,
-                              const RoutingContext& routing, Arena& arena);
+                              const RoutingContext& routing, Arena& arena, const GradientsFinal& final = {});
 
   /// Forward alone, keeping all that a backward would need in saved(): the hidden states [T, D] before the final norm.
   Tensor activations(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Arena& arena);
@@ -132,6 +141,8 @@ class Model {
   void replay(std::size_t layer, Call& call);
   TrainedTensor trained(const std::string& name);
   void make_rope_tables();
+  /// After the backward of the head, and of each layer.
+  std::vector<FinalFrom> find_final() const;
 
   ModelConfig config_;
   const RankGroups* groups_;
@@ -154,6 +165,7 @@ class Model {
   RoutingReader routings_;
   std::vector<ChainLayer> chains_;
   std::vector<LayerSaved> saved_;
+  std::vector<FinalFrom> final_from_;  ///< of each layer, then of the head
 };
 
 }  // namespace coe

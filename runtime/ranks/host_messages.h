@@ -20,6 +20,7 @@ class HostMessages : public DeviceMessages {
   Ticket all_gather(const Tensor& mine, const Tensor& all, const Stream& stream, const Phase& phase) override;
   Ticket reduce_scatter_sum(const Tensor& values, const Stream& stream, const Phase& phase) override;
   void follow(Ticket ticket, const Stream& stream) override;
+  bool waits_for_streams() const override { return true; }
   std::string_view name() const override { return "messages of the hosts"; }
 
  private:

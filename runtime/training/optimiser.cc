@@ -41,8 +41,12 @@ void Optimiser::add_kind(const FlatParameters& weights, const Group& group, cons
     fail(ErrorCode::kInternal, "optimiser: weights are dealt to ", weights.deal.ranks(), " ranks, the group has ",
          group.size());
   }
-  kinds_.push_back({&weights, PieceCollectives(group, weights.deal.longest(), *stream_), reduction, gathering});
-  kinds_.back().runs = runs_of(weights);
+  Kind& kind = kinds_.emplace_back(weights, group, *stream_, reduction, gathering);
+  kind.runs = runs_of(weights);
+  kind.left = weights.deal.stretches();
+  kind.ranks.summed = [this](double posted, double there) {
+    if (trace_ != nullptr) trace_->add({Span::Track::kReduction, Part::kReduce, {.backward = true}, posted, there});
+  };
 }
 
 std::vector<Optimiser::Run> Optimiser::runs_of(const FlatParameters& weights) {
@@ -85,15 +89,25 @@ Optimiser::Run Optimiser::run_of(const FlatParameters& weights, const Share& sha
           placed(decayed.data(), DType::kU8, decayed.size())};
 }
 
+void Optimiser::begin_reduction(Kind& kind, std::int64_t from) {
+  const FlatParameters& weights = *kind.weights;
+  for (; kind.left > 0 && weights.deal.stretch(kind.left - 1).first >= from; --kind.left) {
+    const auto [first, count] = weights.deal.stretch(kind.left - 1);
+    kind.ranks.begin_sum(weights.gradient.rows(first, count), !weights.in_pieces, kind.reduction);
+  }
+  kind.ranks.advance();
+}
+
+void Optimiser::begin_reduction(const FinalFrom& from) {
+  begin_reduction(kinds_.front(), from.replicated);
+  begin_reduction(kinds_.back(), from.experts);
+}
+
 void Optimiser::reduce_gradients() {
+  begin_reduction({});
   for (Kind& kind : kinds_) {
-    const FlatParameters& weights = *kind.weights;
-    for (std::int64_t i = 0; i < weights.deal.stretches(); ++i) {
-      const auto [first, count] = weights.deal.stretch(i);
-      const Tensor all = weights.gradient.rows(first, count);
-      kind.ranks.reduce_scatter_sum(all, kind.reduction);
-      if (!weights.in_pieces) kind.ranks.all_gather(weights.piece(weights.gradient, i), all, kind.reduction);
-    }
+    kind.ranks.finish();
+    kind.left = kind.weights->deal.stretches();
   }
 }
 

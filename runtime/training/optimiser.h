@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <vector>
 
 #include "kernels/memory/arena.h"
 #include "kernels/memory/stream.h"
 #include "runtime/config/config.h"
+#include "runtime/layer/step_trace.h"
+#include "runtime/model/model.h"
 #include "runtime/model/parameters.h"
 #include "runtime/ranks/piece_collectives.h"
 #include "runtime/ranks/rank_groups.h"
@@ -27,13 +30,21 @@ class Optimiser {
   /// Throws kInternal unless the parameters are shared as the groups are.
   Optimiser(const TrainingConfig& config, const RankGroups& groups, Parameters& parameters,
             const Stream& stream = host_stream());
+  Optimiser(const Optimiser&) = delete;
+  Optimiser& operator=(const Optimiser&) = delete;
 
-  /// Adds up gradients over ranks: replicated ones over the world, expert ones over the replicas. Where the state is in
-  /// pieces only this rank's pieces of them mean something then. Collective.
+  /// Begins to add up the gradients that are final, while a backward goes on to make the others so. Collective.
+  void begin_reduction(const FinalFrom& from);
+  /// Adds up gradients over ranks: replicated ones over the world, expert ones over the replicas; those that
+  /// begin_reduction() has not begun, too. Where the state is in pieces only this rank's pieces of them mean something
+  /// then. Collective.
   void reduce_gradients();
   /// The norm of the whole model's reduced gradient, each weight counted once; the same bits on every rank, and whether
   /// the state is in pieces or not. Collective.
   double gradient_norm();
+  /// What sums of gradients go on beside the step's other work is put into `trace`, which is viewed, where hosts add
+  /// them up; nullptr ends it.
+  void trace(StepTrace* trace) { trace_ = trace; }
   /// One step on the reduced gradients, clipped to config.clip by `gradient_norm`. Collective.
   void update(std::int64_t step, double gradient_norm);
 
@@ -45,12 +56,16 @@ class Optimiser {
   };
   /// Weights that the same ranks hold.
   struct Kind {
+    Kind(const FlatParameters& flat, const Group& group, const Stream& stream, const Phase& adding, const Phase& giving)
+        : weights(&flat), ranks(group, flat.deal.longest(), stream), reduction(adding), gathering(giving) {}
     const FlatParameters* weights;
     PieceCollectives ranks;
     Phase reduction, gathering;
     std::vector<Run> runs = {};
+    std::int64_t left = 0;  ///< stretches whose gradients are not begun to be added up, the first ones
   };
   void add_kind(const FlatParameters& weights, const Group& group, const Phase& reduction, const Phase& gathering);
+  static void begin_reduction(Kind& kind, std::int64_t from);
   std::vector<Run> runs_of(const FlatParameters& weights);
   /// That of `share` of the weights; `kept` is where its state lies in what is in pieces.
   Run run_of(const FlatParameters& weights, const Share& share, const Share& kept);
@@ -60,7 +75,8 @@ class Optimiser {
   const RankGroups* groups_;
   const Stream* stream_;
   Arena memory_, scratch_;
-  std::vector<Kind> kinds_;  ///< replicated, then expert ones
+  std::list<Kind> kinds_;  ///< replicated, then expert ones
+  StepTrace* trace_ = nullptr;
 };
 
 }  // namespace coe

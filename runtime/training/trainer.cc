@@ -64,7 +64,10 @@ double Trainer::validate() {
   fail(ErrorCode::kNonFinite, where, ": loss is ", loss, ", must be finite");
 }
 
-void Trainer::trace_steps(StepTrace* trace) { state_->model.times().trace = trace; }
+void Trainer::trace_steps(StepTrace* trace) {
+  state_->model.times().trace = trace;
+  state_->optimiser.trace(trace);
+}
 
 void Trainer::stop_when(StopAsked asked) { state_->stop_asked = std::move(asked); }
 

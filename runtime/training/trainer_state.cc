@@ -96,16 +96,25 @@ std::int64_t Trainer::State::count_labels() {
   return counted;
 }
 
-LossPart Trainer::State::accumulate(std::int64_t counted) {
+LossPart Trainer::State::accumulate(std::int64_t counted, const GradientsFinal& final) {
   const double scale = 1 / static_cast<double>(counted);
+  const std::int64_t last = config.training.batch - config.training.sequences_at_once();
   LossPart loss;
   model.parameters().zero_gradients();
-  for_each_micro_batch([&](const TokenBatch& tokens, const Batch& batch, const RoutingContext& routing, std::int64_t) {
-    const LossPart part = model.loss_and_gradients(tokens.ids, tokens.labels, batch, scale, routing, arena);
-    loss.cross_entropy += part.cross_entropy * scale;
-    loss.balance += part.balance;
-  });
+  for_each_micro_batch(
+      [&](const TokenBatch& tokens, const Batch& batch, const RoutingContext& routing, std::int64_t done) {
+        const LossPart part = model.loss_and_gradients(tokens.ids, tokens.labels, batch, scale, routing, arena,
+                                                       done == last ? final : GradientsFinal());
+        loss.cross_entropy += part.cross_entropy * scale;
+        loss.balance += part.balance;
+      });
   return loss;
+}
+
+void Trainer::State::begin_reduction(const FinalFrom& from) {
+  model.times().place = {.backward = true};
+  const PartTimer timer(model.times(), Part::kReduce);
+  optimiser.begin_reduction(from);
 }
 
 StepReport Trainer::State::begin_report() const {
@@ -119,7 +128,7 @@ StepReport Trainer::State::begin_report() const {
 
 void Trainer::State::learn(StepReport& report) {
   model.record_routing(routing_counter);
-  const LossPart loss = accumulate(report.counted);
+  const LossPart loss = accumulate(report.counted, [this](const FinalFrom& from) { begin_reduction(from); });
   model.record_routing(nullptr);
   reduce(loss, report);
   if (!std::isfinite(report.loss) || !std::isfinite(report.balance_loss) || !std::isfinite(report.gradient_norm)) {

@@ -25,8 +25,11 @@ struct Trainer::State {
   /// Calls visit(tokens, batch, routing, first sequence) for every micro-batch of the step that comes next.
   template <class Visit>
   void for_each_micro_batch(const Visit& visit);
-  /// Forward and backward of the step's micro-batches, each label weighed as one of `counted`.
-  LossPart accumulate(std::int64_t counted);
+  /// Forward and backward of the step's micro-batches, each label weighed as one of `counted`. Gradients of the last
+  /// are told of as they become final.
+  LossPart accumulate(std::int64_t counted, const GradientsFinal& final = {});
+  /// Begins to add up gradients over ranks, beside the backward.
+  void begin_reduction(const FinalFrom& from);
   /// Labels of the step that comes next on which a loss is taken, over all ranks. Collective.
   std::int64_t count_labels();
   void learn(StepReport& report);

@@ -20,13 +20,14 @@ namespace json = boost::json;
 TEST(TraceJson, IsWhatTraceViewersRead) {
   const std::vector<std::vector<Span>> ranks = {
       {{Span::Track::kHost, Part::kGate, {.layer = 3, .iteration = 1}, 10.5, 10.75}},
-      {{Span::Track::kFlight, Part::kDispatch, {.layer = 0, .iteration = 0, .chunk = 2, .backward = true}, 10.25, 11}}};
+      {{Span::Track::kFlight, Part::kDispatch, {.layer = 0, .iteration = 0, .chunk = 2, .backward = true}, 10.25, 11},
+       {Span::Track::kReduction, Part::kReduce, {.backward = true}, 10.5, 10.75}}};
   const json::object trace = json::parse(trace_json(ranks)).as_object();
   std::vector<json::object> spans;
   for (const json::value& event : trace.at("traceEvents").as_array()) {
     if (event.at("ph") == "X") spans.push_back(event.as_object());
   }
-  ASSERT_EQ(spans.size(), 2U);
+  ASSERT_EQ(spans.size(), 3U);
   EXPECT_EQ(spans[0].at("name"), "gate");
   EXPECT_EQ(spans[0].at("pid"), 0);
   EXPECT_EQ(spans[0].at("ts").to_number<double>(), 250000);
@@ -34,8 +35,10 @@ TEST(TraceJson, IsWhatTraceViewersRead) {
   EXPECT_EQ(spans[0].at("args").at("layer"), 3);
   EXPECT_EQ(spans[1].at("name"), "flight");
   EXPECT_EQ(spans[1].at("pid"), 1);
-  EXPECT_EQ(spans[1].at("tid"), 4);
+  EXPECT_EQ(spans[1].at("tid"), 5);
   EXPECT_EQ(spans[1].at("args").at("backward"), true);
+  EXPECT_EQ(spans[2].at("name"), "reduce");
+  EXPECT_EQ(spans[2].at("tid"), 2);
 }
 
 TEST(StepTracing, SpansOfThreeStepsOfEveryRankAreWritten) {

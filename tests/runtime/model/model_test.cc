@@ -66,14 +66,15 @@ class LossOfWeights {
   }
 
   /// Loss and its auxiliary losses; gradients are left in weights().
-  double operator()() {
+  double operator()(const GradientsFinal& final = {}) {
     arena_.reset();
     model_.parameters().zero_gradients();
     const double scale = 1 / static_cast<double>(batch_.tokens());
     const LossPart part =
-        model_.loss_and_gradients(ids_, labels_, batch_, scale, {.l1_coeff = 0.01, .random = {}}, arena_);
+        model_.loss_and_gradients(ids_, labels_, batch_, scale, {.l1_coeff = 0.01, .random = {}}, arena_, final);
     return part.cross_entropy * scale + part.balance;
   }
+  const Parameters& parameters() { return model_.parameters(); }
 
   /// All choices of the last call, layer after layer.
   std::vector<std::int32_t> choices() const {
@@ -161,6 +162,41 @@ void expect_central_differences(const ModelConfig& config, bool taken_apart = fa
   }
   EXPECT_EQ(compared, kDirections) << "too many directions change a routing choice";
   EXPECT_LE(std::sqrt(squared_error / squared_norm), 1e-2);
+}
+
+/// What a backward said was final, and the gradients there at that time.
+struct Told {
+  FinalFrom from;
+  std::vector<float> replicated, experts;
+};
+
+TEST(Model, GradientsThatAreToldToBeFinalAreAndTheRestIsNot) {
+  for (const ResidualStream stream : {ResidualStream::kPrenorm, ResidualStream::kAuthors}) {
+    ModelConfig config = small_model();
+    config.residual_stream = stream;
+    config.layer.shared_experts = 1;
+    LossOfWeights loss(config);
+    const FlatParameters &replicated = loss.parameters().replicated(), &experts = loss.parameters().experts();
+    std::vector<Told> told;
+    loss([&](const FinalFrom& from) {
+      const auto mine = replicated.gradient.span<float>(), theirs = experts.gradient.span<float>();
+      told.push_back(
+          {from, {mine.begin() + from.replicated, mine.end()}, {theirs.begin() + from.experts, theirs.end()}});
+    });
+    ASSERT_EQ(told.size(), 4U) << "head, two layers, embedding";
+    const auto final = replicated.gradient.span<float>(), final_experts = experts.gradient.span<float>();
+    std::int64_t before = std::ssize(final), before_experts = std::ssize(final_experts);
+    for (const Told& one : told) {
+      EXPECT_LT(one.from.replicated, before) << "more each time";
+      before = one.from.replicated;
+      EXPECT_TRUE(std::ranges::equal(one.replicated, final.subspan(static_cast<std::size_t>(before))));
+      EXPECT_TRUE(std::ranges::equal(one.experts, final_experts.subspan(static_cast<std::size_t>(one.from.experts))));
+    }
+    EXPECT_EQ(told[0].from.experts, before_experts);
+    EXPECT_LT(told[1].from.experts, told[0].from.experts);
+    EXPECT_LT(told[2].from.experts, told[1].from.experts);
+    EXPECT_EQ(told[3].from.replicated + told[3].from.experts, 0);
+  }
 }
 
 TEST(Model, GradientsAgreeWithCentralDifferences) { expect_central_differences(small_model()); }

@@ -17,7 +17,7 @@ constexpr std::int64_t kEach = 37;
 /// Numbers whose float sums depend on the order.
 float number(int rank, std::int64_t i) { return 1.0F / static_cast<float>(1 + (i * 7 + rank * 13) % 1009); }
 
-/// Twice in a row, as memory that is shown is used again.
+/// Several times in a row, as memory that is shown is used again.
 void expect_sums_and_gathers(const Group& group, const Stream& stream) {
   PieceCollectives collectives(group, kEach * group.size(), stream);
   const std::int64_t all = kEach * group.size(), first = kEach * group.rank();
@@ -30,7 +30,10 @@ void expect_sums_and_gathers(const Group& group, const Stream& stream) {
   const Tensor values(memory.data(), DType::kF32, {all}, stream.device());
   for (int time = 0; time < 3; ++time) {
     copy(Tensor(mine.data(), DType::kF32, {all}), values, stream);
-    collectives.reduce_scatter_sum(values, kPhase);
+    collectives.begin_sum(values, time == 1, kPhase);
+    if (time == 2) collectives.advance();
+    collectives.finish();
+    if (time == 1) EXPECT_EQ(read_back<float>(values, group, stream, kPhase), sums) << "gathered at once";
     const Tensor piece = values.rows(first, kEach);
     const auto own = sums.begin() + first;
     EXPECT_EQ(read_back<float>(piece, group, stream, kPhase), std::vector<float>(own, own + kEach));

@@ -14,6 +14,7 @@
 
 #include "comm/collectives.h"
 #include "runtime/data/maths/maths_problems.h"
+#include "runtime/layer/step_trace.h"
 #include "tests/ranks.h"
 #include "tests/runtime/ranks/shuffled_placement.h"
 #include "tests/runtime/training/two_layer_config.h"
@@ -511,6 +512,54 @@ TEST(TrainerOnRanks, SoTheyAreOfReplicas) {
   Config config = with_all_routing(tiny_config());
   config.distributed.expert_parallel = 2;
   expect_interchange(config, "replicas");
+}
+
+/// Spans of rank 0's second step.
+std::vector<Span> traced_step(const Config& config, int ranks) {
+  std::vector<Span> spans;
+  on_ranks(ranks, [&](Transport& world) {
+    const auto source = make_token_source({}, Split::kTrain, config.model.sequence, config.model.vocab, 1);
+    Trainer trainer(config, world, *source, *source);
+    trainer.step();
+    StepTrace trace;
+    trainer.trace_steps(&trace);
+    trainer.step();
+    trainer.trace_steps(nullptr);
+    if (world.rank() == 0) spans = trace.spans();
+  });
+  return spans;
+}
+
+bool is_backward_work(const Span& span) {
+  return span.track == Span::Track::kHost && span.place.backward && span.part == Part::kAttention;
+}
+
+// Of several layers, so that gradients of more than one stretch are final while others are not.
+TEST(TrainerOnRanks, GradientsAreAddedUpWhileTheBackwardOfTheLastMicroBatchGoesOn) {
+  Config config = tiny_config();
+  config.model.hidden = 64;
+  config.model.layers = 4;
+  config.training.micro_batch = 4;
+  for (const bool shards : {false, true}) {
+    config.training.shard_optimiser = shards;
+    const std::vector<Span> spans = traced_step(config, 2);
+    if (spans.empty()) continue;  // a process that is not rank 0
+    double beside = 0, first_sum = 1e300;
+    std::vector<double> begins;  // of attention's backward, four layers in each of two micro-batches
+    for (const Span& span : spans) {
+      if (is_backward_work(span)) begins.push_back(span.begin);
+      if (span.track != Span::Track::kReduction) continue;
+      first_sum = std::min(first_sum, span.begin);
+      for (const Span& work : spans) {
+        if (!is_backward_work(work)) continue;
+        beside += std::max(0.0, std::min(span.end, work.end) - std::max(span.begin, work.begin));
+      }
+    }
+    ASSERT_EQ(begins.size(), 8U);
+    EXPECT_GT(beside, 0) << "seconds in which both went on";
+    EXPECT_GT(first_sum, begins[3]) << "the first micro-batch's gradients are not the step's";
+    EXPECT_LT(first_sum, begins.back()) << "and the last one's not all of them when it begins";
+  }
 }
 
 TEST(TrainerOnRanks, AnEvenerLoadComesOfARouterBias) {
