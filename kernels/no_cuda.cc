@@ -70,6 +70,7 @@ void launch_graph(void*, void*, int) { no_cuda(); }
 void destroy_graph(void*) noexcept {}
 
 void copy(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
+void write(std::span<const std::int64_t>, const Tensor&, const Stream&) { no_cuda(); }
 void clear(const Tensor&, const Stream&) { no_cuda(); }
 void fill(const Tensor&, float, const Stream&) { no_cuda(); }
 void cast(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
@@ -152,14 +153,14 @@ void route_relu(const Tensor&, const Tensor&, const DeviceChoices&, const Tensor
 void route_relu_backward(const DeviceChoices&, const Tensor&, const Tensor&, const Tensor&, const Stream&) {
   no_cuda();
 }
-void scale_counts(const Tensor&, double, const Tensor&, const Stream&) { no_cuda(); }
+void scale_counts(const Tensor&, double, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void add_balance_loss(const TopkScores&, const Tensor&, float, const Tensor&, const Tensor&, const Stream&) {
   no_cuda();
 }
 
-void jitter(const Tensor&, RandomKey, float, std::uint64_t, const Tensor&, const Stream&) { no_cuda(); }
-void jitter_backward(const Tensor&, RandomKey, float, std::uint64_t, const Tensor&, const Stream&) { no_cuda(); }
-void add_router_noise(const Tensor&, const Tensor&, RandomKey, std::uint64_t, const Stream&) { no_cuda(); }
+void jitter(const Tensor&, const TokenDraw&, float, const Tensor&, const Stream&) { no_cuda(); }
+void jitter_backward(const Tensor&, const TokenDraw&, float, const Tensor&, const Stream&) { no_cuda(); }
+void add_router_noise(const Tensor&, const Tensor&, const TokenDraw&, const Stream&) { no_cuda(); }
 void router_noise_backward(const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void split_halves(const Tensor&, std::int64_t, const Tensor&, const Stream&) { no_cuda(); }
 void add_halves(const Tensor&, float, const Tensor&, const Stream&) { no_cuda(); }

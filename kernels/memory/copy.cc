@@ -39,6 +39,14 @@ void copy(const Tensor& from, const Tensor& to, const Stream& stream) {
   std::memcpy(to.raw(), from.raw(), from.bytes());
 }
 
+void write(std::span<const std::int64_t> values, const Tensor& to, const Stream& stream) {
+  expect_on("write", to, stream);
+  expect_shape("write: to", to, {std::ssize(values)});
+  if (values.size() > kWrittenAtOnce) fail(ErrorCode::kInternal, "write: ", values.size(), " values at once");
+  if (on_cuda(stream)) return cuda::write(values, to, stream);
+  std::ranges::copy(values, to.data<std::int64_t>());
+}
+
 void clear(const Tensor& x, const Stream& stream) {
   expect_on("clear", x, stream);
   if (x.bytes() == 0) return;

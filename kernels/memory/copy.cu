@@ -1,4 +1,7 @@
 #include "kernels/memory/copy.h"
+
+#include <algorithm>
+
 #include "kernels/memory/launch.cuh"
 
 namespace coe::cuda {
@@ -14,6 +17,12 @@ __global__ void fill_kernel(Number* x, std::int64_t n, Number value) {
   }
 }
 
+struct Values {
+  std::int64_t of[kWrittenAtOnce];
+};
+
+__global__ void write_kernel(Values values, std::int64_t* to) { to[threadIdx.x] = values.of[threadIdx.x]; }
+
 template <class From, class To>
 __global__ void cast_kernel(const From* from, To* to, std::int64_t n) {
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
@@ -26,6 +35,12 @@ __global__ void cast_kernel(const From* from, To* to, std::int64_t n) {
 
 void copy(const Tensor& from, const Tensor& to, const Stream& stream) {
   expect_success("copy", cudaMemcpyAsync(to.raw(), from.raw(), from.bytes(), cudaMemcpyDefault, use("copy", stream)));
+}
+
+void write(std::span<const std::int64_t> values, const Tensor& to, const Stream& stream) {
+  Values all{};
+  std::copy(values.begin(), values.end(), all.of);
+  launch("write", write_kernel, {1, static_cast<int>(values.size())}, stream, all, to.data<std::int64_t>());
 }
 
 void clear(const Tensor& x, const Stream& stream) {

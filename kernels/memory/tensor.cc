@@ -93,6 +93,12 @@ void expect_shape(std::string_view what, const Tensor& tensor, const Shape& shap
     fail(ErrorCode::kInternal, what, " is ", tensor.shape().text(), ", must be ", shape.text());
 }
 
+std::int64_t row_elements(const Tensor& tensor) {
+  std::int64_t elements = 1;
+  for (int axis = 1; axis < tensor.shape().rank(); ++axis) elements *= tensor.extent(axis);
+  return elements;
+}
+
 void expect_rank(std::string_view what, const Tensor& tensor, int rank) {
   if (tensor.shape().rank() != rank) [[unlikely]]
     fail(ErrorCode::kInternal, what, " is ", tensor.shape().text(), ", must have ", rank, " axes");

@@ -114,6 +114,9 @@ class Tensor {
   Device device_;
 };
 
+/// Elements of one of the first axis.
+std::int64_t row_elements(const Tensor& tensor);
+
 /// Throws kInternal unless the tensor has this shape: expect_shape("softmax: p", p, {T, N}).
 void expect_shape(std::string_view what, const Tensor& tensor, const Shape& shape);
 /// Throws kInternal unless the tensor has this many axes.

@@ -5,7 +5,9 @@
 namespace coe::cuda {
 namespace {
 
-__global__ void scale_kernel(const std::int32_t* counts, double scale, std::int64_t n, float* factor) {
+__global__ void scale_kernel(const std::int32_t* counts, double scale, const double* coeff, std::int64_t n,
+                             float* factor) {
+  if (coeff != nullptr) scale = *coeff * scale;
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) {
     factor[i] = static_cast<float>(scale * counts[i]);
@@ -37,10 +39,10 @@ __global__ void add_loss_kernel(const double* partial, double* loss) {
 
 }  // namespace
 
-void scale_counts(const Tensor& counts, double scale, const Tensor& factor, const Stream& stream) {
+void scale_counts(const Tensor& counts, double scale, const Tensor& coeff, const Tensor& factor, const Stream& stream) {
   expect_shape("scale_counts: factor", factor, counts.shape());
   launch("scale_counts", scale_kernel, {blocks_for(counts.elements(), kRowThreads), kRowThreads}, stream,
-         counts.data<std::int32_t>(), scale, counts.elements(), factor.data<float>());
+         counts.data<std::int32_t>(), scale, pointer_or_null<double>(coeff), counts.elements(), factor.data<float>());
 }
 
 void add_balance_loss(const TopkScores& scores, const Tensor& factor, float z_scale, const Tensor& partial,

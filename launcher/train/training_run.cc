@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <utility>
 
 #include "comm/launch.h"
 #include "comm/make_transport.h"
@@ -173,6 +174,8 @@ void TrainingRun::step() {
 }
 
 void TrainingRun::tell(const StepReport& report) {
+  if (report.replays > 0 && !std::exchange(replays_, true))
+    say(fmt::format("step {}: a CUDA graph gives the GPU its work from now on", report.step));
   if (const std::string note = growth_note_.of(report); !note.empty()) say(note);
   if (report.skipped.empty()) {
     if (progress_) progress_->show(report);

@@ -62,6 +62,7 @@ class TrainingRun {
   bool resume_;
   std::optional<FoundCheckpoint> resumed_;
   GrowthNote growth_note_;
+  bool replays_ = false;  ///< it was told
   std::optional<std::int64_t> saved_step_;
   std::optional<RoutingRecording> recording_;
   std::optional<StepTracing> tracing_;

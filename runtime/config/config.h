@@ -111,6 +111,7 @@ struct TrainingConfig {
   Recompute recompute = Recompute::kNone;       ///< what of each layer the backward computes anew instead of keeping it
   Device::Kind device = Device::Kind::kCpu;
   Precision dtype = Precision::kF32;
+  bool graph = false;            ///< a micro-batch's forward and backward are one CUDA graph
   bool shard_optimiser = false;  ///< each rank keeps the optimiser's state of its piece of weights that several hold
 
   /// The micro-batch, or the batch where none is asked for.

@@ -128,6 +128,8 @@ inline constexpr std::tuple kTrainingKeys = {
     Key{"device", &TrainingConfig::device, "where the model is trained: on the host, or on a GPU that all ranks share"},
     Key{"dtype", &TrainingConfig::dtype,
         "numbers of activations and products; bf16 on cuda alone, with fp32 sums, router scores, losses and weights"},
+    Key{"graph", &TrainingConfig::graph,
+        "forward and backward of a rank that is alone on a GPU as one CUDA graph; their parts are then not timed"},
     Key{"shard_optimiser", &TrainingConfig::shard_optimiser,
         "of weights that several ranks hold, each keeps the optimiser's state of one piece; bits stay the same"},
 };

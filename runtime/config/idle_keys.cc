@@ -50,13 +50,23 @@ void add_data(const DataConfig& data, std::vector<Idle>& idle) {
 
 void add_device(const Config& config, std::vector<Idle>& idle) {
   if (config.training.device == Device::Kind::kCpu) {
-    for (const std::string_view key : {"exchange.devices", "exchange.sizes"})
+    for (const std::string_view key : {"exchange.devices", "exchange.sizes", "training.graph"})
       idle.push_back({key, "training.device is cpu"});
     return;
   }
   if (config.exchange.devices == DeviceReach::kMapped)
     idle.push_back({"exchange.sizes", "exchange.devices is mapped, which sends no messages"});
   idle.push_back({"distributed.threads", "experts are on a GPU, which training.device names"});
+}
+
+void add_graph(const Config& config, std::int64_t ranks, std::vector<Idle>& idle) {
+  if (config.training.device == Device::Kind::kCpu) return;
+  const DeviceReach reach = config.exchange.devices;
+  if (ranks > 1) {
+    idle.push_back({"training.graph", "several ranks meet between their launches"});
+  } else if (reach == DeviceReach::kNccl || reach == DeviceReach::kHost) {
+    idle.push_back({"training.graph", "messages are part of no graph, and exchange.devices asks for them"});
+  }
 }
 
 void add_exchange(const Config& config, std::vector<Idle>& idle) {
@@ -79,6 +89,7 @@ std::string idle_keys(const Config& config, std::int64_t ranks) {
   add_data(config.data, idle);
   add_exchange(config, idle);
   add_device(config, idle);
+  add_graph(config, ranks, idle);
   static const std::vector<ConfigEntry> kDefaults = entries_of({});
   const std::vector<ConfigEntry> entries = entries_of(config);
   std::string line;

@@ -136,7 +136,7 @@ Timed<RowTables::Told> ChainLayer::tell_replicas(int t, const Tensor& counts, co
 void ChainLayer::balance(int t, const Tensor& world_counts, Forward& pass) {
   const PartTimer timer(*context_.times, Part::kPlan);
   IterationSaved& saved = pass.at(t);
-  saved.balance = add_balance_loss(config_, pass.context.l1_coeff, saved.routed, world_counts, pass.batch(), pass.loss,
+  saved.balance = add_balance_loss(config_, pass.context, saved.routed, world_counts, pass.batch(), pass.loss,
                                    pass.arena, stream());
 }
 

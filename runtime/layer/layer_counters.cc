@@ -22,13 +22,12 @@ LayerCounters::LayerCounters(std::int64_t iterations, std::int64_t experts, cons
 void LayerCounters::clear() {
   for (IterationCounters& counters : counters_) {
     std::ranges::fill(counters.load, 0);
-    counters.tokens = counters.dropped = counters.rerouted = counters.bytes_sent = 0;
+    counters.dropped = counters.rerouted = counters.bytes_sent = 0;
   }
   if (there_.elements() > 0) coe::clear(there_, *stream_);
 }
 
 void LayerCounters::add_chosen(int t, const Routed& routed) {
-  of(t).tokens += routed.routing.tokens();
   std::vector<std::int64_t>& load = of(t).load;
   const bool there = there_.elements() > 0;
   tally(routed.counts, there ? chosen(t) : Tensor(load.data(), DType::kI64, {experts_}), *stream_);

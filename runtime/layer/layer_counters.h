@@ -14,9 +14,9 @@ namespace coe {
 
 /// What passed through one iteration on this rank since the counters were last cleared.
 struct IterationCounters {
-  std::vector<std::int64_t> load;                      ///< [N] choices of this rank's tokens, before any is dropped
-  std::int64_t tokens = 0, dropped = 0, rerouted = 0;  ///< dropped: without a place in the end
-  std::int64_t bytes_sent = 0;                         ///< 0 where the host cannot read it
+  std::vector<std::int64_t> load;          ///< [N] choices of this rank's tokens, before any is dropped
+  std::int64_t dropped = 0, rerouted = 0;  ///< dropped: without a place in the end
+  std::int64_t bytes_sent = 0;             ///< 0 where the host cannot read it
 };
 
 /// Counts for every iteration of a layer, on the stream's device until somebody asks. Views the stream.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <string>
+#include <utility>
 
 #include "kernels/decoder/embedding.h"
 #include "kernels/decoder/rms_norm.h"
@@ -120,6 +121,8 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
       saved_(static_cast<std::size_t>(config.layers)) {
   make_rope_tables();
   if (stream_->device() != kCpu) times_.there = &clock_.emplace(*stream_);
+  const bool alone = groups.world().size() == 1 && groups.world().messages == nullptr;
+  if (use.graph && alone && stream_->device() != kCpu) graph_.emplace();
   const std::vector<ExpertIds> held = experts();
   for (int l = 0; l < config.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.";
@@ -198,6 +201,7 @@ const PartTimes& Model::read_times() {
 }
 
 void Model::record_routing(RoutingCounter* counter) {
+  records_routing_ = counter != nullptr;
   routings_.count_in(counter);
   for (ChainLayer& chain : chains_) chain.record_routing(counter == nullptr ? nullptr : &routings_);
 }
@@ -223,6 +227,7 @@ Model::Call Model::begin(const Tensor& ids, const Batch& batch, const RoutingCon
             placed(ids, arena),
             arena.make<double>({1 + config_.layers}),
             arena};
+  call.routing.numbers = numbers_of(routing, batch.length, arena, *stream_);
   clear(call.losses, *stream_);
   return call;
 }
@@ -338,18 +343,47 @@ Tensor Model::activations(const Tensor& ids, const Batch& batch, const RoutingCo
 
 LossPart Model::loss_and_gradients(const Tensor& ids, const Tensor& labels, const Batch& batch, double scale,
                                    const RoutingContext& routing, Arena& arena, const GradientsFinal& final) {
+  Call call = begin(ids, batch, routing, arena);
+  const Tensor there = placed_labels(labels, arena);
+  if (!replays_passes()) {
+    pass(call, there, scale, final);
+    return losses_of(call);
+  }
+  // Events of a capture tell no times.
+  StreamClock* const clock = std::exchange(times_.there, nullptr);
+  const auto seconds = times_.seconds;
+  graph_->run(key_of(call, there, scale), *stream_, [&] { pass(call, there, scale, {}); });
+  times_.there = clock;
+  times_.seconds = seconds;
+  if (final) final({});
+  return losses_of(call);
+}
+
+PassGraph::Key Model::key_of(const Call& call, const Tensor& labels, double scale) const {
+  const Batch& batch = call.batch;
+  const Arena::Mark mark = call.arena.mark();
+  return {.memory = {call.ids.raw(), labels.raw(), call.losses.raw(), call.where.positions.raw(),
+                     call.routing.numbers.l1_coeff.raw()},
+          .extents = {static_cast<std::int64_t>(mark.block), static_cast<std::int64_t>(mark.offset),
+                      call.arena.growths(), growths(), batch.first_sequence, batch.sequences, batch.length,
+                      batch.group_sequences, batch.world_sequences, call.routing.random ? 1 : 0},
+          .factors = {batch.share, scale},
+          .documents = call.where.lengths};
+}
+
+void Model::pass(Call& call, const Tensor& labels, double scale, const GradientsFinal& final) {
   const auto tell = [&](const FinalFrom& from) {
     if (final) final(from);
   };
-  Call call = begin(ids, batch, routing, arena);
-  const Tensor there = placed_labels(labels, arena);
+  Arena& arena = call.arena;
+  const Batch& batch = call.batch;
   const Keep keep{.attention = recompute_ == Recompute::kNone, .chain = recompute_ != Recompute::kLayer};
   const Tensor h = forward(call, keep);
   const Tensor d = arena.make(h.dtype(), h.shape());
   {
     times_.place = {};
     const PartTimer timer(times_, Part::kHead);
-    head_.backward(h, there, batch.length, static_cast<float>(scale), call.cross_entropy(), d, arena);
+    head_.backward(h, labels, batch.length, static_cast<float>(scale), call.cross_entropy(), d, arena);
   }
   tell(final_from_.back());
   for (std::size_t l = chains_.size(); l-- > 0;) {
@@ -362,7 +396,6 @@ LossPart Model::loss_and_gradients(const Tensor& ids, const Tensor& labels, cons
     embedding_backward(call.ids, d, embedding_.gradient, arena, *stream_);
   }
   tell({});
-  return losses_of(call);
 }
 
 }  // namespace coe

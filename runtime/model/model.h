@@ -16,6 +16,7 @@
 #include "runtime/model/attention_block.h"
 #include "runtime/model/head.h"
 #include "runtime/model/parameters.h"
+#include "runtime/model/pass_graph.h"
 #include "runtime/ranks/batch.h"
 #include "runtime/ranks/placement.h"
 #include "runtime/ranks/rank_groups.h"
@@ -50,6 +51,7 @@ struct ModelUse {
   DType dtype = DType::kF32;               ///< of activations, and of matrices as products read them
   std::vector<Placement> placements = {};  ///< of each layer over the expert-parallel group; empty: contiguous runs
   bool shards_state = false;               ///< see WeightSharing
+  bool graph = false;                      ///< loss_and_gradients() by a PassGraph, where one rank is on a device alone
 };
 
 /// A decoder: embedding, then per layer attention and a chain layer, final norm, untied head (Hugging Face's
@@ -99,6 +101,8 @@ class Model {
   /// On the host alone: the routing of the last loss_and_gradients() in one layer and iteration; views that call's
   /// arena. Not where layers are computed again: their memory then serves the next.
   const Routing& last_routing(std::int64_t layer, std::int64_t iteration) const;
+  /// How often loss_and_gradients() was a graph's.
+  std::int64_t replays() const { return graph_ ? graph_->replays() : 0; }
   /// Every forward's routing is counted in `counter`, which is viewed, by the end of loss() or loss_and_gradients();
   /// nullptr ends it.
   void record_routing(RoutingCounter* counter);
@@ -126,6 +130,11 @@ class Model {
     Tensor cross_entropy() const { return losses.rows(0, 1); }
   };
 
+  /// Forward and backward of what has begun, on the stream alone.
+  void pass(Call& call, const Tensor& labels, double scale, const GradientsFinal& final);
+  PassGraph::Key key_of(const Call& call, const Tensor& labels, double scale) const;
+  /// Whether passes may be a graph's now: it measures no parts and records no routing.
+  bool replays_passes() const { return graph_ && times_.trace == nullptr && !records_routing_; }
   Call begin(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Arena& arena) const;
   /// What the host has, where the model is.
   Tensor placed(const Tensor& host, Arena& arena) const;
@@ -155,6 +164,8 @@ class Model {
   std::unique_ptr<Exchange> exchange_;
   LayerWorkspace workspace_;
   std::optional<StreamClock> clock_;
+  std::optional<PassGraph> graph_;
+  bool records_routing_ = false;
   PartTimes times_;
   Buffer rope_memory_;
   Tensor cosine_, sine_;

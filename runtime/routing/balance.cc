@@ -14,10 +14,10 @@ double per_sequence_count(const LayerConfig& config, const Batch& batch) {
   return batch.share * config.balance_loss_coeff / static_cast<double>(batch.world_tokens()) * frequency;
 }
 
-double per_world_count(const LayerConfig& config, double l1_coeff, const Batch& batch) {
+/// The same per time in the world, by the loss's coefficient.
+double per_world_count(const LayerConfig& config, const Batch& batch) {
   const auto tokens = static_cast<double>(batch.world_tokens()), top_k = static_cast<double>(config.top_k);
-  const double coeff = config.router == RouterKind::kRelu ? l1_coeff : config.balance_loss_coeff;
-  return coeff * (batch.share * static_cast<double>(config.experts) / (top_k * tokens * tokens));
+  return batch.share * static_cast<double>(config.experts) / (top_k * tokens * tokens);
 }
 
 /// How often each sequence chose each expert, int32 [B, N].
@@ -40,9 +40,10 @@ void scale_there(const Tensor& counts, double scale, const Tensor& factor) {
                          [=](Count n) { return static_cast<float>(scale * static_cast<double>(n)); });
 }
 
-/// factor = scale times counts, of whatever type the counts are.
-void scale_counts(const Tensor& counts, double scale, const Tensor& factor, const Stream& stream) {
-  if (!counts.on_host()) return cuda::scale_counts(counts.reshaped(factor.shape()), scale, factor, stream);
+/// factor = scale times counts, of whatever type the counts are; times coeff, fp64 [1], where that is not empty.
+void scale_counts(const Tensor& counts, double scale, const Tensor& coeff, const Tensor& factor, const Stream& stream) {
+  if (!counts.on_host()) return cuda::scale_counts(counts.reshaped(factor.shape()), scale, coeff, factor, stream);
+  if (coeff.elements() > 0) scale = *coeff.data<double>() * scale;
   if (counts.dtype() == DType::kI64) return scale_there<std::int64_t>(counts, scale, factor);
   scale_there<std::int32_t>(counts, scale, factor);
 }
@@ -78,7 +79,7 @@ bool needs_world_counts(const LayerConfig& config) {
   return config.router == RouterKind::kRelu || config.balance_loss == BalanceLoss::kBatch;
 }
 
-BalanceGradient add_balance_loss(const LayerConfig& config, double l1_coeff, const Routed& routed,
+BalanceGradient add_balance_loss(const LayerConfig& config, const RoutingContext& context, const Routed& routed,
                                  const Tensor& world_counts, const Batch& batch, const Tensor& loss, Arena& arena,
                                  const Stream& stream) {
   BalanceGradient gradient;
@@ -97,9 +98,12 @@ BalanceGradient add_balance_loss(const LayerConfig& config, double l1_coeff, con
   ArenaScope scratch(arena);
   if (by_sequence) {
     const Tensor counts = count_by_sequence(routed, batch, arena, stream);
-    scale_counts(counts, per_sequence_count(config, batch), gradient.score, stream);
+    scale_counts(counts, per_sequence_count(config, batch), {}, gradient.score, stream);
+  } else if (relu) {
+    const Tensor coeff = numbers_of(context, batch.length, arena, stream).l1_coeff;
+    scale_counts(world_counts, per_world_count(config, batch), coeff, gradient.score, stream);
   } else if (gradient.score.elements() > 0) {
-    scale_counts(world_counts, per_world_count(config, l1_coeff, batch), gradient.score, stream);
+    scale_counts(world_counts, config.balance_loss_coeff * per_world_count(config, batch), {}, gradient.score, stream);
   }
   if (loss.on_host()) {
     *loss.data<double>() += loss_of(gradient, z_coeff, routed);

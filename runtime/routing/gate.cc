@@ -13,13 +13,8 @@
 namespace coe {
 namespace {
 
-/// The first of this rank's tokens, counted over the step.
-std::uint64_t first_token(const StepRandom& random, const Batch& batch) {
-  return static_cast<std::uint64_t>((random.first_sequence + batch.first_sequence) * batch.length);
-}
-
-/// The counter of the first of `width` numbers of a token.
-std::uint64_t counter_of(std::uint64_t token, std::int64_t width) { return token * static_cast<std::uint64_t>(width); }
+/// The first of this rank's tokens, counted over the micro-batch.
+std::int64_t first_token(const Batch& batch) { return batch.first_sequence * batch.length; }
 
 /// Without a branch per number.
 bool is_finite(const float* row, std::int64_t width) {
@@ -53,14 +48,15 @@ Gate::Gate(const LayerConfig& config, int layer, int iteration, const GateWeight
 GateForward Gate::begin_forward(const Tensor& x, const Batch& batch, const RoutingContext& context, GateSaved& saved,
                                 Arena& arena) const {
   const Shape logits{x.extent(0), weights_.weight.value.extent(0)};
-  saved = {.x = x, .noise_slope = {}, .random = context.random};
+  saved = {.x = x, .noise_slope = {}, .draws = {}};
   GateForward pass{.weight = ready_weight(weights_.weight.value, arena),
                    .noise = {},
                    .routed = router_->begin_route(logits, weights_.bias, arena)};
   pass.routed.lost = arena.make<std::int32_t>({1});
   fill(pass.routed.lost, cuda::kNoneLost, stream());
-  if (!saved.random) return pass;
-  pass.first_token = first_token(*saved.random, batch);
+  if (!context.random) return pass;
+  saved.draws = numbers_of(context, batch.length, arena, stream()).draws;
+  pass.first_token = first_token(batch);
   if (jitters(saved)) saved.x = arena.make(x.dtype(), x.shape());
   if (weights_.noise.value.elements() > 0) {
     pass.noise = ready_weight(weights_.noise.value, arena);
@@ -73,17 +69,18 @@ void Gate::route(const GateForward& pass, const Tensor& x, std::int64_t first, s
                  Arena& arena) const {
   ArenaScope scratch(arena);
   const std::int64_t experts = weights_.weight.value.extent(0);
-  const std::uint64_t token = pass.first_token + static_cast<std::uint64_t>(first);
+  const auto draw = [&](RoutingDraw purpose) {
+    return draw_of(saved.draws, purpose, place_, pass.first_token + first);
+  };
   const Tensor logits = arena.make<float>({count, experts}), seen = saved.x.rows(first, count);
   if (jitters(saved)) {
-    jitter(x.rows(first, count), key(saved, RoutingDraw::kJitter), jitter_, counter_of(token, x.extent(1)), seen,
-           stream());
+    jitter(x.rows(first, count), draw(RoutingDraw::kJitter), jitter_, seen, stream());
   }
   router_logits(seen, pass.weight, logits, arena, stream());
   if (saved.noise_slope.elements() > 0) {
     const Tensor noise = saved.noise_slope.rows(first, count);
     router_logits(seen, pass.noise, noise, arena, stream());
-    add_router_noise(logits, noise, key(saved, RoutingDraw::kNoise), counter_of(token, experts), stream());
+    add_router_noise(logits, noise, draw(RoutingDraw::kNoise), stream());
   }
   if (logits.on_host()) hide_non_finite(logits, first, pass.routed.lost);
   router_->route_tokens(logits, weights_.bias, first, pass.routed, arena);
@@ -110,8 +107,8 @@ void Gate::backward(const Batch& batch, const GateSaved& saved, const Routed& ro
   if (!jitters(saved)) return products_backward(batch, saved, dlogits, 1, dx, arena);
   const Tensor jittered = arena.make(dx.dtype(), dx.shape());
   products_backward(batch, saved, dlogits, 0, jittered, arena);
-  const std::uint64_t counter = counter_of(first_token(*saved.random, batch), dx.extent(1));
-  jitter_backward(jittered, key(saved, RoutingDraw::kJitter), jitter_, counter, dx, stream());
+  jitter_backward(jittered, draw_of(saved.draws, RoutingDraw::kJitter, place_, first_token(batch)), jitter_, dx,
+                  stream());
 }
 
 void Gate::products_backward(const Batch& batch, const GateSaved& saved, const Tensor& dlogits, float beta,

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 
 #include "kernels/memory/arena.h"
 #include "kernels/products/linear.h"
@@ -24,14 +23,14 @@ struct GateWeights {
 
 /// What a gate's backward needs of its forward; views the step's Arena.
 struct GateSaved {
-  Tensor x;                          ///< [T, D] what the logits were made of: the gate's input, or that with jitter
-  Tensor noise_slope;                ///< fp32 [T, N] d(logit) / d(noise logit); empty without noise
-  std::optional<StepRandom> random;  ///< what jitter and noise were drawn by
+  Tensor x;            ///< [T, D] what the logits were made of: the gate's input, or that with jitter
+  Tensor noise_slope;  ///< fp32 [T, N] d(logit) / d(noise logit); empty without noise
+  Tensor draws;        ///< what jitter and noise were drawn by, as in RoutingNumbers; empty without
 };
 
 /// A gate's forward under way: tokens are routed block by block, as their rows become complete. Views the step's Arena.
 struct GateForward {
-  std::uint64_t first_token = 0;  ///< of this rank's, counted over the step
+  std::int64_t first_token = 0;  ///< of this rank's, counted over the micro-batch
   LinearWeight weight, noise;
   Routed routed;
 };
@@ -64,11 +63,7 @@ class Gate {
 
  private:
   const Stream& stream() const { return router_->stream(); }
-  bool jitters(const GateSaved& saved) const { return saved.random && jitter_ > 0; }
-  /// The numbers of this rank's first token and of those after it, `width` each.
-  RandomKey key(const GateSaved& saved, RoutingDraw purpose) const {
-    return routing_key(*saved.random, place_, purpose);
-  }
+  bool jitters(const GateSaved& saved) const { return saved.draws.elements() > 0 && jitter_ > 0; }
   /// dx = beta dx + gradient through the logits, and through their noise; dlogits is consumed.
   void products_backward(const Batch& batch, const GateSaved& saved, const Tensor& dlogits, float beta,
                          const Tensor& dx, Arena& arena) const;

@@ -30,7 +30,8 @@ struct StepReport {
   double balance_loss = 0;   ///< balance, z and L1 losses of all layers and iterations
   double gradient_norm = 0;  ///< global, before clipping
   double learning_rate = 0;
-  double l1_coeff = 0;  ///< ReMoE's lambda in this step
+  double l1_coeff = 0;       ///< ReMoE's lambda in this step
+  std::int64_t replays = 0;  ///< micro-batches that CUDA graphs have given until now
   double seconds = 0;
   std::int64_t tokens = 0;
   std::int64_t counted = 0;          ///< labels on which the loss is taken, over all ranks

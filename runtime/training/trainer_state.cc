@@ -31,7 +31,7 @@ std::size_t arena_bytes(const Config& config, std::int64_t ranks) {
   return hint + hint / 16;
 }
 
-std::int64_t numbers_per_iteration(const LayerConfig& layer) { return layer.experts + 4; }
+std::int64_t numbers_per_iteration(const LayerConfig& layer) { return layer.experts + 3; }
 
 }  // namespace
 
@@ -51,6 +51,7 @@ Trainer::State::State(const Config& wanted, Transport& world, const TokenSource&
              .tokens = training_use(wanted, world.size()).tokens,
              .capacity_factor = wanted.validation.capacity_factor,
              .stream = &stream,
+             .graph = wanted.training.graph,
              .dtype = dtype_of(wanted.training.dtype),
              .placements = placements,
              .shards_state = wanted.training.shard_optimiser}),
@@ -130,6 +131,7 @@ void Trainer::State::learn(StepReport& report) {
   model.record_routing(routing_counter);
   const LossPart loss = accumulate(report.counted, [this](const FinalFrom& from) { begin_reduction(from); });
   model.record_routing(nullptr);
+  report.replays = model.replays();
   reduce(loss, report);
   if (!std::isfinite(report.loss) || !std::isfinite(report.balance_loss) || !std::isfinite(report.gradient_norm)) {
     report.skipped = first_non_finite(report);
@@ -207,7 +209,7 @@ void Trainer::State::report_routing(StepReport& report) {
   for (ChainLayer& chain : model.chains()) {
     for (const IterationCounters& counters : chain.counters()) {
       numbers.insert(numbers.end(), counters.load.begin(), counters.load.end());
-      numbers.insert(numbers.end(), {counters.tokens, counters.dropped, counters.rerouted, counters.bytes_sent});
+      numbers.insert(numbers.end(), {counters.dropped, counters.rerouted, counters.bytes_sent});
     }
   }
   all_reduce_sum<std::int64_t>(groups.world(), numbers, {"routing report"});
@@ -215,8 +217,8 @@ void Trainer::State::report_routing(StepReport& report) {
   for (int l = 0; l < config.model.layers; ++l) {
     for (int t = 0; t < layer.iterations; ++t, next += numbers_per_iteration(layer)) {
       const auto end = next + layer.experts;
-      report.routing.push_back({l, t, {next, end}, end[0], end[1], end[2], end[3]});
-      report.bytes_exchanged += end[3];
+      report.routing.push_back({l, t, {next, end}, report.tokens, end[0], end[1], end[2]});
+      report.bytes_exchanged += end[2];
     }
   }
 }

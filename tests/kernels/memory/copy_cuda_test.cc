@@ -25,6 +25,14 @@ TEST_F(CopyCuda, CastsAsTheCpuDoes) {
   }
 }
 
+TEST_F(CopyCuda, WritesNumbersThatNeedNotStay) {
+  const Tensor there = room(DType::kI64, {3});
+  std::vector<std::int64_t> values{1, -2, std::int64_t{1} << 40};
+  write(values, there, stream_);
+  values.assign(3, 0);
+  EXPECT_EQ(get<std::int64_t>(there).values(), (std::vector<std::int64_t>{1, -2, std::int64_t{1} << 40}));
+}
+
 TEST_F(CopyCuda, CopiesClearsAndFillsEveryElement) {
   for (const std::int64_t n : {1, 9, 70001}) {
     const Floats x = normal_tensor({n}, 2);

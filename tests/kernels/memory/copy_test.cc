@@ -20,6 +20,15 @@ TEST(Copy, CopiesClearsAndFills) {
   EXPECT_EQ(to.values(), (std::vector<float>{0, 0, 0}));
 }
 
+TEST(Copy, WritesAFewNumbers) {
+  const Owned<std::int64_t> to({3});
+  const std::vector<std::int64_t> values{1, -2, std::int64_t{1} << 40}, many(kWrittenAtOnce + 1);
+  write(values, to, {});
+  EXPECT_EQ(to.values(), values);
+  EXPECT_EQ(thrown_code([&] { write(many, to, {}); }), ErrorCode::kInternal);
+  EXPECT_EQ(thrown_code([&] { write(many, Owned<std::int64_t>({std::ssize(many)}), {}); }), ErrorCode::kInternal);
+}
+
 TEST(Copy, CastsToTheNearestEven) {
   // bf16 has 8 significant bits: 256 + 1 is a tie that goes down, 256 + 3 one that goes up.
   const Floats from({5}, {1, 257, 259, -0.5F, std::numeric_limits<float>::infinity()}), back({5});

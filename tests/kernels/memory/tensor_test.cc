@@ -50,6 +50,11 @@ TEST(Tensor, ViewsRowsAndElementsOfItsFirstAxis) {
   EXPECT_EQ(x.tensor().rows(3, 0).elements(), 0);
 }
 
+TEST(Tensor, KnowsHowManyElementsARowHas) {
+  EXPECT_EQ(row_elements(Tensor(nullptr, DType::kF32, {7})), 1);
+  EXPECT_EQ(row_elements(Tensor(nullptr, DType::kF32, {0, 3, 4})), 12);
+}
+
 TEST(Tensor, RefusesRowsOutside) {
   const Floats x({3, 2});
   EXPECT_EQ(thrown_code([&] { x.tensor().rows(2, 2); }), ErrorCode::kInternal);

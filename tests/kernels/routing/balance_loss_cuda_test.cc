@@ -39,8 +39,11 @@ TEST_F(BalanceLossCuda, LossesAreAddedUpInDouble) {
 
 TEST_F(BalanceLossCuda, CountsAreScaled) {
   const Tensor factor = room(DType::kF32, {2, 3});
-  cuda::scale_counts(put(Ints({2, 3}, {0, 1, 2, 3, 4, 1000})), 0.5, factor, stream_);
+  const Tensor counts = put(Ints({2, 3}, {0, 1, 2, 3, 4, 1000}));
+  cuda::scale_counts(counts, 0.5, {}, factor, stream_);
   EXPECT_EQ(get<float>(factor).values(), (std::vector<float>{0, 0.5F, 1, 1.5F, 2, 500}));
+  cuda::scale_counts(counts, 0.5, put(Owned<double>({1}, {4})), factor, stream_);
+  EXPECT_EQ(get<float>(factor).values(), (std::vector<float>{0, 2, 4, 6, 8, 2000}));
 }
 
 }  // namespace

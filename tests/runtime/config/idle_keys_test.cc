@@ -49,6 +49,15 @@ TEST(IdleKeys, NothingIsShardedOverOneRank) {
   EXPECT_EQ(idle_keys(config, 2), "");
 }
 
+TEST(IdleKeys, AGraphIsOfOneRankOnAGpuThatSendsNoMessages) {
+  EXPECT_EQ(idle_keys(config_of({"training.graph=true"}), 1), "training.graph true (training.device is cpu)");
+  EXPECT_EQ(idle_keys(config_of({"training.graph=true", "training.device=cuda"}), 1), "");
+  EXPECT_EQ(idle_keys(config_of({"training.graph=true", "training.device=cuda"}), 2),
+            "training.graph true (several ranks meet between their launches)");
+  EXPECT_EQ(idle_keys(config_of({"training.graph=true", "training.device=cuda", "exchange.devices=host"}), 1),
+            "training.graph true (messages are part of no graph, and exchange.devices asks for them)");
+}
+
 TEST(IdleKeys, WhatCountsIsNotNamed) {
   EXPECT_EQ(idle_keys(config_of({"layer.balance_loss=batch", "layer.balance_loss_coeff=0.5", "layer.router_bias=true",
                                  "layer.router_bias_rate=0.5", "layer.groups=4", "layer.groups_kept=2",

@@ -71,7 +71,6 @@ TEST_P(ChainLayerBitsCuda, StayWithChunksAndExpertGradientsToOneMillionth) {
       EXPECT_NEAR(result.balance, whole.balance, 1e-9);
       for (std::size_t t = 0; t < whole.counters.size(); ++t) {
         EXPECT_EQ(result.counters[t].load, whole.counters[t].load);
-        EXPECT_EQ(result.counters[t].tokens, whole.counters[t].tokens);
         EXPECT_EQ(result.counters[t].dropped, whole.counters[t].dropped);
       }
     }

@@ -92,7 +92,6 @@ inline std::vector<IterationCounters> added_up(Group world, std::span<const Iter
   std::vector<IterationCounters> all;
   for (IterationCounters sum : mine) {
     all_reduce_sum<std::int64_t>(world, sum.load, {"load"});
-    all_reduce_sum<std::int64_t>(world, {&sum.tokens, 1}, {"tokens"});
     all_reduce_sum<std::int64_t>(world, {&sum.dropped, 1}, {"dropped"});
     all_reduce_sum<std::int64_t>(world, {&sum.rerouted, 1}, {"rerouted"});
     all_reduce_sum<std::int64_t>(world, {&sum.bytes_sent, 1}, {"bytes"});

@@ -42,7 +42,8 @@ struct Balance {
 Balance balance_loss(const LayerConfig& config, double l1_coeff, const Routed& routed, const Counts& counts,
                      const Batch& batch, Arena& arena) {
   const Tensor world = tensor_of<std::int64_t>({std::ssize(counts)}, counts, arena), loss = arena.zeros<double>({1});
-  const BalanceGradient gradient = add_balance_loss(config, l1_coeff, routed, world, batch, loss, arena, host_stream());
+  const BalanceGradient gradient =
+      add_balance_loss(config, {.l1_coeff = l1_coeff}, routed, world, batch, loss, arena, host_stream());
   return {*loss.data<double>(), gradient};
 }
 

@@ -89,7 +89,8 @@ void GateCuda::compare(const LayerConfig& config, const Batch& batch) {
   count_choices(routed.routing, 0, batch.tokens(), table.tensor().rows(0, 1).span<std::int32_t>());
   const Owned<double> host_loss({1}, {1});
   const Tensor world = RowTable(table).totals(arena, host_stream());
-  const BalanceGradient balance = add_balance_loss(config, kL1, routed, world, batch, host_loss, arena, host_stream());
+  const BalanceGradient balance =
+      add_balance_loss(config, {.l1_coeff = kL1}, routed, world, batch, host_loss, arena, host_stream());
   const std::int64_t most = batch.tokens() * (config.router == RouterKind::kRelu ? experts : config.top_k);
   const Floats dweight = normal_tensor({most}, 6);
   cpu.backward(batch, saved, routed, dweight.tensor().rows(0, choices), balance, host.dx, arena);
@@ -106,7 +107,8 @@ void GateCuda::compare(const LayerConfig& config, const Batch& batch) {
   const Routed there = gate.forward(x, batch, context, saved_there, memory);
   EXPECT_EQ(get<std::int32_t>(there.counts).values(), std::vector(table.begin(), table.begin() + experts));
   const Tensor world_there = RowTable(put(table)).totals(memory, stream_);
-  const BalanceGradient balance_there = add_balance_loss(config, kL1, there, world_there, batch, loss, memory, stream_);
+  const BalanceGradient balance_there =
+      add_balance_loss(config, context, there, world_there, batch, loss, memory, stream_);
   gate.backward(batch, saved_there, there, put(dweight), balance_there, dx, memory);
 
   EXPECT_LE(error_of(get<float>(there.scores), Floats(routed.scores.shape(), {routed.scores.span<float>().begin(),

@@ -291,6 +291,30 @@ TEST_F(TrainerCuda, CheckpointsOfPiecesAndOfTheWholeAreTheSame) {
   expect_same(by_turns(small_config(), {{kCuda, true}, {kCpu, false}, {kCuda, true}}, dtype), whole);
 }
 
+TEST_F(TrainerCuda, AGraphTrainsBitForBitAsLaunchesDo) {
+  for (const Config& config : {small_config(), all_routing(), authors_wiring(), remoe(), dense()}) {
+    SCOPED_TRACE(model_name(config.model.layer));
+    for (const Precision dtype : {Precision::kF32, Precision::kBF16}) {
+      const Config launched = on(Device::Kind::kCuda, config, dtype);
+      Config replayed = launched;
+      replayed.training.graph = true;
+      expect_same(train(replayed, 1, 4), train(launched, 1, 4));
+    }
+  }
+}
+
+TEST_F(TrainerCuda, AllMicroBatchesAfterTheFirstAreReplayed) {
+  Config config = on(Device::Kind::kCuda, remoe());
+  config.training.graph = true;
+  run_local_ranks(1, [&](Transport& world) {
+    with_trainer(config, world, [&](Trainer& trainer) {
+      const std::int64_t first = trainer.step().replays;
+      trainer.validate();
+      EXPECT_EQ(trainer.step().replays, first + config.training.batch / config.training.micro_batch);
+    });
+  });
+}
+
 TEST_F(TrainerCuda, CheckpointsGoOnOnTheOtherDevice) {
   const Curve wanted = train(small_config(), 1, 4);
   for (const Device::Kind first : {Device::Kind::kCpu, Device::Kind::kCuda}) {
