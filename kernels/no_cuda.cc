@@ -173,7 +173,10 @@ void tally_rerouted(const Tensor&, const Tensor&, const Tensor&, const Tensor&, 
 void count_buckets(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void scan_buckets(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
 void sum_sources(const Tensor&, const Tensor&, const Stream&) { no_cuda(); }
-void place_buckets(const Tensor&, const Holders&, int, std::int64_t, const BucketPlaces&, const Stream&) { no_cuda(); }
+void place_buckets(const Tensor&, const Holders&, int, std::int64_t, const BucketPlaces&, const Stream&,
+                   const HolderRoom&) {
+  no_cuda();
+}
 void scatter_buckets(const Tensor&, const Tensor&, const Tensor&, const Holders&, const BucketPlaces&, const RowPlaces&,
                      const Stream&) {
   no_cuda();

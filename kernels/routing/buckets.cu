@@ -112,8 +112,27 @@ struct PlacesOut {
   std::int32_t *begin, *row_offsets, *row_ends;
 };
 
+struct Room {
+  std::int64_t rows;
+  std::int32_t *lost, *overflow;
+};
+
+/// Takes back every place.
+__device__ void place_nothing(const Table& table, const PlacesOut& out, const Room& room) {
+  for (std::int32_t at = static_cast<std::int32_t>(threadIdx.x); at < table.buckets; at += kThreads) {
+    const std::int32_t n = table.held.bucket[at], holder = table.held.holder[n];
+    out.begin[n] = -1;
+    if (holder != table.source) continue;
+    out.row_ends[at - table.held.first[holder]] = 0;
+    out.row_offsets[at - table.held.first[holder] + 1] = 0;
+  }
+  if (threadIdx.x > 0) return;
+  *room.lost = kNoRoom;
+  *room.overflow = 1;
+}
+
 /// One block; a thread works on the buckets threadIdx.x, threadIdx.x + kThreads, ..., then on those at these places.
-__global__ void place_kernel(Table table, PlacesOut out) {
+__global__ void place_kernel(Table table, PlacesOut out, Room room) {
   __shared__ std::int32_t rows[kMostBuckets];
   for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < table.buckets; n += kThreads) {
     std::int32_t all = 0;
@@ -124,17 +143,20 @@ __global__ void place_kernel(Table table, PlacesOut out) {
     rows[n] = all;
   }
   __syncthreads();
+  bool fits = true;
   for (std::int32_t at = static_cast<std::int32_t>(threadIdx.x); at < table.buckets; at += kThreads) {
     const std::int32_t n = table.held.bucket[at], holder = table.held.holder[n], first = table.held.first[holder];
     const std::int32_t padded = table.padded;
     std::int32_t before = (at - first) * padded;
     for (std::int32_t other = first; padded == 0 && other < at; ++other) before += rows[table.held.bucket[other]];
     out.begin[n] += before;
+    fits = fits && before + (padded == 0 ? rows[n] : padded) <= room.rows;
     if (holder != table.source || out.row_offsets == nullptr) continue;
     out.row_ends[at - first] = before + rows[n];
     out.row_offsets[at - first + 1] = before + (padded == 0 ? rows[n] : padded);
   }
   if (threadIdx.x == 0 && out.row_offsets != nullptr) out.row_offsets[0] = 0;
+  if (room.overflow != nullptr && __syncthreads_count(!fits) > 0) place_nothing(table, out, room);
 }
 
 struct ScatterOut {
@@ -155,7 +177,7 @@ __global__ void scatter_kernel(Choices choices, const std::int32_t* counts, std:
     const std::int32_t bucket = choice < end ? choices.bucket_of(choice) : kNoBucket;
     const std::int32_t place = take_place<kThreads>(bucket, next);
     if (choice >= end) continue;
-    const bool placed = bucket != kNoBucket;
+    const bool placed = bucket != kNoBucket && first_row[bucket] >= 0;
     out.holder[choice] = placed ? holder[bucket] : -1;
     out.row[choice] = placed ? first_row[bucket] + place : -1;
   }
@@ -198,7 +220,7 @@ void sum_sources(const Tensor& table, const Tensor& totals, const Stream& stream
 }
 
 void place_buckets(const Tensor& table, const Holders& holders, int source, std::int64_t padded,
-                   const BucketPlaces& places, const Stream& stream) {
+                   const BucketPlaces& places, const Stream& stream, const HolderRoom& room) {
   expect_rank("place_buckets: table", table, 2);
   expect_buckets(table.extent(1));
   const bool receives = places.row_offsets.elements() > 0;
@@ -209,7 +231,8 @@ void place_buckets(const Tensor& table, const Holders& holders, int source, std:
                    static_cast<std::int32_t>(table.extent(1)),
                    source,
                    static_cast<std::int32_t>(padded)};
-  launch("place_buckets", place_kernel, {1, kThreads}, stream, seen, places_out(places, table.extent(1)));
+  launch("place_buckets", place_kernel, {1, kThreads}, stream, seen, places_out(places, table.extent(1)),
+         Room{room.rows, pointer_or_null<std::int32_t>(room.lost), pointer_or_null<std::int32_t>(room.overflow)});
 }
 
 void scatter_buckets(const Tensor& bucket, const Tensor& kept, const Tensor& counts, const Holders& holders,

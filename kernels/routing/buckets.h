@@ -40,12 +40,21 @@ struct BucketPlaces {
                        ///< order
   Tensor row_ends;     ///< [buckets held by the source] where those that are somebody's end
 };
+/// How many rows every holder has room for.
+struct HolderRoom {
+  std::int64_t rows = 0;  ///< 0: for all
+  // Where a holder would get more, nobody gets a row, lost int32 [1] becomes kNoRoom and overflow int32 [1] becomes 1.
+  Tensor lost = {}, overflow = {};
+};
+/// Below every token: as in route_topk(), what is combined becomes NaN.
+inline constexpr std::int32_t kNoRoom = -1;
+
 /// From table [S, N], the totals of all sources. Holders are the sources, unless only what is sent matters. Where
 /// `padded` is not 0, every bucket has so many rows, of which the last may be nobody's.
 void place_buckets(const Tensor& table, const Holders& holders, int source, std::int64_t padded,
-                   const BucketPlaces& places, const Stream& stream);
-/// The place of every choice; those that were not counted get -1. `counts` as scan_buckets() left it, offsets,
-/// bucket and kept as for count_buckets().
+                   const BucketPlaces& places, const Stream& stream, const HolderRoom& room = {});
+/// The place of every choice; those that were not counted, or found no room, get -1. `counts` as scan_buckets() left
+/// it, offsets, bucket and kept as for count_buckets().
 void scatter_buckets(const Tensor& bucket, const Tensor& kept, const Tensor& counts, const Holders& holders,
                      const BucketPlaces& places, const RowPlaces& rows, const Stream& stream);
 

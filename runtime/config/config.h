@@ -165,6 +165,7 @@ struct ExchangeConfig {
                                                 ///< any ranks; or first on each rank, fewer bytes and within 1e-5
   std::int64_t chunks = 1;  ///< of a rank's sequences, of which one's exchange goes on under another's experts
   DeviceReach devices = DeviceReach::kAuto;  ///< how GPUs of ranks reach one another: mapped memory, NCCL, the hosts
+  double row_slack = 2;  ///< room for rows between GPUs that see one another's memory, in even shares; 0: for all
   MessageSizes sizes = MessageSizes::kHost;  ///< of messages between GPUs: the exact ones, for which the host waits;
                                              ///< or padded to what capacity lets there be
 

@@ -50,7 +50,7 @@ void add_data(const DataConfig& data, std::vector<Idle>& idle) {
 
 void add_device(const Config& config, std::vector<Idle>& idle) {
   if (config.training.device == Device::Kind::kCpu) {
-    for (const std::string_view key : {"exchange.devices", "exchange.sizes", "training.graph"})
+    for (const std::string_view key : {"exchange.devices", "exchange.row_slack", "exchange.sizes", "training.graph"})
       idle.push_back({key, "training.device is cpu"});
     return;
   }

@@ -169,7 +169,9 @@ DispatchPlan DispatchPlanner::plan(const Routed& routed, const Tensor& rows, con
   plan.first_place = there_.first();
   plan.places = {routing.offsets, arena.make<std::int32_t>(routing.expert.shape()),
                  arena.make<std::int32_t>(routing.expert.shape())};
-  cuda::place_buckets(rows, there_.holders(), rank_, planned.padded, buckets, *stream_);
+  cuda::HolderRoom room;
+  if (planned.overflow.elements() > 0) room = {planned.most, routed.lost, planned.overflow};
+  cuda::place_buckets(rows, there_.holders(), rank_, planned.padded, buckets, *stream_, room);
   if (by_message_) {
     plan_messages(routed, rows, plan, arena);
   } else {

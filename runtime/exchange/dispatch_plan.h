@@ -69,6 +69,8 @@ struct PlannedRows {
   std::int64_t most = 0;     ///< bounds those of any rank where the host cannot read them
   std::int64_t padded = 0;   ///< of each expert, 0: none are padded
   std::int64_t message = 0;  ///< of every message where sizes are fixed, else 0
+  Tensor overflow = {};  ///< int32 [1]: not empty where more may come, for which nothing is made room; becomes 1 then,
+                         ///< the plan is one of no rows, and Routed::lost makes its sums NaN
 };
 
 /// Makes the plans of one rank, of routings on any device. Views placement and stream.

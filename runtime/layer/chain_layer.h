@@ -17,6 +17,7 @@
 #include "runtime/layer/layer_counters.h"
 #include "runtime/layer/layer_workspace.h"
 #include "runtime/layer/part_times.h"
+#include "runtime/layer/row_room.h"
 #include "runtime/layer/shared_expert.h"
 #include "runtime/ranks/batch.h"
 #include "runtime/ranks/rank_groups.h"
@@ -37,6 +38,7 @@ struct ChainContext {
   PartTimes* times;
   int threads = 1;                        ///< of this rank on the host, for its experts
   const Stream* stream = &host_stream();  ///< of the device on which the weights are, and all that the layer makes
+  const RowRoom* room = nullptr;          ///< on a device; without, there is room for all rows that there can be
 };
 
 /// What one iteration's backward needs of its forward; views the step's Arena.

@@ -154,12 +154,13 @@ void ChainLayer::plan(int t, const Tensor& table, Forward& pass) {
   const Placement& placement = *context_.placement;
   const DeviceMessages* messages = context_.groups->experts().messages;
   const bool fixed = messages != nullptr && messages->sizes_are_fixed();
+  const std::int64_t tokens = pass.batch().group_tokens();
+  const RowRoom* const room = messages == nullptr ? context_.room : nullptr;
   const PlannedRows planned{
-      .most = most_rows(pass.config, placement, pass.batch().group_tokens()),
+      .most = room != nullptr ? room->rows(pass.config, placement, tokens) : most_rows(pass.config, placement, tokens),
       .padded = padded_rows(pass.config, pass.batch(), placement.ranks()),
-      .message = fixed ? message_rows(pass.config, placement, pass.batch().most_tokens(placement.ranks()),
-                                      pass.batch().group_tokens())
-                       : 0};
+      .message = fixed ? message_rows(pass.config, placement, pass.batch().most_tokens(placement.ranks()), tokens) : 0,
+      .overflow = room != nullptr ? room->overflow() : Tensor()};
   saved.plan = planner_.plan(saved.routed, table, planned, pass.arena);
   if (pass.context.replayed) return;
   const bool whole_group = table.extent(0) > 1;

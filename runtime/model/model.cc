@@ -55,10 +55,10 @@ std::int64_t chunk_tokens(const ModelConfig& model, const RankGroups& groups, co
   return mine * groups.experts().size();
 }
 
-/// Of one chunk, in training or, where that needs more, in validation; on a device, where nobody can count them, all
-/// there can be.
+/// Of one chunk, in training or, where that needs more, in validation; on a device, where nobody can count them,
+/// as many as there is room for.
 std::int64_t expert_rows(const ModelConfig& model, const RankGroups& groups, std::span<const Placement> placements,
-                         const ModelUse& use) {
+                         const ModelUse& use, const RowRoom& room) {
   if (use.tokens == 0) return 0;
   const int chunks = chunks_of(model.layer, use), ranks = groups.experts().size();
   const auto rows = [&](const LayerConfig& config) {
@@ -67,7 +67,7 @@ std::int64_t expert_rows(const ModelConfig& model, const RankGroups& groups, std
     }
     std::int64_t most = 0;
     for (const Placement& one : placements) {
-      most = std::max(most, most_rows(config, one, chunk_tokens(model, groups, use, chunks)));
+      most = std::max(most, room.rows(config, one, chunk_tokens(model, groups, use, chunks)));
     }
     return most;
   };
@@ -107,10 +107,11 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
       placements_(placements_of(config, groups, use)),
       parameters_(model_specs(config_, experts(), expert_order(stream_->device())), use.trained, *stream_, dtype_,
                   weight_sharing(groups, use.shards_state)),
+      room_(groups.experts().messages == nullptr ? use.row_slack : 0, *stream_),
       exchange_(make_exchange(
           use.order, groups.experts(), {config.hidden, dtype_},
           ChainLayer::flight_hint(layers_kept(config, use), config.layer.iterations,
-                                  expert_rows(config_, groups, placements_, use), chunks_of(config.layer, use)),
+                                  expert_rows(config_, groups, placements_, use, room_), chunks_of(config.layer, use)),
           *stream_)),
       workspace_(make_layer_workspace(config_.layer, groups, use.tokens, *stream_, chunks_of(config.layer, use))),
       rope_memory_(static_cast<std::size_t>(config.sequence * config.hidden / config.heads) * sizeof(float),
@@ -135,7 +136,8 @@ Model::Model(const ModelConfig& config, const RankGroups& groups, const ModelUse
     }
     const LayerConfig chain = chain_config(config_);
     const auto at = static_cast<std::size_t>(l);
-    const ChainContext context{groups_, &placements_[at], exchange_.get(), &workspace_, &times_, use.threads, stream_};
+    const ChainContext context{groups_, &placements_[at], exchange_.get(), &workspace_,
+                               &times_, use.threads,      stream_,         &room_};
     chains_.emplace_back(chain, l, context, chain_weights(chain, layer + "mlp.", held[at], parameters_));
   }
   final_from_ = find_final();
@@ -202,6 +204,7 @@ const PartTimes& Model::read_times() {
 
 void Model::record_routing(RoutingCounter* counter) {
   records_routing_ = counter != nullptr;
+  if (records_routing_) room_.hold_all();  // what is done again would be counted twice
   routings_.count_in(counter);
   for (ChainLayer& chain : chains_) chain.record_routing(counter == nullptr ? nullptr : &routings_);
 }

@@ -51,6 +51,7 @@ struct ModelUse {
   DType dtype = DType::kF32;               ///< of activations, and of matrices as products read them
   std::vector<Placement> placements = {};  ///< of each layer over the expert-parallel group; empty: contiguous runs
   bool shards_state = false;               ///< see WeightSharing
+  double row_slack = 0;                    ///< of a RowRoom where GPUs see one another's memory
   bool graph = false;                      ///< loss_and_gradients() by a PassGraph, where one rank is on a device alone
 };
 
@@ -95,6 +96,9 @@ class Model {
   Tensor activations(const Tensor& ids, const Batch& batch, const RoutingContext& routing, Arena& arena);
   std::span<const LayerSaved> saved() const { return saved_; }
 
+  /// After numbers that are not finite: whether rows had no room on some rank, so that what was computed is to be
+  /// computed again, now with more. Collective over the world.
+  bool make_room() { return room_.grow(groups_->world()); }
   /// How often buffers of the exchanges were too small.
   int growths() const { return exchange_->growths(); }
   std::span<ChainLayer> chains() { return chains_; }
@@ -161,6 +165,7 @@ class Model {
   Recompute recompute_;
   std::vector<Placement> placements_;  ///< of each layer
   Parameters parameters_;
+  RowRoom room_;
   std::unique_ptr<Exchange> exchange_;
   LayerWorkspace workspace_;
   std::optional<StreamClock> clock_;

@@ -44,7 +44,8 @@ bool is_one_of(const std::string& key, std::initializer_list<std::string_view> k
 bool is_idle(const std::string& key) {
   return key.starts_with("output.") ||
          is_one_of(key, {"validation.every", "distributed.deadline_seconds", "distributed.disk_deadline_seconds",
-                         "distributed.threads", "training.graph", "training.recompute", "training.shard_optimiser"});
+                         "distributed.threads", "exchange.row_slack", "training.graph", "training.recompute",
+                         "training.shard_optimiser"});
 }
 
 bool is_silent(const FactChange& change, const TrainingConfig& training) {

@@ -38,7 +38,6 @@ StepReport Trainer::step() {
   StepReport report = state.begin_report();
   if (state.recorder != nullptr) state.recorder->set_step(report.step);
   state.model.clear_times();
-  for (ChainLayer& chain : state.model.chains()) chain.clear_counters();
   report.counted = state.count_labels();
   if (report.counted > 0) {
     state.learn(report);
@@ -55,9 +54,13 @@ StepReport Trainer::step() {
 
 double Trainer::validate() {
   State& state = *state_;
-  const double loss = validation_loss(state.model, state.groups, *state.valid, state.config.validation.sequences,
-                                      state.config.training.sequences_at_once(), state.arena,
-                                      [&] { look_for_stop(state.groups.world(), state.stop_asked); });
+  const auto judge = [&] {
+    return validation_loss(state.model, state.groups, *state.valid, state.config.validation.sequences,
+                           state.config.training.sequences_at_once(), state.arena,
+                           [&] { look_for_stop(state.groups.world(), state.stop_asked); });
+  };
+  double loss = judge();
+  while (!std::isfinite(loss) && state.model.make_room()) loss = judge();
   if (std::isfinite(loss)) return loss;
   const std::string where = "validation after step " + std::to_string(state.progress.step);
   state.expect_finite_weights(where);

@@ -31,6 +31,10 @@ std::size_t arena_bytes(const Config& config, std::int64_t ranks) {
   return hint + hint / 16;
 }
 
+bool is_finite(const StepReport& report) {
+  return std::isfinite(report.loss) && std::isfinite(report.balance_loss) && std::isfinite(report.gradient_norm);
+}
+
 std::int64_t numbers_per_iteration(const LayerConfig& layer) { return layer.experts + 3; }
 
 }  // namespace
@@ -51,10 +55,11 @@ Trainer::State::State(const Config& wanted, Transport& world, const TokenSource&
              .tokens = training_use(wanted, world.size()).tokens,
              .capacity_factor = wanted.validation.capacity_factor,
              .stream = &stream,
-             .graph = wanted.training.graph,
              .dtype = dtype_of(wanted.training.dtype),
              .placements = placements,
-             .shards_state = wanted.training.shard_optimiser}),
+             .shards_state = wanted.training.shard_optimiser,
+             .row_slack = wanted.exchange.row_slack,
+             .graph = wanted.training.graph}),
       host_weights(model, groups.world()),
       optimiser(wanted.training, groups, model.parameters(), stream),
       train(&train_source),
@@ -127,13 +132,19 @@ StepReport Trainer::State::begin_report() const {
   return report;
 }
 
-void Trainer::State::learn(StepReport& report) {
+void Trainer::State::learn_once(StepReport& report) {
+  for (ChainLayer& chain : model.chains()) chain.clear_counters();
   model.record_routing(routing_counter);
   const LossPart loss = accumulate(report.counted, [this](const FinalFrom& from) { begin_reduction(from); });
   model.record_routing(nullptr);
   report.replays = model.replays();
   reduce(loss, report);
-  if (!std::isfinite(report.loss) || !std::isfinite(report.balance_loss) || !std::isfinite(report.gradient_norm)) {
+}
+
+void Trainer::State::learn(StepReport& report) {
+  learn_once(report);
+  while (!is_finite(report) && model.make_room()) learn_once(report);
+  if (!is_finite(report)) {
     report.skipped = first_non_finite(report);
     if (config.training.non_finite == OnNonFinite::kStop) {
       fail(ErrorCode::kNonFinite, "step ", report.step, ": ", report.skipped);

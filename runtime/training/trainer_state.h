@@ -35,6 +35,8 @@ struct Trainer::State {
   void learn(StepReport& report);
   StepReport begin_report() const;
   void reduce(const LossPart& loss, StepReport& report);
+  /// Forward, backward and sums of the whole step.
+  void learn_once(StepReport& report);
   void update(StepReport& report);
   /// Names the first place of the step with a number that is not finite; throws where that is a weight.
   std::string first_non_finite(const StepReport& report);

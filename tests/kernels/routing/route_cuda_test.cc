@@ -126,6 +126,29 @@ TEST_F(RouteCuda, PlacesStandByBucketSourceAndToken) {
   EXPECT_EQ(get<std::int32_t>(rows.row).values(), (std::vector<std::int32_t>{1, 2, 2, 3, -1}));
 }
 
+TEST_F(RouteCuda, NobodyHasAPlaceWhereAHolderHasNoRoom) {
+  // The choices of the test before: source 0 gets 4 rows, source 1 gets 3.
+  const Ints offsets({5}, {0, 2, 3, 3, 5}), bucket({5}, {0, 2, 1, 1, 2});
+  const cuda::Holders holders = put(HeldBuckets({{0, 1}, {2}}));
+  const Tensor kept = put(Owned<std::uint8_t>({5}, {1, 1, 1, 1, 0})), table = put(Ints({2, 3}, {1, 0, 2, 1, 2, 1}));
+  const Tensor counts = room(DType::kI32, {3, 3}), totals = room(DType::kI32, {3});
+  cuda::count_buckets(put(offsets), put(bucket), kept, counts, stream_);
+  cuda::scan_buckets(counts, totals, stream_);
+  for (const std::int64_t fits : {4, 3}) {
+    const Tensor lost = put(Ints({1}, {cuda::kNoneLost})), overflow = put(Ints({1}, {0}));
+    const cuda::BucketPlaces places{room(DType::kI32, {3}), room(DType::kI32, {2}), room(DType::kI32, {1})};
+    cuda::place_buckets(table, holders, 1, 0, places, stream_, {fits, lost, overflow});
+    const cuda::RowPlaces rows{put(offsets), room(DType::kI32, {5}), room(DType::kI32, {5})};
+    cuda::scatter_buckets(put(bucket), kept, counts, holders, places, rows, stream_);
+    const bool full = fits < 4;
+    EXPECT_EQ(get<std::int32_t>(overflow)[0], full ? 1 : 0);
+    EXPECT_EQ(get<std::int32_t>(lost)[0], full ? cuda::kNoRoom : cuda::kNoneLost);
+    EXPECT_EQ(get<std::int32_t>(places.row_offsets).values(), (std::vector<std::int32_t>{0, full ? 0 : 3}));
+    EXPECT_EQ(get<std::int32_t>(rows.row)[0], full ? -1 : 1);
+    EXPECT_EQ(get<std::int32_t>(rows.holder)[0], full ? -1 : 0);
+  }
+}
+
 TEST_F(RouteCuda, PlacesFollowEachHoldersOwnOrder) {
   // The same choices; source 0 holds bucket 1, source 1 bucket 2 and then bucket 0.
   const Ints offsets({5}, {0, 2, 3, 3, 5}), bucket({5}, {0, 2, 1, 1, 2});

@@ -49,6 +49,11 @@ TEST(IdleKeys, NothingIsShardedOverOneRank) {
   EXPECT_EQ(idle_keys(config, 2), "");
 }
 
+TEST(IdleKeys, RoomIsBetweenGpus) {
+  EXPECT_EQ(idle_keys(config_of({"exchange.row_slack=3"}), 2), "exchange.row_slack 3 (training.device is cpu)");
+  EXPECT_EQ(idle_keys(config_of({"exchange.row_slack=3", "training.device=cuda"}), 2), "");
+}
+
 TEST(IdleKeys, AGraphIsOfOneRankOnAGpuThatSendsNoMessages) {
   EXPECT_EQ(idle_keys(config_of({"training.graph=true"}), 1), "training.graph true (training.device is cpu)");
   EXPECT_EQ(idle_keys(config_of({"training.graph=true", "training.device=cuda"}), 1), "");

@@ -291,15 +291,26 @@ TEST_F(TrainerCuda, CheckpointsOfPiecesAndOfTheWholeAreTheSame) {
   expect_same(by_turns(small_config(), {{kCuda, true}, {kCpu, false}, {kCuda, true}}, dtype), whole);
 }
 
+TEST_F(TrainerCuda, AStepThatFindsNoRoomIsDoneAgainToTheSameBits) {
+  Config roomy = on(Device::Kind::kCuda, small_config());
+  roomy.exchange.row_slack = 0;
+  Config tight = roomy;
+  tight.exchange.row_slack = 0.5;  // less than an even share: the first step overflows, and the next one does not
+  const Curve wanted = train(roomy, 3, 2), got = train(tight, 3, 2);
+  expect_same(got, wanted);
+  EXPECT_EQ(got.counted, wanted.counted);
+}
+
 TEST_F(TrainerCuda, AGraphTrainsBitForBitAsLaunchesDo) {
-  for (const Config& config : {small_config(), all_routing(), authors_wiring(), remoe(), dense()}) {
+  for (const auto& [config, dtype] : {std::pair(small_config(), Precision::kBF16),
+                                      {all_routing(), Precision::kF32},
+                                      {authors_wiring(), Precision::kF32},
+                                      {remoe(), Precision::kF32}}) {
     SCOPED_TRACE(model_name(config.model.layer));
-    for (const Precision dtype : {Precision::kF32, Precision::kBF16}) {
-      const Config launched = on(Device::Kind::kCuda, config, dtype);
-      Config replayed = launched;
-      replayed.training.graph = true;
-      expect_same(train(replayed, 1, 4), train(launched, 1, 4));
-    }
+    const Config launched = on(Device::Kind::kCuda, config, dtype);
+    Config replayed = launched;
+    replayed.training.graph = true;
+    expect_same(train(replayed, 1, 3), train(launched, 1, 3));
   }
 }
 
