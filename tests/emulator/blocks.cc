@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <memory>
 
 namespace coe::cuda {
@@ -30,27 +31,51 @@ struct Meeting {
 };
 
 /// The threads of one block at a time. They stay from block to block; a context brings each up once, and then jumps,
-/// which ask nothing of the system, lead to where each stopped.
+/// which ask nothing of the system, lead from each to where the next one stopped.
 struct Block {
   std::array<jmp_buf, kMostThreads> stopped;
   std::array<bool, kMostThreads> begun = {}, ended = {};
   std::array<Meeting, kMostThreads / kWarp> warps;
-  std::array<std::uint64_t, kMostThreads> lanes;
+  /// What the lanes of warps give one another in every other meeting: who has left one may be at the next already.
+  std::array<std::array<std::uint64_t, kMostThreads>, 2> lanes;
   Meeting all;
   jmp_buf host;
   const std::function<void()>* kernel = nullptr;
-  std::uint64_t run = 0;  ///< blocks; every other one begins with its last thread, so that no order is relied on
+  unsigned threads = 0;
+  std::uint64_t run = 0;  ///< blocks; every other one goes from its last thread to the first: no order is relied on
   std::vector<char> stacks = std::vector<char>(kMostThreads * kStackBytes);
 };
 
-Block& block() {
-  static thread_local const auto kBlock = std::make_unique<Block>();
-  return *kBlock;
+/// Of the calling thread, while it runs one.
+thread_local Block* block = nullptr;
+
+Meeting& warp_of_thread() { return block->warps[threadIdx.x / kWarp]; }
+
+[[noreturn]] void begin_thread(unsigned thread);
+
+/// Leaves the running thread for another, which goes on until it ends or waits.
+[[noreturn]] void go_on(unsigned thread) {
+  threadIdx.x = thread;
+  if (block->begun[thread]) _longjmp(block->stopped[thread], 1);
+  begin_thread(thread);
+}
+
+/// The next in turn that has not ended, after one that may have: itself where it is the last.
+unsigned thread_after(unsigned thread) {
+  const bool backwards = block->run % 2 == 1;
+  do {
+    if (backwards) {
+      thread = thread == 0 ? block->threads - 1 : thread - 1;
+    } else {
+      thread = thread + 1 == block->threads ? 0 : thread + 1;
+    }
+  } while (block->ended[thread]);
+  return thread;
 }
 
 void give_way() {
-  Block& now = block();
-  if (_setjmp(now.stopped[threadIdx.x]) == 0) _longjmp(now.host, 1);
+  const unsigned next = thread_after(threadIdx.x);
+  if (_setjmp(block->stopped[threadIdx.x]) == 0) go_on(next);
 }
 
 void meet(Meeting& meeting) {
@@ -66,64 +91,56 @@ void leave(Meeting& meeting) {
 }
 
 void run_thread() {
-  Block& now = block();
   while (true) {
-    (*now.kernel)();
-    leave(now.warps[threadIdx.x / kWarp]);
-    leave(now.all);
-    now.ended[threadIdx.x] = true;
-    give_way();
+    (*block->kernel)();
+    leave(warp_of_thread());
+    leave(block->all);
+    block->ended[threadIdx.x] = true;
+    if (_setjmp(block->stopped[threadIdx.x]) != 0) continue;
+    if (block->all.members == 0) _longjmp(block->host, 1);
+    go_on(thread_after(threadIdx.x));
   }
 }
 
-void begin_thread(Block& now, unsigned thread) {
+void begin_thread(unsigned thread) {
   ucontext_t context;
   getcontext(&context);
-  context.uc_stack.ss_sp = now.stacks.data() + thread * kStackBytes;
+  context.uc_stack.ss_sp = block->stacks.data() + thread * kStackBytes;
   context.uc_stack.ss_size = kStackBytes;
   context.uc_link = nullptr;
   makecontext(&context, run_thread, 0);
-  now.begun[thread] = true;
+  block->begun[thread] = true;
   setcontext(&context);
+  std::abort();  // it does not return
 }
 
-/// Until it ends or waits for others.
-void go_on(Block& now, unsigned thread) {
-  threadIdx = dim3(thread);
-  if (_setjmp(now.host) != 0) return;
-  if (now.begun[thread]) _longjmp(now.stopped[thread], 1);
-  begin_thread(now, thread);
-}
-
-void run_block(unsigned threads, bool backwards) {
-  Block& now = block();
-  now.all = {.members = threads};
+void run_block() {
+  const unsigned threads = block->threads;
+  block->all = {.members = threads};
   for (unsigned warp = 0; warp * kWarp < threads; ++warp) {
-    now.warps[warp] = {.members = std::min(kWarp, threads - warp * kWarp)};
+    block->warps[warp] = {.members = std::min(kWarp, threads - warp * kWarp)};
   }
-  std::fill_n(now.ended.begin(), threads, false);
-  while (now.all.members > 0) {
-    for (unsigned turn = 0; turn < threads; ++turn) {
-      const unsigned thread = backwards ? threads - 1 - turn : turn;
-      if (!now.ended[thread]) go_on(now, thread);
-    }
-  }
+  std::fill_n(block->ended.begin(), threads, false);
+  if (_setjmp(block->host) == 0) go_on(block->run % 2 == 1 ? threads - 1 : 0);
 }
 
 }  // namespace
 
 void run_blocks(unsigned blocks, unsigned threads, const std::function<void()>& kernel) {
-  block().kernel = &kernel;
+  static thread_local const auto kBlock = std::make_unique<Block>();
+  block = kBlock.get();
+  block->kernel = &kernel;
+  block->threads = threads;
   blockDim = dim3(threads);
   gridDim = dim3(blocks);
-  for (unsigned index = 0; index < blocks; ++index) {
+  for (unsigned index = 0; index < blocks; ++index, ++block->run) {
     blockIdx = dim3(index);
-    run_block(threads, block().run++ % 2 == 1);
+    run_block();
   }
 }
 
-void meet_block() { meet(block().all); }
-void meet_warp() { meet(block().warps[threadIdx.x / kWarp]); }
-std::uint64_t* lanes() { return block().lanes.data() + threadIdx.x / kWarp * kWarp; }
+void meet_block() { meet(block->all); }
+void meet_warp() { meet(warp_of_thread()); }
+std::uint64_t* lanes() { return block->lanes[warp_of_thread().number % 2].data() + threadIdx.x / kWarp * kWarp; }
 
 }  // namespace coe::emulator

@@ -29,18 +29,18 @@ void meet_block();
 void meet_warp();
 
 inline unsigned lane() { return threadIdx.x % kWarp; }
-/// One number of each lane of the running thread's warp.
+/// One number of each lane of the running thread's warp, to be written before it meets and read after, once.
 std::uint64_t* lanes();
 
 /// Gives `mine` to the warp and returns what lane `from` gave.
 template <class T>
 T exchange(T mine, unsigned from) {
   static_assert(sizeof(T) <= sizeof(std::uint64_t));
-  std::memcpy(lanes() + lane(), &mine, sizeof(T));
+  std::uint64_t* const given = lanes();
+  std::memcpy(given + lane(), &mine, sizeof(T));
   meet_warp();
   T theirs;
-  std::memcpy(&theirs, lanes() + from, sizeof(T));
-  meet_warp();
+  std::memcpy(&theirs, given + from, sizeof(T));
   return theirs;
 }
 

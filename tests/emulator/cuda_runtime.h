@@ -44,22 +44,20 @@ T __shfl_up_sync(unsigned /*mask*/, T mine, unsigned steps) {
 }
 inline unsigned __ballot_sync(unsigned /*mask*/, bool mine) {
   unsigned votes = 0;
-  coe::emulator::lanes()[coe::emulator::lane()] = mine ? 1 : 0;
+  std::uint64_t* const given = coe::emulator::lanes();
+  given[coe::emulator::lane()] = mine ? 1 : 0;
   coe::emulator::meet_warp();
-  for (unsigned lane = 0; lane < coe::emulator::kWarp; ++lane) {
-    votes |= static_cast<unsigned>(coe::emulator::lanes()[lane]) << lane;
-  }
-  coe::emulator::meet_warp();
+  for (unsigned lane = 0; lane < coe::emulator::kWarp; ++lane) votes |= static_cast<unsigned>(given[lane]) << lane;
   return votes;
 }
 inline unsigned __match_any_sync(unsigned /*mask*/, std::int32_t mine) {
   unsigned alike = 0;
-  coe::emulator::lanes()[coe::emulator::lane()] = static_cast<std::uint32_t>(mine);
+  std::uint64_t* const given = coe::emulator::lanes();
+  given[coe::emulator::lane()] = static_cast<std::uint32_t>(mine);
   coe::emulator::meet_warp();
   for (unsigned lane = 0; lane < coe::emulator::kWarp; ++lane) {
-    alike |= (coe::emulator::lanes()[lane] == static_cast<std::uint32_t>(mine) ? 1U : 0U) << lane;
+    alike |= (given[lane] == static_cast<std::uint32_t>(mine) ? 1U : 0U) << lane;
   }
-  coe::emulator::meet_warp();
   return alike;
 }
 inline void __syncwarp() { coe::emulator::meet_warp(); }

@@ -22,25 +22,35 @@ inline void commit_copies() {}
 template <int kLeft>
 void wait_for_copies() {}
 
-/// Element `index` of row `row` of a matrix whose rows' addresses the lanes gave.
-inline unsigned element(int matrix, int row, int index) {
-  const auto* numbers = reinterpret_cast<const __nv_bfloat16*>(emulator::lanes()[matrix * 8 + row]);
-  return numbers[index].number.bits;
-}
+/// Of four matrices the elements of which every lane gives the address of a row.
+class Matrices {
+ public:
+  explicit Matrices(const __nv_bfloat16* row) {
+    rows_[emulator::lane()] = reinterpret_cast<std::uintptr_t>(row);
+    emulator::meet_warp();
+  }
+  /// All lanes have read before any goes on.
+  ~Matrices() { emulator::meet_warp(); }
+  Matrices(const Matrices&) = delete;
+  Matrices& operator=(const Matrices&) = delete;
+
+  unsigned element(int matrix, int row, int index) const {
+    return reinterpret_cast<const __nv_bfloat16*>(rows_[matrix * 8 + row])[index].number.bits;
+  }
+
+ private:
+  std::uint64_t* const rows_ = emulator::lanes();
+};
 
 inline void load_matrices(const __nv_bfloat16* row, unsigned (&to)[4]) {
-  emulator::lanes()[emulator::lane()] = reinterpret_cast<std::uintptr_t>(row);
-  emulator::meet_warp();
+  const Matrices all(row);
   const int line = static_cast<int>(emulator::lane()) / 4, pair = static_cast<int>(emulator::lane()) % 4 * 2;
-  for (int m = 0; m < 4; ++m) to[m] = element(m, line, pair) | element(m, line, pair + 1) << 16;
-  emulator::meet_warp();
+  for (int m = 0; m < 4; ++m) to[m] = all.element(m, line, pair) | all.element(m, line, pair + 1) << 16;
 }
 inline void load_matrices_transposed(const __nv_bfloat16* row, unsigned (&to)[4]) {
-  emulator::lanes()[emulator::lane()] = reinterpret_cast<std::uintptr_t>(row);
-  emulator::meet_warp();
+  const Matrices all(row);
   const int line = static_cast<int>(emulator::lane()) / 4, pair = static_cast<int>(emulator::lane()) % 4 * 2;
-  for (int m = 0; m < 4; ++m) to[m] = element(m, pair, line) | element(m, pair + 1, line) << 16;
-  emulator::meet_warp();
+  for (int m = 0; m < 4; ++m) to[m] = all.element(m, pair, line) | all.element(m, pair + 1, line) << 16;
 }
 
 /// sum [16, 8] += a [16, 16] b [16, 8]
