@@ -200,10 +200,10 @@ TEST_F(TrainerCuda, LayersThatPlaceTheirExpertsApartTrainToTheSameBits) {
   Config config = on(Device::Kind::kCuda, small_config());
   config.training.clip = 0;  // its norm is added up in the order in which experts lie
   const std::vector<Placement> placements = {shuffled_placement(8, 3, 1), shuffled_placement(8, 3, 2)};
-  for (const DeviceReach reach : {DeviceReach::kMapped, DeviceReach::kHost, DeviceReach::kNccl}) {
+  for (const DeviceReach reach : {DeviceReach::kMapped, DeviceReach::kNccl}) {
     if (reach == DeviceReach::kNccl && !nccl_connects(3)) GTEST_SKIP() << kNoNccl;
     config.exchange.devices = reach;
-    const Curve wanted = train(config, 3, 3), got = train(config, 3, 3, placements);
+    const Curve wanted = train(config, 3, 2), got = train(config, 3, 2, placements);
     EXPECT_EQ(got.losses, wanted.losses);
     EXPECT_EQ(got.validation, wanted.validation);
     EXPECT_EQ(got.counted, wanted.counted);
@@ -211,15 +211,15 @@ TEST_F(TrainerCuda, LayersThatPlaceTheirExpertsApartTrainToTheSameBits) {
 }
 
 TEST_F(TrainerCuda, ChunksTrainAsOne) {
-  for (Config config : {small_config(), authors_wiring(), remoe(), all_routing()}) {
+  for (Config config : {small_config(), authors_wiring(), remoe()}) {
     SCOPED_TRACE(model_name(config.model.layer));
     config = on(Device::Kind::kCuda, config);
-    const Curve wanted = train(config, 1, 3);
+    const Curve wanted = train(config, 1, 2);
     config.exchange.chunks = 2;
-    for (const DeviceReach reach : {DeviceReach::kMapped, DeviceReach::kHost, DeviceReach::kNccl}) {
+    for (const DeviceReach reach : {DeviceReach::kMapped, DeviceReach::kNccl}) {
       if (reach == DeviceReach::kNccl && !nccl_connects(2)) GTEST_SKIP() << kNoNccl;
       config.exchange.devices = reach;
-      const Curve got = train(config, 2, 3);
+      const Curve got = train(config, 2, 2);
       expect_near(got, wanted, 1e-5);
       EXPECT_EQ(got.counted, wanted.counted);
     }
