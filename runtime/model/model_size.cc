@@ -7,6 +7,7 @@
 #include "runtime/model/model_parameters.h"
 #include "runtime/ranks/deal.h"
 #include "runtime/ranks/placement.h"
+#include "runtime/ranks/posted_sums.h"
 
 namespace coe {
 namespace {
@@ -43,14 +44,16 @@ struct Elements {
   std::int64_t all = 0, unrounded = 0;
 };
 
-/// Of weights, gradients, moments and rounded copies on one of `holders` ranks that have the same.
+/// Of weights, gradients, moments, rounded copies and sums of gradients on their way, on one of `holders` ranks that
+/// have the same.
 std::size_t bytes_of(const Elements& elements, std::int64_t holders, const TrainingUse& use) {
   const Deal deal(elements.all, static_cast<int>(holders), 0);
   const bool pieces = use.shards_state && holders > 1, rounds = use.dtype != DType::kF32;
   const std::int64_t kept = pieces ? deal.own() : deal.elements();
   const std::int64_t values = rounds ? kept : deal.elements();
   const std::int64_t besides = pieces && rounds ? deal.longest() + elements.unrounded : 0;
-  const std::int64_t floats = values + deal.elements() + 2 * kept + besides;
+  const std::int64_t sums = holders > 1 ? static_cast<std::int64_t>(PostedSums::kAtOnce) * deal.longest() : 0;
+  const std::int64_t floats = values + deal.elements() + 2 * kept + besides + sums;
   return static_cast<std::size_t>(floats) * sizeof(float) +
          (rounds ? static_cast<std::size_t>(deal.elements()) * size_of(use.dtype) : 0);
 }

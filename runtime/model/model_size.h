@@ -34,7 +34,8 @@ struct ModelSize {
 };
 
 ModelSize model_size(const ModelConfig& model, const TrainingUse& use);
-/// Of the weights of the rank that holds most, with gradients, moments and copies rounded for products.
+/// Of the weights of the rank that holds most, with gradients, moments, copies rounded for products, and gradients on
+/// their way to where they are added up (by NCCL these take nothing).
 std::size_t weight_bytes(const ModelConfig& model, const TrainingUse& use);
 
 }  // namespace coe

@@ -75,11 +75,14 @@ for ranks in 2 4; do
 done
 "${launch[@]}" 4 "$coe" train config.toml --out replicas --set distributed.expert_parallel=2 >/dev/null
 same_losses replicas
+"${launch[@]}" 4 "$coe" train config.toml --out pieces --set distributed.expert_parallel=2 \
+  --set training.shard_optimiser=true >/dev/null
+diff <(losses replicas) <(losses pieces) || die "with training.shard_optimiser 4 processes have other losses"
 if can_be_apart; then
   "${by_message[@]}" 3 "$work/apart" "$coe" train config.toml --out apart3 --set exchange.devices=host >/dev/null
   same_losses apart3
 fi
-echo "processes: 2 and 4 processes, and 2 replicas of 2, train as one does"
+echo "processes: 2 and 4 processes, and 2 replicas of 2, train as one does, with state in pieces bit for bit"
 
 "${launch[@]}" 2 "$coe" train config.toml --out killed --set training.steps=1000000 >out 2>err &
 job=$!
