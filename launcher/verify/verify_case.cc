@@ -50,7 +50,8 @@ CaseOutcome verify_on_cuda(const CaseFile& file, const RankGroups& groups, const
   const LayerConfig& config = file.layer();
   const auto specs_of = [&](const ExpertIds& experts) { return chain_specs(config, "", experts); };
   const Placement placement(config.experts, groups.experts().size());
-  Parameters parameters(specs_of(placement.experts_of(groups.experts().rank())), true);
+  Parameters parameters(specs_of(placement.experts_of(groups.experts().rank())), true, host_stream(), DType::kF32,
+                        weight_sharing(groups, false));
   file.load_weights(parameters);
   CaseResults results(groups);
   run_cuda_layer(file, groups, placement, stream, parameters, results);
@@ -64,7 +65,7 @@ CaseOutcome verify_layer(const CaseFile& file, const RankGroups& groups, Exchang
   const auto specs_of = [&](const ExpertIds& experts) { return chain_specs(config, "", experts); };
   const Placement placement(config.experts, groups.experts().size());
   const ExpertIds& experts = placement.experts_of(groups.experts().rank());
-  Parameters parameters(specs_of(experts), true);
+  Parameters parameters(specs_of(experts), true, host_stream(), DType::kF32, weight_sharing(groups, false));
   file.load_weights(parameters);
 
   const Tensor whole = file.tensors().tensor("input");

@@ -53,7 +53,8 @@ void run_cuda_layer(const CaseFile& file, const RankGroups& groups, const Placem
     return file.tensor(name, DType::kF32, whole.shape()).rows(batch.first_sequence * batch.length, batch.tokens());
   };
   const ExpertIds& experts = placement.experts_of(groups.experts().rank());
-  Parameters weights(chain_specs(config, "", experts, ExpertOrder::kByMatrix), true, stream);
+  Parameters weights(chain_specs(config, "", experts, ExpertOrder::kByMatrix), true, stream, DType::kF32,
+                     weight_sharing(groups, false));
   weights.copy_from(parameters);
   const std::int64_t rows = most_rows(config, placement, batch.group_tokens());
   const auto exchange = make_exchange(ExchangeOrder::kExact, groups.experts(), {config.hidden},
