@@ -125,7 +125,9 @@ CaseOutcome verify_model(const CaseFile& file, const RankGroups& groups, const S
   Model model(
       file.model(), groups,
       {.order = order, .threads = threads, .tokens = stream.device() == kCpu ? 0 : most_tokens, .stream = &stream});
-  const auto specs_of = [&](int rank) { return model_specs(model.config(), model.experts_of(rank)); };
+  const auto specs_of = [&](int rank) {
+    return model_specs(model.config(), model.experts_of(rank), expert_order(stream.device()));
+  };
   HostWeights weights(model, groups.world());
   file.load_weights(weights.memory());
   weights.write();

@@ -14,7 +14,9 @@ constexpr std::int64_t kFirst = (std::int64_t{1} << 33) + 5, kToken = 7;
 
 /// Whose first token is number kFirst.
 TokenDraw draw_from(const Owned<std::int64_t>& step) { return {step, kKey.stream, kToken}; }
-Owned<std::int64_t> step_numbers() { return {{2}, {static_cast<std::int64_t>(kKey.seed), kFirst - kToken}}; }
+Owned<std::int64_t> step_numbers() {
+  return Owned<std::int64_t>({2}, {static_cast<std::int64_t>(kKey.seed), kFirst - kToken});
+}
 
 /// Fewer and more than what is drawn at once.
 constexpr std::int64_t kSizes[] = {0, 1, 512, 1000, 5001};
