@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <string>
 #include <system_error>
 
@@ -39,11 +42,13 @@ void check_writable_folder(const fs::path& folder, std::string_view asked) {
   check(fs::is_directory(nearest), asked, ": ", folder.string(), " cannot be made: ", nearest.string(),
         " is no folder");
   // What permissions promise, a read-only or virtual file system need not keep: make something.
-  const fs::path probe = nearest / (".coe_probe_" + std::to_string(getpid()));
-  std::error_code error, ignored;
-  fs::create_directory(probe, error);
+  // Another rank may do so at the same time, on another host with the same number as process.
+  std::string probe = (nearest / ".coe_probe_XXXXXX").string();
+  const bool made = mkdtemp(probe.data()) != nullptr;
+  const int error = errno;
+  check(made, asked, ": ", folder.string(), " cannot be written: ", nearest.string(), ": ", std::strerror(error));
+  std::error_code ignored;
   fs::remove(probe, ignored);
-  check(!error, asked, ": ", folder.string(), " cannot be written: ", nearest.string(), ": ", error.message());
 }
 
 void check_run_directory(const RunDirectory& directory, bool resume) {

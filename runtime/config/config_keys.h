@@ -174,8 +174,7 @@ inline constexpr std::tuple kExchangeKeys = {
         "how GPUs reach one another: by mapped memory, by NCCL, or by way of the hosts; auto: the first that can be "
         "had"},
     Key{"row_slack", &ExchangeConfig::row_slack, kFrom0,
-        "room for rows between GPUs that see one another's memory, times an even share; a step that needs more is done "
-        "again with twice the room; 0: room for all"},
+        "room for rows of GPUs that see one another's memory, in even shares; a step that needs more is done again"},
     Key{"sizes", &ExchangeConfig::sizes,
         "of messages between GPUs: host, exact ones that the host waits to know; or padded to what capacity allows"},
 };

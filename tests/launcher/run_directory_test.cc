@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+#include <vector>
+
 #include <string>
 
 #include "kernels/memory/error.h"
@@ -27,6 +30,17 @@ TEST(RunDirectory, AFolderThatCanBeMadeIsAcceptedAndNotMade) {
   const Scratch scratch;
   EXPECT_EQ(refusal_of({scratch / "a/b/c"}), "accepted");
   EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
+}
+
+TEST(RunDirectory, RanksOfOneProcessMayLookAtTheSameTime) {
+  const Scratch scratch;
+  std::vector<std::thread> ranks;
+  for (int rank = 0; rank < 4; ++rank) {
+    ranks.emplace_back([&] {
+      for (int i = 0; i < 200; ++i) EXPECT_EQ(refusal_of({scratch / "run"}), "accepted");
+    });
+  }
+  for (std::thread& rank : ranks) rank.join();
 }
 
 TEST(RunDirectory, AFileIsNoFolder) {
