@@ -30,9 +30,9 @@ Tensor FlatParameters::piece(const Tensor& all, std::int64_t index) const {
 void FlatParameters::take_stretch(std::int64_t index, const Stream& stream) const {
   const auto [first, count] = deal.stretch(index);
   cast(stretch.rows(0, count), rounded.rows(first, count), stream);
-  for (const auto& [offset, value] : wholes) {
-    const std::int64_t begin = std::max(first, offset), end = std::min(first + count, offset + value.elements());
-    if (begin < end) copy(stretch.rows(begin - first, end - begin), value.rows(begin - offset, end - begin), stream);
+  for (const auto& [offset, whole] : wholes) {
+    const std::int64_t begin = std::max(first, offset), end = std::min(first + count, offset + whole.elements());
+    if (begin < end) copy(stretch.rows(begin - first, end - begin), whole.rows(begin - offset, end - begin), stream);
   }
 }
 

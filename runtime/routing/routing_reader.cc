@@ -38,7 +38,8 @@ void RoutingReader::add(std::int64_t layer, std::int64_t iteration, const Routin
   Copy& copy = copies_[(oldest_ + under_way_++) % kMostUnderWay];
   copy.layer = layer;
   copy.iteration = iteration;
-  copy.routing = {.experts = routing.experts};
+  copy.routing = {};
+  copy.routing.experts = routing.experts;
   const std::size_t bytes = bytes_of(routing);
   if (bytes > copy.memory.bytes()) copy.memory = PinnedBuffer(bytes + bytes / 4, stream_->device());
   std::byte* next = copy.memory.data();

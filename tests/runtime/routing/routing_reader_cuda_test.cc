@@ -16,7 +16,10 @@ class RoutingReaderCuda : public OnCuda {
     std::ranges::copy(here.expert.span<std::int32_t>(), expert.begin());
     std::ranges::copy(here.chosen.span<std::uint8_t>(), chosen.begin());
     std::ranges::copy(here.kept.span<std::uint8_t>(), kept.begin());
-    Routing routing{.experts = here.experts, .offsets = put(here.offsets), .expert = put(expert)};
+    Routing routing;
+    routing.experts = here.experts;
+    routing.offsets = put(here.offsets);
+    routing.expert = put(expert);
     if (flags) routing.chosen = put(chosen), routing.kept = put(kept);
     return routing;
   }
