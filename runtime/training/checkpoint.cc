@@ -146,7 +146,8 @@ void read_shard(const fs::path& path, const SafetensorsDigest& digest, const Sha
     opened.require_header(digest);
     return opened;
   });
-  for (const auto& [name, sum] : digest.tensors) {
+  for (const auto& listed : digest.tensors) {
+    const std::string& name = listed.first;
     const auto wanted = work.wanted.find(name);
     if (!work.checks_all && wanted == work.wanted.end()) continue;
     const Tensor tensor = undamaged([&] {
